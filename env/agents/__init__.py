@@ -1,0 +1,1 @@
+"""The data-selection methods, one a file."""

@@ -1,0 +1,54 @@
+"""The agent that pools the others' categories: influence regressed on all labels at once, over all probes so far."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Agent, Feedback
+
+
+class InfluenceAgent(Agent):
+    """Ridge regression of measured influence on one-hot labels of every label column, in the manner of MATES
+    (arXiv 2406.06046), whose regressor is a language model reading the text. Moments of earlier probes fade by
+    `memory` an interval; `shrinkage` is in probe windows: a category seen that often keeps half of its effect. Both
+    are assumed, not tuned."""
+
+    moves = True
+
+    def __init__(
+        self, categories: tuple[int, ...], num_slots: int, memory: float = 0.8, shrinkage: float = 8.0
+    ) -> None:
+        self.name, self.memory, self.shrinkage = "influence", memory, shrinkage
+        self.offset_A = np.concatenate([[0], np.cumsum(categories)[:-1]]).astype(np.intp)
+        width = sum(categories)
+        self.gram_NQQ = np.zeros((num_slots, width, width))
+        self.cross_NQ = np.zeros((num_slots, width))
+        self.effect_NQ = np.zeros((num_slots, width))
+
+    def score(self, labels: NDArray[np.uint16]) -> NDArray[np.float64]:
+        return self.effect_NQ[:, labels + self.offset_A].sum(2)
+
+    def reset(self, slots: NDArray[np.intp]) -> None:
+        for moments in (self.gram_NQQ, self.cross_NQ, self.effect_NQ):
+            moments[slots] = 0
+
+    def update(self, feedback: Feedback) -> None:
+        usable = np.flatnonzero(np.isfinite(feedback.influence).all(1))
+        num_windows, width = feedback.labels.shape[1], self.cross_NQ.shape[1]
+        for slot in usable:
+            design = np.zeros((num_windows, width))
+            np.put_along_axis(design, feedback.labels[slot] + self.offset_A, 1.0, 1)
+            weight = feedback.share[slot] * num_windows
+            target = feedback.influence[slot] - feedback.share[slot] @ feedback.influence[slot]
+            self.gram_NQQ[slot] = self.memory * self.gram_NQQ[slot] + (design * weight[:, None]).T @ design
+            self.cross_NQ[slot] = self.memory * self.cross_NQ[slot] + design.T @ (weight * target)
+        ridge = self.shrinkage * np.eye(width)
+        self.effect_NQ[usable] = np.linalg.solve(self.gram_NQQ[usable] + ridge, self.cross_NQ[usable][..., None])[
+            ..., 0
+        ]
+
+    def state_dict(self) -> dict[str, NDArray]:
+        return {"gram": self.gram_NQQ.copy(), "cross": self.cross_NQ.copy(), "effect": self.effect_NQ.copy()}
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self.gram_NQQ, self.cross_NQ = state["gram"].copy(), state["cross"].copy()
+        self.effect_NQ = state["effect"].copy()

@@ -1,0 +1,112 @@
+"""The console: agents' scores and the weights become a distribution over cells."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..lm.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Standardiser:
+    """Mean and spread (N, K) of agents' scores over the corpus's tokens."""
+
+    mean_NK: Array
+    spread_NK: Array
+
+    @classmethod
+    def of(cls, score_NKC: Array, tokens_C: Array) -> "Standardiser":
+        share = tokens_C / tokens_C.sum()
+        mean = score_NKC @ share
+        return cls(mean, np.sqrt(((score_NKC - mean[..., None]) ** 2) @ share))
+
+    def __call__(self, score_NKM: Array) -> Array:
+        """Scores in deviations from the corpus's mean, within [-5, 5]; those of an agent without preference are 0."""
+        spread = self.spread_NK[..., None]
+        centred = score_NKM - self.mean_NK[..., None]
+        return np.clip(np.where(spread > 1e-9, centred / np.maximum(spread, 1e-9), 0.0), -5, 5)
+
+
+@dataclass(frozen=True)
+class Console:
+    """`beta`: log-odds a deviation of the mixed score at strength 1; `min_spread`: the mixed score is divided by its
+    spread, but not by less than this, so that agents that cancel out do not become noise (both the design's).
+    `mode`: "softmax", or "topk": arXiv 2410.08102 eq. 6, whole cells by falling mixed score until `top_share` of the
+    pool is filled, natural inside."""
+
+    beta: float = 8.0
+    min_spread: float = 0.3
+    mode: str = "softmax"
+    top_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("softmax", "topk"):
+            raise InputError(f"console mode is '{self.mode}', expected 'softmax' or 'topk'")
+
+    def mixed_score(self, weights_NK: Array, z_NKC: Array, tokens_C: Array) -> Array:
+        """Beta * (1 - w_null) * sum_a w~_a z_a / max(sd, min_spread) -> (N, C)."""
+        strength = 1 - weights_NK[:, :1]
+        shares = weights_NK[:, 1:] / np.maximum(strength, 1e-12)
+        mixed = np.einsum("nk,nkc->nc", shares, z_NKC[:, 1:])
+        natural = tokens_C / tokens_C.sum()
+        spread = np.sqrt(np.maximum((mixed**2) @ natural - (mixed @ natural) ** 2, 0))[:, None]
+        return self.beta * strength * mixed / np.maximum(spread, self.min_spread)
+
+    def shares(
+        self, weights_NK: Array, z_NKC: Array, tokens_C: Array, pool_NC: Array, epochs_NC: Array, budget: float
+    ) -> Array:
+        """Share of each cell in the coming `budget` tokens -> (N, C), rows sum to 1.
+
+        The design's p ~ tokens * exp(score - epochs), with epochs kept up to date after every token, not once an
+        interval: the flow d epochs / d tau = exp(score - epochs) has the closed form
+        epochs(tau) = log(exp(epochs) + tau exp(score)), and tau is such that the budget is spent. So a cell cannot
+        be used up many times inside one interval, and the interval's length does not change the mixture.
+        """
+        score_NC = self.mixed_score(weights_NK, z_NKC, tokens_C)
+        if self.mode == "topk":
+            return _top_shares(score_NC, pool_NC, self.top_share)
+        log_rate = score_NC - epochs_NC
+        log_rate -= log_rate.max(1, keepdims=True)
+        low = np.log(budget / (pool_NC * np.exp(log_rate)).sum(1))  # log1p(x) <= x: the root lies above
+        high = low + 1.0
+        while (short := _spent(log_rate, pool_NC, high).sum(1) < budget).any():
+            high = np.where(short, high + 8.0, high)
+        for _ in range(50):
+            middle = (low + high) / 2
+            short = _spent(log_rate, pool_NC, middle).sum(1) < budget
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        spent = _spent(log_rate, pool_NC, high)
+        return spent / spent.sum(1, keepdims=True)
+
+
+def _spent(log_rate_NC: Array, pool_NC: Array, log_tau_N: Array) -> Array:
+    """Tokens drawn from each cell by the time tau: pool * log(1 + tau * rate)."""
+    return pool_NC * np.logaddexp(0.0, log_rate_NC + log_tau_N[:, None])
+
+
+def _top_shares(score_NC: Array, pool_NC: Array, top_share: float) -> Array:
+    order = np.argsort(-score_NC, axis=1, kind="stable")
+    tokens = np.take_along_axis(pool_NC, order, 1)
+    before = np.cumsum(tokens, 1) - tokens
+    room = np.clip(top_share * pool_NC.sum(1, keepdims=True) - before, 0, tokens)
+    shares = np.empty_like(room)
+    np.put_along_axis(shares, order, room, 1)
+    return shares / shares.sum(1, keepdims=True)
+
+
+def check_weights(weights_NK: Array, mask_NK: NDArray[np.bool_]) -> Array:
+    """`weights_NK` as float64 if they are one simplex a row over the present agents, else InputError."""
+    weights = np.asarray(weights_NK, np.float64)
+    if weights.shape != mask_NK.shape:
+        raise InputError(f"weights have shape {weights.shape}, expected {mask_NK.shape}: one a run and agent")
+    if not np.isfinite(weights).all():
+        raise InputError("weights contain NaN or infinity, expected finite numbers: check the policy's output")
+    if (weights < 0).any() or (abs(weights.sum(1) - 1) > 1e-6).any() or weights[~mask_NK].any():
+        worst = weights[np.argmax(abs(weights.sum(1) - 1) + (weights < 0).any(1))]
+        raise InputError(
+            f"weights {np.round(worst, 4)} are not a simplex over the present agents: sum to 1, none below 0"
+        )
+    return weights

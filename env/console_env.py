@@ -1,0 +1,55 @@
+"""ConsoleEnv: one pretraining run as a plain gymnasium environment, the N = 1 view of the same core."""
+
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+
+from ..lm.errors import InputError
+from .core import ConsoleCore
+from .setting import Setting
+from .vector_env import as_batch, next_reset, spaces, step_info
+
+
+class ConsoleEnv(gym.Env):
+    """As `ConsoleVectorEnv`, for one run and without autoreset."""
+
+    metadata: dict[str, Any] = {"render_modes": []}
+
+    def __init__(
+        self,
+        *,
+        corpus: str | Path | None = None,
+        setting: Setting | None = None,
+        reward: str = "paired",
+        scenario_set: str = "train",
+        render_mode: str | None = None,
+    ) -> None:
+        setting = setting or Setting()
+        task = setting.open_task(corpus)
+        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set)
+        self.observation_space, self.action_space = spaces(self.core)
+        self.agent_names, self.action_map = task.agent_names, self.core.action_map
+        self.horizon = setting.episode.num_intervals
+        self.render_mode = render_mode
+        self._next_episode = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        super().reset(seed=seed)
+        first, base_seed, scenario = next_reset(self, seed, options, self._next_episode)
+        self.core.reset(base_seed, first, scenario)
+        self._next_episode = first + 1
+        return self._observation(), {}
+
+    def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
+        if np.shape(action) != self.action_space.shape:
+            raise InputError(f"action has shape {np.shape(action)}, expected {self.action_space.shape}: one an agent")
+        move = self.core.step(np.asarray(action)[None])
+        info = {name: value[0] for name, value in step_info(self.core, move, 1).items() if not name.startswith("_")}
+        return self._observation(), float(move.reward_N[0]), bool(move.terminated_N[0]), False, info
+
+    def _observation(self) -> dict[str, np.ndarray]:
+        return {name: value[0] for name, value in as_batch(self.core.observation()).items()}

@@ -1,0 +1,272 @@
+"""Episode: the only loop. Observe, take weights, select, train, evaluate, feed back; for N runs at once.
+
+A proxy run, a surrogate run and the run of a large target are this same loop with another Learner.
+"""
+
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..lm.errors import InputError
+from ..lm.learner import Learner
+from .agents.base import Feedback
+from .agents.registry import label_columns, make_agents
+from .cells import CellDraws
+from .console import Standardiser, check_weights
+from .episode_config import EpisodeConfig
+from .evidence import Evidence
+from .features import Draws, agent_features, paper_rewards, training_features
+from .observation import Observation
+from .probe import in_units_of_rms, sample_probe
+from .scenario import Scenario
+from .task import ReferenceSample, Task
+
+Array = NDArray[np.float64]
+DRAW, PROBE, INFLUENCE, VALIDATION, FINAL = range(5)  # what a random stream is for
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one interval did to N runs. Losses in nats per token; loss_N is the scenario's mixture of reference tasks on
+    the validation half, fall_N how much it fell in the interval, by_task_NT its parts (NaN: not in play). A run that
+    diverged has NaN losses and is done."""
+
+    train_loss_N: Array
+    loss_N: Array
+    fall_N: Array
+    by_task_NT: Array
+    tokens_N: NDArray[np.int64]
+    done_N: NDArray[np.bool_]
+    diverged_N: NDArray[np.bool_]
+
+
+class Episode:
+    """N runs on one task. `begin` puts scenarios and seeds into slots; then `observe` and `step` until done.
+
+    All randomness of a run derives from its seed, so a run's numbers do not depend on N or on its slot."""
+
+    def __init__(self, task: Task, learner: Learner, config: EpisodeConfig) -> None:
+        self.task, self.learner, self.config = task, learner, config
+        n, num_agents, num_tasks = learner.num_slots, len(task.agent_names), len(task.tasks)
+        self.num_slots = n
+        self.agents = make_agents(task.agent_names, task.corpus, n)
+        columns = label_columns(task.agent_names, task.corpus)
+        self._column_K = [columns.index(name) if name in columns else None for name in task.agent_names]
+        self.draws = CellDraws(task.cells, n)
+        self.evidence = Evidence(n, num_agents)
+        self.seed_N = np.zeros(n, np.int64)
+        self.interval_N = np.full(n, config.num_intervals)  # nothing begun: all done
+        self.task_weights_NT = np.zeros((n, num_tasks))
+        self.weights_NK = np.zeros((n, num_agents))
+        self.tokens_N = np.zeros(n, np.int64)
+        self.shares_NC = np.zeros((n, task.cells.num_cells))
+        self.paper_reward_NK = np.zeros((n, num_agents))
+        self.train_loss_N = np.zeros(n)
+        self.losses_4N = np.zeros((4, n))  # start and end of the first interval, start and end of the last
+        self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
+        self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
+        self.mask_NK = np.ones((n, num_agents), bool)
+
+    # -- the random streams and samples of one run ----------------------------------------------------------------
+
+    def _rng(self, slot: int, purpose: int) -> np.random.Generator:
+        interval = 0 if purpose in (VALIDATION, FINAL) else int(self.interval_N[slot]) + 1
+        return np.random.default_rng(np.random.SeedSequence([int(self.seed_N[slot]), purpose, interval]))
+
+    def _reference(self, count: int, purpose: int, half: str = "validation") -> list[ReferenceSample]:
+        return [
+            self.task.sample_reference(self.task_weights_NT[slot], count, half, self._rng(slot, purpose))
+            for slot in range(self.num_slots)
+        ]
+
+    # -- the life of a run ----------------------------------------------------------------------------------------
+
+    def begin(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> None:
+        """Start new runs in `slots`: fresh model, warm-up under natural, first probe."""
+        index = np.array(slots, np.intp)
+        budget = self.config.total_steps * self.config.batch_windows * self.task.context
+        for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
+            self.seed_N[slot], self.interval_N[slot] = seed, -1
+            self.task_weights_NT[slot] = self.task.task_weights(scenario)
+            self.draws.reset(slot, seed, scenario.pool_budgets * budget)
+            self.learner.start(slot, seed)
+        for agent in self.agents:
+            agent.reset(index)
+        self.evidence.reset(index)
+        self.weights_NK[index] = self.config.action_map.base(self.mask_NK[index])
+        self.tokens_N[index], self.spent_2N[:, index], self.paper_reward_NK[index] = 0, 0, 0
+        natural = self.task.cells.tokens_C / self.task.cells.tokens_C.sum()
+        self.shares_NC[index] = natural
+        active = np.isin(np.arange(self.num_slots), index)
+        self.train_loss_N = self._train(active, max(self.config.warmup_steps, 1))
+        loss = self._evaluate(active)[0]
+        self.losses_4N[:, index] = loss[index]
+        self._probe(active)
+        self.interval_N[index] = 0
+
+    def observe(self) -> Observation:
+        """What the policies see now, of all N runs."""
+        t0 = perf_counter()
+        z_NKC, standardiser = self._scores()
+        cells = self.task.cells
+        score_NKR = np.stack([agent.score(self.task.reference_labels) for agent in self.agents], 1)
+        lift_NKT = standardiser(score_NKR) @ self.task.reference_share.T
+        total = self.config.total_steps * self.config.batch_windows * self.task.context
+        draws = Draws(
+            self.shares_NC,
+            self.draws.used_NC * (cells.tokens_C / cells.windows_C),
+            self.draws.pool_tokens_NC,
+            cells.tokens_C / cells.tokens_C.sum(),
+            np.maximum(total - self.tokens_N, 0).astype(np.float64),
+        )
+        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, cells.tokens_C)
+        moves = np.array([agent.moves for agent in self.agents], np.float64)
+        agents = agent_features(
+            z_NKC, mixed, lift_NKT, self.task_weights_NT, moves, self.weights_NK, self.evidence,
+            self.paper_reward_NK, draws,
+        )  # fmt: skip
+        progress = self.tokens_N / total
+        training = training_features(
+            np.clip(progress, 0, 1), self.learner.learning_rate(), list(self.losses_4N), self.train_loss_N,
+            list(self.spent_2N), self.evidence, draws,
+        )  # fmt: skip
+        self.seconds["observe"] += perf_counter() - t0
+        return Observation(agents, self.mask_NK.copy(), training)
+
+    def step(self, weights: Array) -> Outcome:
+        """Train one interval under `weights` (N, K) and measure what came of it. InputError on weights off the simplex
+        or when a run that is done was not begun anew."""
+        weights = check_weights(weights, self.mask_NK)
+        if (self.interval_N >= self.config.num_intervals).any():
+            raise InputError("a run is done, expected `begin` with a new scenario and seed for its slot before `step`")
+        self._select(weights)
+        everyone = np.ones(self.num_slots, bool)
+        before, self.spent_2N[0] = self.losses_4N[3].copy(), self.tokens_N
+        self.train_loss_N = self._train(everyone, self.config.steps_per_interval)
+        last_N = self.interval_N == self.config.num_intervals - 1
+        loss_N, by_task_NT = self._evaluate(everyone, last_N)
+        self.spent_2N[1] = self.tokens_N
+        diverged_N = ~np.isfinite(loss_N) | ~np.isfinite(self.train_loss_N)
+        if not (last_N | diverged_N).all():
+            self._probe(~last_N & ~diverged_N)
+        self.losses_4N[2], self.losses_4N[3] = before, loss_N
+        self.losses_4N[1] = np.where(self.interval_N == 0, loss_N, self.losses_4N[1])
+        self.interval_N = np.where(diverged_N, self.config.num_intervals, self.interval_N + 1)
+        done_N = self.interval_N >= self.config.num_intervals
+        return Outcome(self.train_loss_N, loss_N, before - loss_N, by_task_NT, self.tokens_N.copy(), done_N, diverged_N)
+
+    def test_losses(self, count: int) -> Array:
+        """Loss of each run on `count` windows of the test half of every reference task -> (N, T), nats per token.
+        The same windows for every run; for reports alone."""
+        every = np.full(len(self.task.tasks), 1 / len(self.task.tasks))
+        sample = self.task.sample_reference(every, count * len(every), "test", np.random.default_rng(0))
+        losses = self.learner.evaluate(np.tile(sample.ids, (self.num_slots, 1)), averaged=False)
+        return np.stack([losses[:, sample.task == task].mean(1) for task in range(len(every))], 1)
+
+    # -- the parts of an interval ---------------------------------------------------------------------------------
+
+    def _scores(self) -> tuple[Array, Standardiser]:
+        score_NKC = np.stack([agent.score(self.task.cells.labels_CA) for agent in self.agents], 1)
+        standardiser = Standardiser.of(score_NKC, self.task.cells.tokens_C)
+        return standardiser(score_NKC), standardiser
+
+    def _select(self, weights: Array) -> None:
+        t0 = perf_counter()
+        self.weights_NK = weights
+        budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
+        self.shares_NC = self.config.console.shares(
+            weights,
+            self._scores()[0],
+            self.task.cells.tokens_C,
+            self.draws.pool_tokens_NC,
+            self.draws.epochs_NC,
+            budget,
+        )
+        self.seconds["select"] += perf_counter() - t0
+
+    def _train(self, active: NDArray[np.bool_], steps: int) -> Array:
+        t0 = perf_counter()
+        ids = np.zeros((self.num_slots, steps * self.config.batch_windows), np.int64)
+        for slot in map(int, np.flatnonzero(active)):
+            ids[slot] = self.draws.draw(slot, self.shares_NC[slot], ids.shape[1], self._rng(slot, DRAW))
+        self.tokens_N += active * self.task.windows.lengths(ids).sum(1)
+        t1 = perf_counter()
+        loss = self.learner.train(ids.reshape(self.num_slots, steps, -1), active)
+        self.seconds["select"] += t1 - t0
+        self.seconds["train"] += perf_counter() - t1
+        return np.where(active, loss, self.train_loss_N)
+
+    def _evaluate(self, active: NDArray[np.bool_], final: NDArray[np.bool_] | None = None) -> tuple[Array, Array]:
+        """Mixture loss (N,) and task losses (N, T) on the running average of the weights; of the runs that `final`
+        names on the weights themselves and on more windows."""
+        t0 = perf_counter()
+        at_end = np.zeros(self.num_slots, bool) if final is None else final
+        loss_N = np.full(self.num_slots, np.nan)
+        by_task_NT = np.full((self.num_slots, len(self.task.tasks)), np.nan)
+        for rows, count, purpose in (
+            (active & ~at_end, self.config.validation_windows, VALIDATION),
+            (active & at_end, self.config.final_windows, FINAL),
+        ):
+            if not rows.any():
+                continue
+            samples = self._reference(count, purpose)
+            losses = self.learner.evaluate(np.stack([s.ids for s in samples]), averaged=purpose == VALIDATION)
+            for slot in np.flatnonzero(rows):
+                sample = samples[slot]
+                loss_N[slot] = losses[slot] @ sample.weight
+                for task in np.flatnonzero(self.task_weights_NT[slot] > 0):
+                    by_task_NT[slot, task] = losses[slot, sample.task == task].mean()
+        self.seconds["evaluate"] += perf_counter() - t0
+        return loss_N, by_task_NT
+
+    def _probe(self, active: NDArray[np.bool_]) -> None:
+        """Measure influence on a probe, and let the evidence and then the agents learn from it."""
+        t0 = perf_counter()
+        config, labels_CA = self.config, self.task.cells.labels_CA
+        probes = [
+            sample_probe(self.draws, slot, config.probe_windows, self._rng(slot, PROBE))
+            for slot in range(self.num_slots)
+        ]
+        references = self._reference(config.reference_windows, INFLUENCE)
+        influence, loss = self.learner.influence(
+            np.stack([sample.ids for sample in references]), np.stack([probe.ids for probe in probes])
+        )
+        share_NP, cell_NP = np.stack([p.share for p in probes]), np.stack([p.cell for p in probes])
+        influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), share_NP)
+        z_NKP = np.take_along_axis(self._scores()[0], cell_NP[:, None], 2)  # priorities before this probe
+        self.evidence.update(z_NKP, influence, share_NP)
+        reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[cell_NP], self._column_K)
+        self.paper_reward_NK = np.where(np.isfinite(influence[:, :1]), reward_NK, self.paper_reward_NK)
+        feedback = Feedback(labels_CA[cell_NP], share_NP, loss, influence, self.losses_4N[3])
+        for agent in self.agents:
+            agent.update(feedback)
+        self.seconds["influence"] += perf_counter() - t0
+
+    # -- state ----------------------------------------------------------------------------------------------------
+
+    _ARRAYS = (
+        "seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "paper_reward_NK",
+        "train_loss_N", "losses_4N", "spent_2N",
+    )  # fmt: skip
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"learner": self.learner, "draws": self.draws, "evidence": self.evidence}
+        return parts | {f"agent.{agent.name}": agent for agent in self.agents}
+
+    def state_dict(self) -> dict[str, NDArray]:
+        """All that the coming steps depend on, as arrays; scenarios stay with the caller, who gave them."""
+        state = {name: np.array(getattr(self, name)) for name in self._ARRAYS}
+        for prefix, part in self._parts().items():
+            state |= {f"{prefix}/{key}": value for key, value in part.state_dict().items()}
+        return state
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        """Go on exactly where `state_dict` was taken."""
+        for name in self._ARRAYS:
+            setattr(self, name, np.array(state[name]))
+        for prefix, part in self._parts().items():
+            own = {key.removeprefix(f"{prefix}/"): v for key, v in state.items() if key.startswith(f"{prefix}/")}
+            part.load_state_dict(own)

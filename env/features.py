@@ -1,0 +1,123 @@
+"""The features of observation.py, computed: each by its name, so that a test can compare the table with the code."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .evidence import Evidence
+from .observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, bounds
+
+Array = NDArray[np.float64]
+FAVOURED = 1.0  # a cell is favoured by an agent whose standardised score there is above this
+
+
+@dataclass(frozen=True)
+class Draws:
+    """How N runs draw: shares_NC of the present mixture, used and pool tokens (N, C), natural_C, tokens_left (N,)."""
+
+    shares_NC: Array
+    used_NC: Array
+    pool_NC: Array
+    natural_C: Array
+    tokens_left_N: Array
+
+
+def agent_features(
+    z_NKC: Array, mixed_NC: Array, lift_NKT: Array, task_weights_NT: Array, moves_K: Array, weights_NK: Array,
+    evidence: Evidence, paper_reward_NK: Array, draws: Draws,
+) -> NDArray[np.float32]:  # fmt: skip
+    """The rows of `AGENT_FEATURES` -> (N, K, F) float32, clipped to their bounds."""
+    mean = np.einsum("nkc,nc->nk", z_NKC, draws.shares_NC)
+    square = np.einsum("nkc,nc->nk", z_NKC**2, draws.shares_NC)
+    agreement = evidence.agreement()
+    error = evidence.error()[:, None]
+    used, projected = _favoured_epochs(z_NKC, draws)
+    columns = {
+        "is_null": np.broadcast_to(np.arange(z_NKC.shape[1]) == 0, mean.shape),
+        "moves": np.broadcast_to(moves_K, mean.shape),
+        "weight": weights_NK,
+        "draw_mean": mean,
+        "draw_spread": np.sqrt(np.maximum(square - mean**2, 0)),
+        "lift_mean": np.einsum("nkt,nt->nk", lift_NKT, task_weights_NT),
+        "lift_useful": np.einsum("nkt,nt->nk", np.maximum(lift_NKT, 0), task_weights_NT),
+        "lift_min": np.where(task_weights_NT[:, None] > 0, lift_NKT, np.inf).min(2),
+        "agreement": agreement,
+        "agreement_t": agreement / (error * np.sqrt(np.maximum(1 - agreement**2, 1e-6))) / 10,
+        "ridge": evidence.ridge(),
+        "paper_reward": paper_reward_NK,
+        "mix_correlation": _correlation(z_NKC, mixed_NC, draws.natural_C),
+        "epochs_used": np.log1p(used),
+        "epochs_projected": np.log1p(projected),
+    }
+    return _clipped(columns, AGENT_FEATURES)
+
+
+def training_features(
+    progress_N: Array, lr_fraction_N: Array, losses: list[Array], train_loss_N: Array, tokens: list[Array],
+    evidence: Evidence, draws: Draws,
+) -> NDArray[np.float32]:  # fmt: skip
+    """The rows of `TRAINING_FEATURES` -> (N, S) float32. losses: validation loss (N,) at the start of the first
+    interval, at its end, at the start of the last one and at its end; tokens: spent at the latter two."""
+    first, last = losses[0] - losses[1], losses[2] - losses[3]
+    log_tokens = np.log(np.maximum(tokens[1], 1) / np.maximum(tokens[0], 1))
+    unused = np.maximum((draws.pool_NC - draws.used_NC).clip(0).sum(1), 1.0)
+    natural_entropy = -(draws.natural_C * np.log(draws.natural_C)).sum()
+    safe = np.maximum(draws.shares_NC, 1e-300)
+    entropy = -(draws.shares_NC * np.log(safe)).sum(1)
+    columns = {
+        "progress": progress_N,
+        "lr_fraction": lr_fraction_N,
+        "loss_fall": np.where(abs(first) > 1e-6, last / np.where(abs(first) > 1e-6, first, 1), 0.0),
+        "loss_slope": np.where(log_tokens > 0, last / np.maximum(log_tokens, 1e-9), 0.0),
+        "train_gap": losses[3] - train_loss_N,
+        "scarcity": np.log10(np.maximum(draws.tokens_left_N, 1) / unused),
+        "effective_cells": np.exp(entropy - natural_entropy),
+        "divergence": (draws.shares_NC * np.log(safe / draws.natural_C)).sum(1),
+        "probe_error": evidence.error(),
+    }
+    return _clipped(columns, TRAINING_FEATURES)
+
+
+def paper_rewards(
+    z_NKP: Array, influence_NP: Array, labels_NPA: NDArray[np.uint16], column_K: list[int | None]
+) -> Array:
+    """R_A = mean over the agent's categories j of w_j * R_j (arXiv 2410.08102 eq. 7) -> (N, K).
+
+    R_j: mean influence of the probe windows in category j; w_j: the agent's priority, here standardised. An agent that
+    prioritises cells (`column` None) has every probe window for its own category; null has 0."""
+    num_runs, num_agents, _ = z_NKP.shape
+    reward = np.zeros((num_runs, num_agents))
+    for agent, column in enumerate(column_K):
+        product = z_NKP[:, agent] * influence_NP
+        if column is None:
+            reward[:, agent] = product.mean(1)
+            continue
+        one_hot = labels_NPA[:, :, column, None] == np.arange(int(labels_NPA[:, :, column].max()) + 1)
+        count = one_hot.sum(1)
+        category = np.einsum("np,npc->nc", product, one_hot) / np.maximum(count, 1)
+        reward[:, agent] = category.sum(1) / np.maximum((count > 0).sum(1), 1)
+    return reward
+
+
+def _favoured_epochs(z_NKC: Array, draws: Draws) -> tuple[Array, Array]:
+    """Epochs used, and used and projected, of the cells each agent favours (all cells if it favours none), (N, K)."""
+    favoured = (z_NKC > FAVOURED).astype(np.float64)
+    favoured[favoured.sum(2) == 0] = 1.0
+    pool = np.maximum(np.einsum("nkc,nc->nk", favoured, draws.pool_NC), 1.0)
+    used = np.einsum("nkc,nc->nk", favoured, draws.used_NC)
+    return used / pool, (used + draws.tokens_left_N[:, None]) / pool
+
+
+def _correlation(z_NKC: Array, mixed_NC: Array, natural_C: Array) -> Array:
+    mixed = mixed_NC - (mixed_NC @ natural_C)[:, None]
+    spread = np.sqrt((mixed**2) @ natural_C)[:, None]
+    covariance = np.einsum("nkc,nc,c->nk", z_NKC, mixed, natural_C)
+    return np.where(spread > 1e-9, covariance / np.maximum(spread, 1e-9), 0.0)
+
+
+def _clipped(columns: dict[str, Array], features: tuple[Feature, ...]) -> NDArray[np.float32]:
+    assert tuple(columns) == tuple(feature.name for feature in features)
+    low, high = bounds(features)
+    stacked = np.nan_to_num(np.stack(list(columns.values()), -1), nan=0.0, posinf=np.inf, neginf=-np.inf)
+    return np.clip(stacked, low, high).astype(np.float32)

@@ -1,0 +1,1 @@
+"""What gives documents their labels, one file an agent."""

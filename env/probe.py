@@ -1,0 +1,37 @@
+"""The probe: a stratified sample of windows whose influence is measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .cells import CellDraws
+
+
+@dataclass(frozen=True)
+class ProbeSample:
+    """Windows of one run's pool: ids, cell and share, each (P,); share-weighted means estimate means over the corpus's
+    tokens, shares sum to 1."""
+
+    ids: NDArray[np.int64]
+    cell: NDArray[np.int64]
+    share: NDArray[np.float64]
+
+
+def sample_probe(draws: CellDraws, slot: int, count: int, rng: np.random.Generator) -> ProbeSample:
+    """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
+    large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata."""
+    tokens_C = draws.cells.tokens_C
+    chance_C = np.sqrt(tokens_C) / np.sqrt(tokens_C).sum()
+    points = (np.arange(count) + rng.random()) / count
+    cell = np.minimum(np.searchsorted(np.cumsum(chance_C), points, side="right"), len(chance_C) - 1)
+    ids = draws.windows_at(slot, cell, rng.integers(draws.pool_NC[slot, cell]))
+    weight = tokens_C[cell] / chance_C[cell]
+    return ProbeSample(ids, cell, weight / weight.sum())
+
+
+def in_units_of_rms(influence_NP: NDArray[np.float64], share_NP: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each run's influence over its root mean square, (N, P); NaN in a whole run with a non-finite or zero one."""
+    rms = np.sqrt((share_NP * influence_NP**2).sum(1, keepdims=True))
+    usable = np.isfinite(rms) & (rms > 0)
+    return np.where(usable, influence_NP / np.where(usable, rms, 1.0), np.nan)

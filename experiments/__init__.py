@@ -1,0 +1,1 @@
+"""The commands, their configurations, the benchmarks and the committed results."""

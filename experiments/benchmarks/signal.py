@@ -1,0 +1,71 @@
+"""Signal over noise of a proxy recipe: the gain of a known good tilt over its deviation between seeds.
+
+    python -m pretraingym.experiments.benchmarks.signal --seeds 6
+
+Runs natural and one static `match` console side by side from the same weights and random numbers, over several seeds
+and both reference tasks. Last line: one JSON object with gain_nats, seed_sd_nats, snr and seconds_per_episode (two
+episodes a seed and task; wall seconds with all cores), and what the recipe's loss was.
+"""
+
+import json
+from dataclasses import dataclass, field
+from time import perf_counter
+
+import numpy as np
+import tyro
+
+from ...env.episode import Episode
+from ...env.scenario import Scenario
+from ...env.setting import Setting
+
+
+@dataclass(frozen=True)
+class SignalConfig:
+    """`corpus`: folder (default: the installed packages); `strength`: 1 - weight of null of the tilt; `pool_budgets`:
+    pool over budget."""
+
+    corpus: str | None = None
+    seeds: int = 6
+    strength: float = 0.5
+    pool_budgets: float = 50.0
+    setting: Setting = field(default_factory=Setting)
+
+
+def measure(config: SignalConfig) -> dict[str, float]:
+    """Gain (nats, natural minus tilt) by seed and task, and its mean over its deviation between seeds, averaged over
+    tasks."""
+    task = config.setting.open_task(config.corpus)
+    names = task.agent_names
+    learner = config.setting.learner(task, 2 * config.seeds)
+    gains, losses, t0 = [], [], perf_counter()
+    for reference in task.tasks:
+        episode = Episode(task, learner, config.setting.episode)
+        scenario = Scenario(((reference, 1.0),), config.pool_budgets)
+        seeds = [seed for seed in range(config.seeds) for _ in range(2)]
+        episode.begin(list(range(2 * config.seeds)), [scenario] * 2 * config.seeds, seeds)
+        weights = np.zeros((2 * config.seeds, len(names)))
+        weights[0::2, 0] = 1.0
+        weights[1::2, 0] = 1 - config.strength
+        weights[1::2, names.index(f"match-{reference}")] = config.strength
+        for _ in range(config.setting.episode.num_intervals):
+            outcome = episode.step(weights)
+        gains.append(outcome.loss_N[0::2] - outcome.loss_N[1::2])
+        losses.append(outcome.loss_N[0::2])
+        print(reference, "gains", np.round(gains[-1], 3), "natural loss", np.round(losses[-1], 3))
+    elapsed_s = perf_counter() - t0
+    mean, deviation = np.mean(gains, 1), np.std(gains, 1, ddof=1)
+    spent = episode.seconds
+    return {
+        "gain_nats": float(mean.mean()),
+        "seed_sd_nats": float(deviation.mean()),
+        "snr": float((mean / deviation).mean()),
+        "seconds_per_episode": elapsed_s / np.size(gains) / 2,
+        "natural_loss_nats": float(np.mean(losses)),
+        "natural_seed_sd_nats": float(np.std(losses, 1, ddof=1).mean()),
+        "overhead_fraction": 1 - spent["train"] / sum(spent.values()),
+        "proxy_params": learner.num_params,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(tyro.cli(SignalConfig, description=__doc__))))

@@ -1,0 +1,130 @@
+"""pretraingym quickstart: the main job: corpus, learning on proxies, targets under five policies, report."""
+
+import json
+import resource
+import sys
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..env.default_corpus import default_corpus
+from ..env.setting import Setting
+from ..env.task import Task
+from ..lm.corpus import Corpus
+from ..lm.files import write_atomic
+from ..policies.registry import make_policy
+from .pretrain import target_setting, whole_corpus
+from .progress import Progress
+from .report import write_report
+from .run_folder import RunFolder
+from .statistics import compare
+from .target import TargetRun, save_model
+from .train_console import LearnConfig, train_console
+
+RIVALS = ("natural", "uniform", "paper-rule", "agreement")
+LADDER = (0.5, 2.0, 4.0)  # budgets of natural, beside 1, on which tokens-to-loss is read; one seed each
+
+
+@dataclass(frozen=True)
+class QuickstartConfig:
+    """Learn a console on small proxies and let it drive the pretraining of a model 8 times larger, beside the rules it
+    has to beat. `folder`: where the run goes; `corpus`: a built corpus (default: the installed packages' text);
+    `reference`: weight of each reference task for the target; `seeds`: target runs of each policy; `resume`: go on
+    with the run in `folder`, or show it if it is finished."""
+
+    folder: Path = Path("runs/quickstart")
+    corpus: Path | None = None
+    proxy: Setting = field(default_factory=Setting)
+    target: Setting = field(default_factory=target_setting)
+    learn: LearnConfig = field(default_factory=LearnConfig)
+    reference: dict[str, float] = field(default_factory=lambda: {"prose": 0.75, "code": 0.25})
+    seeds: int = 3
+    resume: bool = False
+
+
+def main(config: QuickstartConfig) -> dict[str, Any]:
+    """Run what is not yet done; write results.json and report.html; return the summary."""
+    folder = RunFolder(config.folder, config, config.resume)
+    with Progress() as progress:
+        progress.stage("corpus", 90)
+        path = Path(folder.stage("corpus", lambda: _corpus(config.corpus, progress)))
+        progress.stage("learn on proxies", 240)
+        learned = folder.stage("learn", lambda: train_console(folder, path, config.proxy, config.learn, progress))
+        finals, rungs, target = _targets(config, folder, path, progress)
+    results = {
+        "command": " ".join(["pretraingym", *sys.argv[1:]]),
+        "target_params": target["params"],
+        "proxy_params": learned["proxy_params"],
+        "episodes": learned["episodes"],
+        "policies": compare(finals, rungs),
+        "stages_s": {name: round(seconds, 1) for name, seconds in folder.seconds.items()},
+        "profile": {"proxy": learned["profile_s"], "target": target["profile_s"]},
+        "wall_s": round(sum(folder.seconds.values()), 1),
+        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "versions": {name: version(name) for name in ("pretraingym", "torch", "transformers", "stable-baselines3")},
+    }
+    write_atomic(config.folder / "results.json", json.dumps(results, indent=1).encode())
+    write_report(config.folder)
+    return results
+
+
+def _corpus(given: Path | None, progress: Progress) -> str:
+    if given is not None:
+        return str(Corpus.open(given, verify=True).path)
+    return str(default_corpus(progress=lambda stage, share: progress.update(share, 1.0, doing=stage)).path)
+
+
+def _targets(
+    config: QuickstartConfig, folder: RunFolder, path: Path, progress: Progress
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+    """Rows of all complete target runs, those of natural's ladder, and the target's size and profile."""
+    task = Task(Corpus.open(path), config.target.context, config.target.agents)
+    finals: list[dict[str, Any]] = []
+    for seed in range(config.seeds):
+        progress.stage(f"targets, seed {seed}", 40)
+        work = lambda seed=seed: _side_by_side(config, folder, task, seed, progress)  # noqa: E731
+        target = folder.stage(f"target-{seed}", work)
+        finals += target["finals"]
+    rungs = []
+    for scale in LADDER:
+        progress.stage(f"natural with {scale:g} times the tokens", 10 * scale)
+        work = lambda scale=scale: _natural(config, folder, task, scale, progress)  # noqa: E731
+        rungs.append(folder.stage(f"natural-{scale:g}", work))
+    return finals, rungs, target
+
+
+def _side_by_side(
+    config: QuickstartConfig, folder: RunFolder, task: Task, seed: int, progress: Progress
+) -> dict[str, Any]:
+    policies = [make_policy(name) for name in RIVALS] + [make_policy(str(config.folder))]
+    scenario = whole_corpus(config.target, task.cells.tokens_C.sum(), task.tasks, config.reference)
+    run = TargetRun(task, config.target, policies, scenario, seed)
+    name = f"target-{seed}"
+    losses, learner, seconds = run.run(folder, name, lambda tokens: progress.update(tokens, run.budget, tokens=tokens))
+    about = {"stage": "target-final", "seed": seed, "tokens": run.budget // len(policies)}
+    about["task_weights"] = dict(scenario.reference)
+    rows = [
+        {**about, "policy": policy.name, "test_loss_nats": loss} for policy, loss in zip(policies, losses, strict=True)
+    ]
+    folder.log(rows)
+    if seed == 0:
+        save_model(learner, len(policies) - 1, task, config.folder / "model")
+    return {"finals": rows, "params": learner.num_params, "profile_s": seconds}
+
+
+def _natural(
+    config: QuickstartConfig, folder: RunFolder, task: Task, scale: float, progress: Progress
+) -> dict[str, Any]:
+    """A complete run of natural with `scale` times the tokens, its learning rate stretched to match."""
+    clock = config.target.episode
+    steps = round(clock.steps_per_interval * scale)
+    longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
+    scenario = whole_corpus(longer, task.cells.tokens_C.sum(), task.tasks, config.reference)
+    run = TargetRun(task, longer, [make_policy("natural")], scenario, 0)
+    stage = f"natural-{scale:g}"
+    losses, _, _ = run.run(folder, stage, lambda tokens: progress.update(tokens, run.budget, tokens=tokens), False)
+    row = {"stage": "natural-ladder", "seed": 0, "tokens": run.budget, "test_loss_nats": losses[0]}
+    row["task_weights"] = dict(scenario.reference)
+    folder.log([row])
+    return row

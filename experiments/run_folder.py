@@ -1,0 +1,133 @@
+"""A run folder: the configuration it belongs to, its metrics, and what is needed to go on after a kill."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from ..lm.errors import InputError
+from ..lm.files import write_atomic
+
+
+class RunFolder:
+    """config.json, metrics.jsonl, stages.json (results of finished stages) and the checkpoint of the stage in flight.
+
+    A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
+    dropped on resume, and written again by the work that is repeated."""
+
+    def __init__(self, path: Path, config: Any, resume: bool) -> None:
+        self.path = path
+        wanted = json.loads(json.dumps(asdict(config), default=str))
+        for place in ("folder", "resume"):  # where and how, not what
+            del wanted[place]
+        saved = path / "config.json"
+        if saved.exists():
+            _same_config(path, json.loads(saved.read_text()), wanted)
+            if not resume:
+                raise InputError(
+                    f"{path} already holds a run of this configuration; add --resume, or name another --folder"
+                )
+        elif path.exists() and any(path.iterdir()):
+            raise InputError(f"{path} is not empty and holds no run; name another --folder")
+        else:
+            path.mkdir(parents=True, exist_ok=True)
+            write_atomic(saved, json.dumps(wanted, indent=1).encode())
+        stages = path / "stages.json"
+        self.stages: dict[str, Any] = json.loads(stages.read_text()) if stages.exists() else {}
+        self._metrics = path / "metrics.jsonl"
+        self._checkpoint = path / "checkpoint.safetensors"
+        self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
+        self._t0 = perf_counter()
+        self._truncate(max([stage["metrics_bytes"] for stage in self.stages.values()], default=0))
+
+    def stage(self, name: str, work: Callable[[], Any]) -> Any:
+        """The result of `work()`, a JSON value; that of an earlier session if the stage was finished then."""
+        if name not in self.stages:
+            self._elapsed_before, self._t0 = 0.0, perf_counter()
+            result = work()
+            elapsed_s = self._elapsed_before + perf_counter() - self._t0
+            self.stages[name] = {"result": result, "elapsed_s": elapsed_s, "metrics_bytes": self._size()}
+            write_atomic(self.path / "stages.json", json.dumps(self.stages).encode())
+            self._checkpoint.unlink(missing_ok=True)
+        return self.stages[name]["result"]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {name: stage["elapsed_s"] for name, stage in self.stages.items()}
+
+    def log(self, rows: list[dict[str, Any]]) -> None:
+        """Append metrics rows."""
+        with open(self._metrics, "a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+    def save_checkpoint(self, name: str, state: dict[str, NDArray]) -> None:
+        """Where the stage in flight stands; replaces the last one, whole or not at all."""
+        with open(self._metrics, "a") as file:
+            os.fsync(file.fileno())
+        part = self._checkpoint.with_suffix(".part")
+        about = {"name": name, "metrics_bytes": self._size()}
+        about["elapsed_s"] = self._elapsed_before + perf_counter() - self._t0
+        save_file(
+            {key: np.ascontiguousarray(value) for key, value in state.items()}, part, {"about": json.dumps(about)}
+        )
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, self._checkpoint)
+
+    def load_checkpoint(self, name: str) -> dict[str, NDArray] | None:
+        """The state saved under `name`, or None; metrics rows written after it are dropped."""
+        if not self._checkpoint.exists():
+            return None
+        try:
+            about, state = _metadata(self._checkpoint), load_file(self._checkpoint)
+        except (ValueError, KeyError, SafetensorError):
+            raise InputError(
+                f"{self._checkpoint} is damaged; delete it, and --resume does the stage in flight again"
+            ) from None
+        if about["name"] != name:
+            return None
+        self._truncate(about["metrics_bytes"])
+        self._elapsed_before, self._t0 = about["elapsed_s"], perf_counter()
+        return state
+
+    def _size(self) -> int:
+        return self._metrics.stat().st_size if self._metrics.exists() else 0
+
+    def _truncate(self, size: int) -> None:
+        if self._size() > size:
+            os.truncate(self._metrics, size)
+
+
+def _metadata(path: Path) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header: dict[str, Any] = json.loads(file.read(length))
+    about: dict[str, Any] = json.loads(header["__metadata__"]["about"])
+    return about
+
+
+def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
+    if saved == wanted:
+        return
+    flat_saved, flat_wanted = _flat(saved), _flat(wanted)
+    differ = [key for key in sorted({*flat_saved, *flat_wanted}) if flat_saved.get(key) != flat_wanted.get(key)]
+    first = differ[0]
+    there, here = flat_saved.get(first), flat_wanted.get(first)
+    raise InputError(
+        f"{path} holds a run of another configuration: {first} is {there} there, {here} here ({len(differ)} differ); "
+        "name another --folder"
+    )
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix[:-1]: config}
+    return {key: value for name, part in config.items() for key, value in _flat(part, f"{prefix}{name}.").items()}

@@ -1,0 +1,127 @@
+"""Pretraining of targets: policies drive the runs of one Episode, side by side, from the same weights and numbers."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..env.episode import Episode, Outcome
+from ..env.scenario import Scenario
+from ..env.setting import Setting
+from ..env.task import Task
+from ..lm.errors import InputError
+from ..lm.proxies import ProxyStack
+from ..policies.base import Policy
+from .run_folder import RunFolder
+
+TEST_WINDOWS = 512  # of each reference task's test half
+
+
+@dataclass
+class TargetRun:
+    """One run a policy, all on one scenario and seed: the same initial weights and random numbers."""
+
+    task: Task
+    setting: Setting
+    policies: list[Policy]
+    scenario: Scenario
+    seed: int
+    device: str = "cpu"
+
+    @property
+    def budget(self) -> int:
+        """Tokens of all runs together."""
+        episode = self.setting.episode
+        return len(self.policies) * episode.total_steps * episode.batch_windows * self.setting.context
+
+    def run(
+        self, folder: RunFolder, stage: str, on_interval: Callable[[int], None], log_curves: bool = True
+    ) -> tuple[list[dict[str, float]], ProxyStack, dict[str, float]]:
+        """Train to the end of the budget, from the folder's checkpoint if it has one of this stage; `on_interval`
+        hears the tokens of all runs so far.
+
+        Returns the test loss by task of each run (nats per token), the learner with the trained models, and the
+        seconds each part of the intervals took."""
+        count, names = len(self.policies), self.task.agent_names
+        learner = self.setting.learner(self.task, count, self.device)
+        episode = Episode(self.task, learner, self.setting.episode)
+        for policy in self.policies:
+            policy.reset(names, 1)
+        state = folder.load_checkpoint(stage)
+        if state is None:
+            episode.begin(list(range(count)), [self.scenario] * count, [self.seed] * count)
+        else:
+            _restore(episode, self.policies, state)
+        while episode.interval_N[0] < self.setting.episode.num_intervals:
+            outcome = episode.step(self._weights(episode))
+            self._refuse_divergence(outcome)
+            if log_curves:
+                folder.log(self._rows(episode, outcome))
+            on_interval(int(outcome.tokens_N.sum()))
+            folder.save_checkpoint(stage, _state(episode, self.policies))
+        losses = episode.test_losses(TEST_WINDOWS)
+        return [dict(zip(self.task.tasks, map(float, row), strict=True)) for row in losses], learner, episode.seconds
+
+    def _weights(self, episode: Episode) -> NDArray[np.float64]:
+        seen = episode.observe()
+        rows = [policy.act(seen.run(index)) for index, policy in enumerate(self.policies)]
+        return np.concatenate(rows)
+
+    def _rows(self, episode: Episode, outcome: Outcome) -> list[dict[str, Any]]:
+        return [
+            {
+                "stage": "target",
+                "policy": policy.name,
+                "seed": self.seed,
+                "interval": int(episode.interval_N[run]),
+                "tokens": int(outcome.tokens_N[run]),
+                "train_loss_nats": float(outcome.train_loss_N[run]),
+                "validation_loss_nats": {
+                    task: float(loss)
+                    for task, loss in zip(self.task.tasks, outcome.by_task_NT[run], strict=True)
+                    if np.isfinite(loss)
+                },
+                "weights": dict(zip(self.task.agent_names, map(float, episode.weights_NK[run]), strict=True)),
+            }
+            for run, policy in enumerate(self.policies)
+        ]
+
+    def _refuse_divergence(self, outcome: Outcome) -> None:
+        for policy, diverged in zip(self.policies, outcome.diverged_N, strict=True):
+            if diverged:
+                raise InputError(
+                    f"the target under '{policy.name}' diverged after {int(outcome.tokens_N[0])} tokens: its loss is "
+                    "not finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
+                )
+
+
+def save_model(learner: ProxyStack, slot: int, task: Task, folder: Path) -> None:
+    """The model in `slot` with the corpus's tokenizer as a transformers folder, whole or not at all."""
+    from transformers import PreTrainedTokenizerFast
+
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    learner.save_pretrained(slot, part)
+    PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
+
+
+def _state(episode: Episode, policies: list[Policy]) -> dict[str, NDArray]:
+    state = {f"episode/{key}": value for key, value in episode.state_dict().items()}
+    for index, policy in enumerate(policies):
+        state |= {f"policy{index}/{key}": value for key, value in policy.state_dict().items()}
+    return state
+
+
+def _restore(episode: Episode, policies: list[Policy], state: dict[str, NDArray]) -> None:
+    def part(prefix: str) -> dict[str, NDArray]:
+        return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+
+    episode.load_state_dict(part("episode/"))
+    for index, policy in enumerate(policies):
+        policy.load_state_dict(part(f"policy{index}/"))

@@ -1,0 +1,1 @@
+"""Language models and text: knows nothing of agents, weights or reinforcement learning."""

@@ -1,0 +1,5 @@
+"""The one error that means: the user's input cannot be used."""
+
+
+class InputError(ValueError):
+    """Bad input, told in one line: what was given, what is expected, what to do. Commands exit with code 2 on it."""

@@ -1,0 +1,34 @@
+"""Files that are either whole or absent, and names that are nearly right."""
+
+import difflib
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write `data` to `path` so that a reader, or a crash at any instant, sees the old file or the new one, whole."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with open(part, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """An end for an error line: the nearest known name if one is near, and all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, 1)
+    guess = f"did you mean '{close[0]}'? " if close else ""
+    return f"{guess}known: {', '.join(names)}"

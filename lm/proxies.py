@@ -1,0 +1,147 @@
+"""ProxyStack: N small causal language models trained as one program."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import PretrainedConfig
+
+from .learner import Floats, Ids, Schedule
+from .muon import OptimizerConfig
+from .shard import Shard, new_model
+from .windows import Windows
+
+MODELS_PER_SHARD = 4  # on a CPU: 83k tokens/s at 4, 73k at 2, 70k at 8 (two cores, 165k parameters, 1024-token steps)
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How each model is trained. `average_half_life`: steps, of the running average of the weights that mid-run
+    losses are taken on; `influence_step`: length of the finite-difference step over the norm of the weights."""
+
+    schedule: Schedule
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    average_half_life: float = 8.0
+    influence_step: float = 1e-3
+
+
+class ProxyStack:
+    """A Learner of `num_slots` models of one transformers config, in shards that threads work on side by side.
+
+    On a CPU each shard of at most four models is one thread's; on a GPU there is one shard. A model's result depends
+    on the number of models in its shard and on nothing else, and on that only through the rounding of batched
+    products: after 50 steps losses agree to 1e-3 nats (tests/lm/test_proxies.py)."""
+
+    def __init__(
+        self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
+    ) -> None:
+        self.config, self.windows, self.train_config, self.num_slots = config, windows, train, num_slots
+        num_threads = (len(os.sched_getaffinity(0)) if device == "cpu" else 1) or 1
+        rounds = -(-num_slots // (num_threads * MODELS_PER_SHARD))
+        num_shards = min(num_slots, num_threads * rounds) if device == "cpu" else 1
+        decay = 0.5 ** (1 / train.average_half_life)
+        self.parts = [part for part in np.array_split(np.arange(num_slots), num_shards) if len(part)]
+        self.shards = [Shard(config, train.optimizer, len(part), decay, device) for part in self.parts]
+        self.num_params = sum(parameter[0].numel() for parameter in self.shards[0].parameters.values())
+        self.steps_N = np.zeros(num_slots, np.int64)
+        self._pool = ThreadPoolExecutor(min(num_threads, num_shards))
+        self._threads_each = max(1, num_threads // len(self.shards))
+
+    def _each(self, work: Callable[[Shard, Any], Any]) -> list[Any]:
+        """`work(shard, its slots)` for every shard, in threads, results in slot order."""
+
+        def run(shard: Shard, part: NDArray[np.intp]) -> Any:
+            torch.set_num_threads(self._threads_each)
+            return work(shard, part)
+
+        return list(self._pool.map(run, self.shards, self.parts))
+
+    def _fetch(self, ids: Ids) -> Tensor:
+        return torch.from_numpy(self.windows.fetch(ids))
+
+    def start(self, slot: int, seed: int) -> None:
+        for shard, part in zip(self.shards, self.parts, strict=True):
+            if slot in part:
+                shard.start(slot - part[0], seed)
+        self.steps_N[slot] = 0
+
+    def learning_rate(self) -> Floats:
+        return self.train_config.schedule.fraction(self.steps_N)
+
+    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
+        num_steps = windows.shape[1]
+        fractions = self.train_config.schedule.fraction(self.steps_N[:, None] + np.arange(num_steps))
+
+        def work(shard: Shard, part: NDArray[np.intp]) -> Tensor:
+            total = torch.zeros(len(part))
+            if not active[part].any():
+                return total
+            with shard.frozen(np.flatnonzero(~active[part])):
+                for step in range(num_steps):
+                    rate = torch.from_numpy(fractions[part, step]).float()
+                    total += shard.train_step(self._fetch(windows[part, step]), rate).cpu()
+            return total / num_steps
+
+        losses = torch.cat(self._each(work)).double().numpy()
+        self.steps_N[active] += num_steps
+        return np.where(active, losses, np.nan)
+
+    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
+        def work(shard: Shard, part: NDArray[np.intp]) -> Tensor:
+            tokens = self._fetch(windows[part])
+            if not averaged:
+                return shard.evaluate(tokens).cpu()
+            with shard.averaged():
+                return shard.evaluate(tokens).cpu()
+
+        return torch.cat(self._each(work)).double().numpy()
+
+    def influence(self, reference: Ids, probe: Ids) -> tuple[Floats, Floats]:
+        def work(shard: Shard, part: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
+            influence, loss = shard.influence(
+                self._fetch(reference[part]), self._fetch(probe[part]), self.train_config.influence_step
+            )
+            return influence.cpu(), loss.cpu()
+
+        influence, loss = zip(*self._each(work), strict=True)
+        return torch.cat(influence).double().numpy(), torch.cat(loss).double().numpy()
+
+    def state_dict(self) -> dict[str, NDArray]:
+        state = {"steps": self.steps_N.copy()}
+        for name in self.shards[0].parameters:
+            state[f"weight.{name}"] = _join([shard.parameters[name].data for shard in self.shards])
+            state[f"average.{name}"] = _join([shard.average[name] for shard in self.shards])
+        for name in self.shards[0].optimizer.state:
+            state[f"optimizer.{name}"] = _join([shard.optimizer.state[name] for shard in self.shards])
+        return state
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self.steps_N = state["steps"].copy()
+        for shard, part in zip(self.shards, self.parts, strict=True):
+            shard.optimizer.steps_N = torch.from_numpy(self.steps_N[part]).to(shard.optimizer.steps_N)
+            for name, parameter in shard.parameters.items():
+                parameter.data.copy_(torch.from_numpy(state[f"weight.{name}"][part]))
+                shard.average[name].copy_(torch.from_numpy(state[f"average.{name}"][part]))
+            for name, value in shard.optimizer.state.items():
+                value.copy_(torch.from_numpy(state[f"optimizer.{name}"][part]))
+
+    def save_pretrained(self, slot: int, folder: Path) -> None:
+        """Write the model in `slot` as a normal transformers folder (config.json, model.safetensors)."""
+        model = new_model(self.config, 0)
+        weights = dict(model.named_parameters())
+        for shard, part in zip(self.shards, self.parts, strict=True):
+            if slot in part:
+                for name, parameter in shard.parameters.items():
+                    weights[name].data.copy_(parameter.data[slot - part[0]])
+        model.save_pretrained(folder)
+
+
+def _join(pieces: list[Tensor]) -> NDArray:
+    return torch.cat([piece.detach().cpu() for piece in pieces]).numpy().copy()

@@ -1,0 +1,142 @@
+"""A few language models trained as one: the part of a stack that one thread (or one GPU) works on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PretrainedConfig
+
+from .leaves import StackedEmbedding, stack_leaves
+from .muon import OptimizerConfig, StackedOptimizer
+
+EVALUATION_ROWS = 256  # rows of one forward pass without gradients: what stays in a core's cache (measured)
+
+
+def new_model(config: PretrainedConfig, seed: int) -> Any:
+    """A freshly initialised transformers model in float32; the global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+
+
+class Shard:
+    """`num_models` causal LMs of one config, float32 weights, with optimiser and running average of the weights."""
+
+    def __init__(
+        self, config: PretrainedConfig, optimizer: OptimizerConfig, num_models: int, average_decay: float, device: str
+    ) -> None:
+        self.config, self.num_models, self.device, self.average_decay = config, num_models, device, average_decay
+        self.model = new_model(config, 0)
+        self.parameters = stack_leaves(self.model, num_models)
+        self.model.train().to(device)
+        tables = [module for module in self.model.modules() if isinstance(module, StackedEmbedding)]
+        sparse = {id(table.weight) for table in [*tables, self.model.get_output_embeddings()]}
+        names = {name for name, parameter in self.parameters.items() if id(parameter) in sparse}
+        self.optimizer = StackedOptimizer(self.parameters, names, optimizer)
+        self.average = {name: torch.zeros_like(value.data) for name, value in self.parameters.items()}
+        self._learned_positions = len(tables) > 1  # such a table must be told whose row is whose
+
+    def start(self, index: int, seed: int) -> None:
+        fresh = dict(new_model(self.config, seed).named_parameters())
+        for name, parameter in self.parameters.items():
+            parameter.data[index] = fresh[name].data.to(self.device)
+            self.average[name][index] = parameter.data[index]
+        self.optimizer.reset(index)
+
+    def window_losses(self, tokens_NBT: Tensor) -> Tensor:
+        """Mean loss of each window, nats per predicted token -> (N, B). Tokens of -100 are padding at the right."""
+        num_models, batch, context = tokens_NBT.shape
+        rows = tokens_NBT.reshape(num_models * batch, context).to(self.device)
+        targets = rows[:, 1:]
+        positions = None
+        if self._learned_positions:
+            positions = torch.arange(context - 1, device=self.device).expand(len(rows), -1)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
+            logits = self.model(input_ids=rows[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
+        losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+        count = (targets != -100).sum(1).clamp(min=1)
+        return (losses.view(targets.shape).sum(1) / count).view(num_models, batch)
+
+    def train_step(self, tokens_NBT: Tensor, lr_fraction_N: Tensor) -> Tensor:
+        """One optimiser step on the token-weighted mean loss of each model's batch -> losses (N,)."""
+        weight = (tokens_NBT[:, :, 1:] != -100).sum(2).to(self.device).float()
+        loss_N = (self.window_losses(tokens_NBT) * weight).sum(1) / weight.sum(1)
+        self._backward(loss_N)
+        self.optimizer.step(lr_fraction_N.to(self.device))
+        self._clear()
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                list(self.average.values()), [p.data for p in self.parameters.values()], 1 - self.average_decay
+            )
+        return loss_N.detach()
+
+    @torch.no_grad()
+    def evaluate(self, tokens_NBT: Tensor) -> Tensor:
+        """Window losses without gradients, in pieces that fit the cache -> (N, B)."""
+        piece = max(1, EVALUATION_ROWS // self.num_models)
+        return torch.cat([self.window_losses(part) for part in tokens_NBT.split(piece, dim=1)], 1)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Inside, the models hold the running average of their weights."""
+        live = {name: parameter.data for name, parameter in self.parameters.items()}
+        try:
+            for name, parameter in self.parameters.items():
+                parameter.data = self.average[name]
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data = live[name]
+
+    @contextmanager
+    def frozen(self, models: NDArray[np.intp]) -> Iterator[None]:
+        """Inside, these models train in vain: they come out as they went in (for a rare restart of a neighbour)."""
+        tensors = [p.data for p in self.parameters.values()] + list(self.average.values())
+        tensors += [*self.optimizer.state.values(), self.optimizer.steps_N]
+        saved = [tensor[models].clone() for tensor in tensors] if len(models) else []
+        yield
+        for tensor, value in zip(tensors, saved, strict=False):
+            tensor[models] = value
+
+    def influence(self, reference_NRT: Tensor, probe_NPT: Tensor, step: float) -> tuple[Tensor, Tensor]:
+        """Directional derivative of each probe window's loss along the reference gradient, by a central difference
+        over weights moved by `step` x the norm of the weights -> (influence, loss), each (N, P)."""
+        self._backward(self.window_losses(reference_NRT).mean(1))
+        gradient = {name: _grad(parameter) for name, parameter in self.parameters.items()}
+        self._clear()
+        length = _norm(gradient).clamp(min=1e-20)
+        move = step * _norm({name: parameter.data for name, parameter in self.parameters.items()}) / length
+        live = {name: parameter.data for name, parameter in self.parameters.items()}
+        sides = []
+        try:
+            for sign in (1.0, -1.0):
+                for name, parameter in self.parameters.items():
+                    scale = (sign * move).view((-1,) + (1,) * (parameter.ndim - 1))
+                    parameter.data = torch.addcmul(live[name], gradient[name], scale)
+                sides.append(self.evaluate(probe_NPT))
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data = live[name]
+        return (sides[0] - sides[1]) / (2 * move[:, None]), (sides[0] + sides[1]) / 2
+
+    def _backward(self, loss_N: Tensor) -> None:
+        loss_N.sum().backward()  # each model's loss reaches its own parameters alone
+
+    def _clear(self) -> None:
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
+
+def _grad(parameter: torch.nn.Parameter) -> Tensor:
+    assert parameter.grad is not None
+    return parameter.grad
+
+
+def _norm(tensors: dict[str, Tensor]) -> Tensor:
+    """Norm over all tensors of each model -> (N,)."""
+    return torch.stack([value.flatten(1).square().sum(1) for value in tensors.values()]).sum(0).sqrt()

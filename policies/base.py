@@ -1,0 +1,51 @@
+"""What a policy is: observations of N runs in, console weights out."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..env.observation import Observation
+
+Weights = NDArray[np.float64]  # (N, K), rows on the simplex, absent agents exactly 0
+
+
+class Policy(ABC):
+    """Chooses the weights of N runs at once. `reset` comes before the first decision of an episode."""
+
+    name: str
+
+    def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
+        """Begin `num_runs` episodes with these agents (row order, null first). InputError if the policy cannot."""
+
+    @abstractmethod
+    def act(self, observation: Observation) -> Weights:
+        """Weights for the coming interval, (N, K)."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """One line for people: what it does and with which settings."""
+
+    def state_dict(self) -> dict[str, NDArray]:
+        """Arrays that `load_state_dict` restores exactly; a policy without memory has none."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        """Restore what `state_dict` gave, after `reset`."""
+
+
+def mix(strength: float, shares: Weights, mask: NDArray[np.bool_]) -> Weights:
+    """`strength` spread over the other agents by `shares` (N, K; absent and null 0), the rest on null.
+
+    A run whose shares sum to 0, because no other agent is present, is all null."""
+    total = shares.sum(1, keepdims=True)
+    weights = strength * np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+    weights[:, 0] = np.where(total[:, 0] > 0, 1 - strength, 1.0)
+    return np.where(mask, weights, 0.0)
+
+
+def others(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The agents that are present and not null, (N, K)."""
+    result = mask.copy()
+    result[:, 0] = False
+    return result

@@ -1,0 +1,105 @@
+"""Strict reading of JSON: exactly the keys and types that are expected, or one clear line."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ..lm.errors import InputError
+
+Check = Callable[[Any, str], None]
+MAX_TEXT = 10_000  # characters of one string
+MAX_ITEMS = 10_000  # of one list or mapping
+
+
+def parse_json(data: bytes, path: Path) -> Any:
+    """The value in `data`; NaN, infinities and repeated keys are refused as well as what is not JSON."""
+    try:
+        return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path} is not valid JSON ({error}): the file is damaged, save or copy the policy again"
+        ) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number JSON allows")
+
+
+def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise ValueError("a key appears twice")
+    return result
+
+
+def text(value: Any, where: str) -> None:
+    _expect(isinstance(value, str) and len(value) <= MAX_TEXT, where, value, f"text of at most {MAX_TEXT} characters")
+
+
+def number(value: Any, where: str) -> None:
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    _expect(real and abs(value) < 1e300 and math.isfinite(value), where, value, "a finite number")
+
+
+def whole(value: Any, where: str) -> None:
+    _expect(isinstance(value, int) and not isinstance(value, bool), where, value, "a whole number")
+
+
+def cell(value: Any, where: str) -> None:
+    """What a table's cell may hold."""
+    if value is not None and not isinstance(value, bool):
+        (text if isinstance(value, str) else number)(value, where)
+
+
+def one_of(*choices: str | int) -> Check:
+    def check(value: Any, where: str) -> None:
+        same = [choice for choice in choices if type(choice) is type(value) and choice == value]
+        _expect(bool(same), where, value, " or ".join(map(repr, choices)))
+
+    return check
+
+
+def items(check: Check, count: int | None = None) -> Check:
+    """A list of values that each pass `check`, `count` of them if it is given."""
+
+    def check_list(value: Any, where: str) -> None:
+        right = isinstance(value, list) and len(value) <= MAX_ITEMS and count in (None, len(value))
+        _expect(right, where, value, "a list" if count is None else f"a list of {count}")
+        for index, item in enumerate(value):
+            check(item, f"{where}[{index}]")
+
+    return check_list
+
+
+def mapping(check: Check) -> Check:
+    """An object with any keys whose values each pass `check`."""
+
+    def check_mapping(value: Any, where: str) -> None:
+        _expect(isinstance(value, dict) and len(value) <= MAX_ITEMS, where, value, "an object")
+        for key, item in value.items():
+            check(item, f"{where}.{key}")
+
+    return check_mapping
+
+
+def record(fields: dict[str, Check]) -> Check:
+    """An object with exactly these keys."""
+
+    def check_record(value: Any, where: str) -> None:
+        _expect(isinstance(value, dict), where, value, "an object")
+        for key in value:
+            if key not in fields:
+                raise InputError(f"{where} has the unknown key '{key}', expected {', '.join(fields)}")
+        for key, check in fields.items():
+            if key not in value:
+                raise InputError(f"{where} lacks the key '{key}', expected {', '.join(fields)}")
+            check(value[key], f"{where}.{key}")
+
+    return check_record
+
+
+def _expect(right: bool, where: str, value: Any, expected: str) -> None:
+    if not right:
+        raise InputError(f"{where} is {repr(value)[:80]}, expected {expected}")

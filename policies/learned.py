@@ -1,0 +1,65 @@
+"""A learned policy outside the algorithm that learned it: numpy in, weights out."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
+from .actor_config import AGENT_BY_NAME, SetActorConfig
+from .base import Policy, Weights, others
+from .card import PolicyCard
+from .set_actor import SetActor
+
+MARGIN = 0.1  # of a range's width: how far beyond it a feature may lie without a warning
+
+
+def observed_values(config: SetActorConfig, observation: Observation) -> dict[str, NDArray[np.float32]]:
+    """Values of each feature the actor reads, over all runs, and all agents but null where it is an agent's."""
+    present = others(observation.mask)
+    values = {}
+    for name in config.observed():
+        if name in AGENT_BY_NAME:
+            values[name] = observation.agents[..., column(AGENT_FEATURES, name)][present]
+        else:
+            values[name] = observation.training[:, column(TRAINING_FEATURES, name)]
+    return values
+
+
+@dataclass
+class LearnedPolicy(Policy):
+    """A set actor with its action map, and the card of how it was learned."""
+
+    actor: SetActor
+    card: PolicyCard
+
+    def __post_init__(self) -> None:
+        self.name = f"learned-{self.card.algorithm}"
+        self._warned: set[str] = set()
+
+    def act(self, observation: Observation) -> Weights:
+        self._warn_beyond_training(observation)
+        parts = (observation.agents, observation.mask, observation.training)
+        with torch.no_grad():
+            action = self.actor(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
+        return self.actor.action_map.weights(action.numpy().astype(np.float64), observation.mask)
+
+    def describe(self) -> str:
+        return f"set actor learned with {self.card.algorithm} on {self.card.proxies}"
+
+    def _warn_beyond_training(self, observation: Observation) -> None:
+        for name, values in observed_values(self.actor.config, observation).items():
+            if name in self._warned or name not in self.card.ranges or not len(values):
+                continue
+            low, high = self.card.ranges[name]
+            margin = MARGIN * (high - low) + 1e-6
+            beyond = (values < low - margin) | (values > high + margin)
+            if beyond.any():
+                self._warned.add(name)
+                warnings.warn(
+                    f"policy '{self.name}': feature '{name}' is {values[beyond][0]:.3g}, but {low:.3g} to {high:.3g} "
+                    "in training: it may choose badly here, compare it with 'agreement'",
+                    stacklevel=2,
+                )

@@ -1,0 +1,78 @@
+"""Learning a set actor in the environment with the algorithm of one's choice."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+
+from ..env.action import ActionMap
+from .actor_config import SetActorConfig
+from .evolution import CMAES
+from .journal import JournalVecEnv
+from .ppo import make_ppo
+from .ranges import FeatureRanges
+from .sb3 import SB3ConsoleVecEnv
+from .set_actor import SetActor
+
+PPO_HIDDEN = 16
+START_TEMPERATURE, START_STRENGTH = 0.1, 0.25  # the agreement rule that PPO starts from
+# CMA-ES starts from lift: e^3 in trust a deviation of lift, strength .31. On 10 development scenarios it gained .264
+# nats over natural, lift and agreement together .255, the paper's rule .229 (strength .25) and .225 (.35).
+START_LIFT, START_BIAS = 3.0, -0.8
+
+
+class UpdateLog(BaseCallback):
+    """After each round of episodes tells `on_update` how many there were and what they returned, in nats over the
+    control: mean, best slot, and the best mean of a round so far."""
+
+    def __init__(self, on_update: Callable[[dict[str, float]], None]) -> None:
+        super().__init__()
+        self.on_update = on_update
+        self._returns, self._rounds, self._best = np.zeros(1), 0, -float("inf")
+
+    def _on_rollout_start(self) -> None:
+        self._returns = np.zeros(self.training_env.num_envs)
+
+    def _on_step(self) -> bool:
+        self._returns += self.locals["rewards"]
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._rounds += 1
+        mean = float(self._returns.mean())
+        self._best = max(self._best, mean)
+        row = {"update": self._rounds, "episodes": self._rounds * self.training_env.num_envs, "return_mean": mean}
+        self.on_update(row | {"return_best": float(self._returns.max()), "return_best_mean": self._best})
+
+
+def start_actor(algorithm: str, action_map: ActionMap) -> SetActor:
+    """The actor that learning starts from: for "ppo" a clone of the agreement rule with a residual network, for
+    "cma-es" a linear one that trusts the agents by their lift."""
+    if algorithm == "ppo":
+        actor = SetActor(SetActorConfig(hidden=PPO_HIDDEN), action_map)
+        actor.clone_agreement(START_TEMPERATURE, START_STRENGTH)
+        return actor
+    actor = SetActor(SetActorConfig(), action_map)
+    with torch.no_grad():
+        actor.trust.weight[0, actor.config.trust.index("lift_useful")] = START_LIFT
+        actor.strength.bias.fill_(START_BIAS)
+    return actor
+
+
+def learn(
+    algorithm: str, env: VectorEnv, rounds: int, seed: int, journal: Path, on_update: Callable[[dict[str, float]], None]
+) -> tuple[SetActor, dict[str, tuple[float, float]]]:
+    """`rounds` times one episode of every slot; goes on from `journal` if that holds some. Returns the actor and the
+    range of every feature it read. algorithm: "cma-es" or "ppo"."""
+    action_map: ActionMap = env.action_map  # type: ignore[attr-defined]
+    venv = JournalVecEnv(SB3ConsoleVecEnv(env), journal)
+    actor = start_actor(algorithm, action_map)
+    model: BaseAlgorithm = make_ppo(venv, actor, seed=seed) if algorithm == "ppo" else CMAES(venv, actor, seed=seed)
+    ranges = FeatureRanges(actor.config)
+    horizon: int = env.horizon  # type: ignore[attr-defined]
+    model.learn(rounds * horizon * env.num_envs, CallbackList([UpdateLog(on_update), ranges]))
+    return model.policy.actor, ranges.ranges  # type: ignore[return-value]

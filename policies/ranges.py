@@ -1,0 +1,36 @@
+"""Keeps the range of every feature that an actor read while it learned."""
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+
+from ..env.observation import AGENT_FEATURES, Observation
+from .actor_config import SetActorConfig
+from .learned import observed_values
+
+
+def as_observation(batch: dict[str, np.ndarray]) -> Observation:
+    """The environment's dictionary of arrays as an Observation."""
+    mask = batch["mask"] > 0.5
+    return Observation(batch["agents"].reshape(*mask.shape, len(AGENT_FEATURES)), mask, batch["training"])
+
+
+class FeatureRanges(BaseCallback):
+    """`ranges`: (lowest, highest) of each feature of `config` in all observations of the learning, for the card."""
+
+    def __init__(self, config: SetActorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.ranges: dict[str, tuple[float, float]] = {}
+
+    def _on_rollout_start(self) -> None:
+        self._widen(self.model._last_obs)  # type: ignore[arg-type]
+
+    def _on_step(self) -> bool:
+        self._widen(self.locals["new_obs"])
+        return True
+
+    def _widen(self, batch: dict[str, np.ndarray]) -> None:
+        for name, values in observed_values(self.config, as_observation(batch)).items():
+            low, high = self.ranges.get(name, (np.inf, -np.inf))
+            if len(values):
+                self.ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))

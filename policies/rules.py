@@ -1,0 +1,90 @@
+"""Hand-written rules that a learned policy has to beat."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..env.observation import AGENT_FEATURES, Observation, column
+from ..lm.errors import InputError
+from .base import Policy, Weights, mix, others
+
+AGREEMENT = column(AGENT_FEATURES, "agreement")
+PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
+
+
+def check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength is {strength}, expected a share of the weight between 0 and 1")
+
+
+@dataclass
+class Agreement(Policy):
+    """Softmax of the agents' agreement with measured influence.
+
+    temperature: difference in agreement (a correlation) that makes a factor e in weight; strength: 1 - weight of null.
+    Both defaults are assumed until tuned."""
+
+    temperature: float = 0.1
+    strength: float = 0.25
+    name: str = field(default="agreement", init=False)
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if not self.temperature > 0:
+            raise InputError(f"temperature is {self.temperature}, expected a positive number")
+
+    def act(self, observation: Observation) -> Weights:
+        present = others(observation.mask)
+        logits = np.where(present, observation.agents[..., AGREEMENT] / np.float64(self.temperature), -np.inf)
+        highest = np.where(present.any(1), logits.max(1, initial=-np.inf), 0.0)
+        return mix(self.strength, np.exp(logits - highest[:, None]), observation.mask)
+
+    def describe(self) -> str:
+        return f"softmax of agreement / {self.temperature:g} over the agents, strength {self.strength:g}"
+
+
+@dataclass
+class PaperRule(Policy):
+    """The console update of arXiv 2410.08102, eq. 7-8: theta_A += eta * (R_A - mean of R over the agents).
+
+    R_A is the observation's `paper_reward` of the last probe. Departures, all where the paper is silent or has no
+    counterpart: theta is clipped at 0 and divided by its sum after every update; the agents are all those present, not
+    three, and null is not one of them; R is in units of the influence's root mean square; the weight of null is the
+    constant 1 - strength. eta = 0.1 is the released code's constant; `strength` is assumed until tuned."""
+
+    eta: float = 0.1
+    strength: float = 0.25
+    name: str = field(default="paper-rule", init=False)
+    theta: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+
+    def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
+        self.theta = np.ones((num_runs, len(agents)))
+
+    def act(self, observation: Observation) -> Weights:
+        present = others(observation.mask)
+        if self.theta.shape != present.shape:
+            raise InputError(f"paper-rule was reset for {self.theta.shape} runs and agents, but sees {present.shape}")
+        count = np.maximum(present.sum(1, keepdims=True), 1)
+        reward = np.where(present, observation.agents[..., PAPER_REWARD].astype(np.float64), 0.0)
+        theta = _normalised(np.where(present, self.theta, 0.0))
+        step = self.eta * (reward - reward.sum(1, keepdims=True) / count)
+        self.theta = _normalised(np.where(present, np.maximum(theta + step, 0.0), 0.0))
+        return mix(self.strength, self.theta, observation.mask)
+
+    def describe(self) -> str:
+        return f"eq. 7-8 of arXiv 2410.08102, eta {self.eta:g}, strength {self.strength:g}"
+
+    def state_dict(self) -> dict[str, NDArray]:
+        return {"theta": self.theta.copy()}
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self.theta = state["theta"].copy()
+
+
+def _normalised(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = theta.sum(1, keepdims=True)
+    return np.divide(theta, total, out=np.zeros_like(theta), where=total > 0)

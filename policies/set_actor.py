@@ -1,0 +1,151 @@
+"""SetActor: a small console policy that serves any set of agents, in any order.
+
+Every agent's row goes through the same weights, so an actor learned with one set of agents acts on any other.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ..env.action import ActionMap
+from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
+from ..lm.errors import InputError
+from .actor_config import AGENT_BY_NAME, POOLED_BY_NAME, TRAINING_BY_NAME, TYPICAL, SetActorConfig
+
+ABSENT = -1e9  # trust logit of null and of absent agents: finite, so that a run of null alone has no NaN
+
+
+class Normaliser(nn.Module):
+    """(x - mean) / scale by feature, in units of `TYPICAL`. The numbers travel with a saved actor."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, features: list[Feature]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([TYPICAL[feature.name][0] for feature in features]))
+        self.register_buffer("scale", torch.tensor([TYPICAL[feature.name][1] for feature in features]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.scale
+
+
+class SetActor(nn.Module):
+    """Weights: null 1 - sigmoid(u), the others sigmoid(u) * softmax(v). `forward` gives the action that means these.
+
+    v, the trust in an agent, is linear in features of its row; u, the strength, is linear in features of the training
+    and features pooled over the agents. With config.hidden, each has a residual network, which starts at zero and sees
+    the mean row of the agents as well. Softmax makes a common shift of v meaningless: trust has no bias."""
+
+    def __init__(self, config: SetActorConfig, action_map: ActionMap) -> None:
+        super().__init__()
+        self.config, self.action_map = config, action_map
+        rows, inputs, training = len(config.trust), len(config.strength), len(config.training)
+        self.trust_scale = Normaliser([AGENT_BY_NAME[name] for name in config.trust])
+        self.strength_scale = Normaliser([(TRAINING_BY_NAME | POOLED_BY_NAME)[name] for name in config.strength])
+        self.trust = _zero(nn.Linear(rows, 1, bias=False))
+        self.strength = _zero(nn.Linear(inputs, 1))
+        if config.hidden:
+            self.trust_residual = _residual(2 * rows + training, config.hidden)
+            self.strength_residual = _residual(rows + inputs, config.hidden)
+
+    def forward(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+        """Of agents (B, K, F), mask (B, K) bool and training (B, S): actions (B, K) in [-1, 1], 0 for absent agents."""
+        present = mask[:, 1:].sum(1, keepdim=True)
+        base = torch.full(mask.shape, math.log(1 - self.action_map.base_null)) - present.clamp(min=1).log()
+        base[:, 0] = torch.where(present[:, 0] > 0, math.log(self.action_map.base_null), 0.0)
+        action = (self.log_weights(agents, mask, training) - base) / self.action_map.scale
+        # A common shift changes no weight. Centre the range; if it is too wide, it is the lowest weights that clip.
+        highest = action.masked_fill(~mask, -math.inf).amax(1, keepdim=True)
+        lowest = action.masked_fill(~mask, math.inf).amin(1, keepdim=True)
+        shift = torch.maximum((highest + lowest) / 2, highest - 1)
+        return (action - shift).clamp(-1, 1).masked_fill(~mask, 0.0)
+
+    def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+        """Logarithms of the weights meant, before clipping and the action map's floor, (B, K)."""
+        trust = self._trust(agents, mask, training)
+        strength = self._strength(agents, mask, training, trust)
+        log_weights = functional.logsigmoid(strength) + trust
+        return torch.cat([functional.logsigmoid(-strength), log_weights[:, 1:]], 1)
+
+    def _trust(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+        """Log-shares of the agents other than null, (B, K)."""
+        other = _others(mask)
+        rows = self._rows(agents, other)
+        logit = self.trust(rows)[..., 0]
+        if self.config.hidden:
+            columns = [column(TRAINING_FEATURES, name) for name in self.config.training]
+            context = torch.cat([training[:, columns], _mean(rows, other)], 1)
+            around = context[:, None].expand(-1, rows.shape[1], -1)
+            logit = logit + self.trust_residual(torch.cat([rows, around], 2))[..., 0]
+        return logit.masked_fill(~other, ABSENT).log_softmax(1)
+
+    def _strength(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
+        """Log-odds of the strength, (B, 1)."""
+        inputs = self.strength_scale(self._strength_inputs(agents, mask, training, trust))
+        strength: Tensor = self.strength(inputs)
+        if self.config.hidden:
+            mean = _mean(self._rows(agents, _others(mask)), _others(mask))
+            strength = strength + self.strength_residual(torch.cat([inputs, mean], 1))
+        return strength
+
+    def _rows(self, agents: Tensor, other: Tensor) -> Tensor:
+        columns = [column(AGENT_FEATURES, name) for name in self.config.trust]
+        rows: Tensor = self.trust_scale(agents[..., columns])
+        return rows.masked_fill(~other[..., None], 0.0)
+
+    def _strength_inputs(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
+        """The features of config.strength in its order, (B, len)."""
+        other = _others(mask)
+        values = []
+        for name in self.config.strength:
+            if name in TRAINING_BY_NAME:
+                values.append(training[:, column(TRAINING_FEATURES, name)])
+                continue
+            pool, feature = name.split(".")
+            value = agents[..., column(AGENT_FEATURES, feature)].masked_fill(~other, 0.0)
+            if pool == "trusted":
+                values.append((trust.exp().masked_fill(~other, 0.0) * value).sum(1))
+            else:
+                highest = value.masked_fill(~other, -math.inf).amax(1)
+                values.append(torch.where(other.any(1), highest, 0.0))
+        return torch.stack(values, 1)
+
+    @torch.no_grad()
+    def clone_agreement(self, temperature: float, strength: float) -> None:
+        """Become the rule `Agreement(temperature, strength)`, up to the action map's floor and range."""
+        if "agreement" not in self.config.trust:
+            raise InputError("a clone of the agreement rule needs 'agreement' among its trust features: add it there")
+        if not 0 < strength < 1:
+            raise InputError(f"a clone's strength is {strength}, expected a number between 0 and 1, neither of them")
+        for module in [self.trust, self.strength, *self._residual_ends()]:
+            _zero(module)
+        index = self.config.trust.index("agreement")
+        self.trust.weight[0, index] = self.trust_scale.scale[index] / temperature
+        self.strength.bias.fill_(math.log(strength / (1 - strength)))
+
+    def _residual_ends(self) -> list[nn.Linear]:
+        if not self.config.hidden:
+            return []
+        return [network[-1] for network in (self.trust_residual, self.strength_residual)]  # type: ignore[misc]
+
+
+def _zero(linear: nn.Linear) -> nn.Linear:
+    for parameter in linear.parameters():
+        nn.init.zeros_(parameter)
+    return linear
+
+
+def _residual(inputs: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), _zero(nn.Linear(hidden, 1)))
+
+
+def _others(mask: Tensor) -> Tensor:
+    """The agents that are present and not null."""
+    return torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], 1)
+
+
+def _mean(rows: Tensor, other: Tensor) -> Tensor:
+    return rows.sum(1) / other.sum(1, keepdim=True).clamp(min=1)

@@ -1,0 +1,121 @@
+"""Fixtures that all tests share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pretraingym.env.episode_config import EpisodeConfig
+from pretraingym.env.setting import Setting
+from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.synthetic import build_synthetic
+
+
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
+    """A labelled synthetic corpus: 1,000 training documents in five domains, tasks prose and code, vocabulary 320."""
+    return build_synthetic(tmp_path_factory.mktemp("corpus") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def fake_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A made-up site-packages folder: four packages of random but well-formed files, in most domains of real ones."""
+    root = tmp_path_factory.mktemp("site")
+    _make_packages(root)
+    return root
+
+
+WORDS = {
+    "prose": [
+        "the",
+        "value",
+        "of",
+        "each",
+        "array",
+        "is",
+        "given",
+        "by",
+        "its",
+        "first",
+        "axis",
+        "and",
+        "then",
+        "returned",
+    ],
+    "code": [
+        "index",
+        "result",
+        "buffer",
+        "config",
+        "parse",
+        "reader",
+        "handle",
+        "cache",
+        "node",
+        "state",
+        "token",
+        "shape",
+    ],
+}
+
+
+def _make_packages(root: Path, packages: int = 4, modules: int = 60, seed: int = 0) -> None:
+    """Write `packages` packages below `root`, each with modules, tests, headers, tables, a licence and a RECORD."""
+    rng = np.random.default_rng(seed)
+    for number in range(packages):
+        package = root / f"package{number}"
+        for module in range(modules):
+            _write(package / f"part{module % 7}" / f"module{module}.py", _module(rng))
+        for module in range(6):
+            _write(package / "tests" / f"test_module{module}.py", _code(rng, 30))
+            _write(
+                package / "include" / f"header{module}.h", "".join(f"int {_name(rng)}(double x);\n" for _ in range(40))
+            )
+            _write(package / "data" / f"table{module}.csv", _table(rng))
+        _write(package / "LICENSE", _sentences(rng, 30))
+        info = root / f"package{number}-1.0.dist-info"
+        _write(
+            info / "METADATA", f"Metadata-Version: 2.1\nName: package{number}\nVersion: 1.0\n\n{_sentences(rng, 40)}"
+        )
+        files = [path for folder in (package, info) for path in sorted(folder.rglob("*")) if path.is_file()]
+        record = [f"{path.relative_to(root).as_posix()},sha256=x,{path.stat().st_size}" for path in files]
+        _write(info / "RECORD", "\n".join([*record, "../outside.py,sha256=x,500"]) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def _name(rng: np.random.Generator) -> str:
+    return "_".join(rng.choice(WORDS["code"], 3)) + str(rng.integers(100))
+
+
+def _sentences(rng: np.random.Generator, count: int) -> str:
+    sentences = (" ".join(rng.choice(WORDS["prose"], 12)).capitalize() + "." for _ in range(count))
+    return "\n".join(sentences)
+
+
+def _code(rng: np.random.Generator, functions: int) -> str:
+    return "\n\n".join(
+        f"def {_name(rng)}({_name(rng)}):\n    return {_name(rng)} + {_name(rng)}" for _ in range(functions)
+    )
+
+
+def _module(rng: np.random.Generator) -> str:
+    documented = f'def {_name(rng)}():\n    """{_sentences(rng, 6)}"""\n    return {_name(rng)}'
+    return f'"""{_sentences(rng, 8)}"""\n\n{_code(rng, 10)}\n\n{documented}\n'
+
+
+def _table(rng: np.random.Generator) -> str:
+    return "\n".join(",".join(f"{value:.3f}" for value in row) for row in rng.random((40, 5)))
+
+
+@pytest.fixture(scope="session")
+def tiny_setting() -> Setting:
+    """Proxies of 6k parameters that train an episode in about a tenth of a second."""
+    clock = EpisodeConfig(
+        num_intervals=3, steps_per_interval=4, batch_windows=8, warmup_steps=2, probe_windows=24, reference_windows=8,
+        validation_windows=8, final_windows=16,
+    )  # fmt: skip
+    return Setting(width=16, num_layers=1, context=16, lr_warmup_steps=2, episode=clock)

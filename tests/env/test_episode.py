@@ -1,0 +1,147 @@
+"""The one loop against itself: same seed same run, whatever its slot and company, and exactly resumable."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pretraingym.env.episode import Episode
+from pretraingym.env.episode_config import EpisodeConfig
+from pretraingym.env.scenario import Scenario
+from pretraingym.env.setting import Setting
+from pretraingym.env.task import Task
+from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.errors import InputError
+
+PROSE = Scenario((("prose", 1.0),), 20.0)
+MIXED = Scenario((("prose", 0.3), ("code", 0.7)), 2.0)
+
+
+@pytest.fixture(scope="module")
+def task(tiny_corpus: Corpus, tiny_setting: Setting) -> Task:
+    return Task(tiny_corpus, tiny_setting.context)
+
+
+@pytest.fixture(scope="module")
+def make(task: Task, tiny_setting: Setting) -> Callable[[int], Episode]:
+    return lambda count: Episode(task, tiny_setting.learner(task, count), tiny_setting.episode)
+
+
+def only(task: Task, agents: list[str], strength: float = 0.5) -> np.ndarray:
+    weights = np.zeros((len(agents), len(task.agent_names)))
+    for row, agent in zip(weights, agents, strict=True):
+        row[task.agent_names.index(agent)] = strength
+        row[0] += 1 - strength
+    return weights
+
+
+def finish(episode: Episode, weights: np.ndarray) -> list[np.ndarray]:
+    losses = []
+    while (episode.interval_N < episode.config.num_intervals).all():
+        episode.observe()
+        losses.append(episode.step(weights).loss_N)
+    return losses
+
+
+def test_a_run_depends_neither_on_slot_nor_on_company(task: Task, make: Callable[[int], Episode]) -> None:
+    alone, crowd = make(1), make(4)
+    alone.begin([0], [MIXED], [11])
+    crowd.begin([0, 1, 2, 3], [PROSE, PROSE, MIXED, MIXED], [1, 2, 11, 11])
+    agents = ["influence", "quality", "topic", "match-code"]
+    expected = finish(alone, only(task, ["topic"]))
+    seen = finish(crowd, only(task, agents))
+    # Batched products of another number of models may round otherwise: here they agree to 1e-4 nats.
+    np.testing.assert_allclose([loss[2] for loss in seen], [loss[0] for loss in expected], atol=1e-4)
+
+
+def test_same_seed_same_run(task: Task, make: Callable[[int], Episode]) -> None:
+    runs = []
+    for _ in range(2):
+        episode = make(2)
+        episode.begin([0, 1], [PROSE, MIXED], [5, 6])
+        runs.append(finish(episode, only(task, ["influence", "topic"])))
+    np.testing.assert_array_equal(runs[0], runs[1])
+
+
+def test_state_goes_on_exactly(task: Task, make: Callable[[int], Episode]) -> None:
+    weights = only(task, ["influence", "domain"])
+    one, other = make(2), make(2)
+    one.begin([0, 1], [PROSE, MIXED], [5, 6])
+    one.step(weights)
+    other.load_state_dict(one.state_dict())
+    seen = [one.observe(), other.observe()]
+    np.testing.assert_array_equal(seen[0].agents, seen[1].agents)
+    np.testing.assert_array_equal(seen[0].training, seen[1].training)
+    np.testing.assert_array_equal(finish(one, weights), finish(other, weights))
+
+
+def test_selecting_the_references_own_text_pays(task: Task) -> None:
+    clock = EpisodeConfig(num_intervals=3, steps_per_interval=20, probe_windows=32, reference_windows=16)
+    setting = Setting(width=32, context=32, episode=clock)
+    task = Task(task.corpus, 32)
+    episode = Episode(task, setting.learner(task, 3), clock)
+    episode.begin([0, 1, 2], [PROSE] * 3, [0] * 3)
+    losses = finish(episode, only(task, ["null", "match-prose", "match-code"]))[-1]
+    assert losses[1] < losses[0] - 0.1
+    assert losses[2] > losses[0] + 0.1
+    seen = episode.observe()
+    agreement = seen.agents[0, :, 7]
+    assert agreement[task.agent_names.index("match-prose")] > 0.3 > agreement[task.agent_names.index("match-code")]
+
+
+def test_divergence_ends_one_run_and_changes_no_other(task: Task, make: Callable[[int], Episode]) -> None:
+    weights = only(task, ["topic", "topic", "topic"])
+    outcomes = []
+    for sick in (False, True):
+        episode = make(3)
+        episode.begin([0, 1, 2], [PROSE] * 3, [1, 2, 3])
+        if sick:
+            _break(episode, 1)
+        outcomes.append(episode.step(weights))
+    healthy, seen = outcomes
+    assert list(seen.diverged_N) == [False, True, False]
+    assert list(seen.done_N) == [False, True, False]
+    np.testing.assert_array_equal(seen.loss_N[[0, 2]], healthy.loss_N[[0, 2]])
+
+
+def _break(episode: Episode, slot: int) -> None:
+    state = episode.state_dict()
+    state["learner/weight.lm_head.weight"][slot] = np.nan
+    episode.load_state_dict(state)
+
+
+def test_a_restart_changes_no_neighbour(task: Task, make: Callable[[int], Episode]) -> None:
+    weights = only(task, ["influence", "topic", "influence"])
+    losses = []
+    for restart in (False, True):
+        episode = make(3)
+        episode.begin([0, 1, 2], [PROSE] * 3, [1, 2, 3])
+        episode.step(weights)
+        if restart:
+            episode.begin([1], [MIXED], [9])
+        losses.append(episode.step(weights).loss_N)
+    np.testing.assert_array_equal(losses[0][[0, 2]], losses[1][[0, 2]])
+    assert losses[0][1] != losses[1][1]
+
+
+def test_budget_is_spent_and_counted(task: Task, make: Callable[[int], Episode]) -> None:
+    episode = make(1)
+    episode.begin([0], [PROSE], [1])
+    finish(episode, only(task, ["quality"]))
+    clock = episode.config
+    assert episode.tokens_N[0] == clock.total_steps * clock.batch_windows * task.context
+    with pytest.raises(InputError, match="a run is done, expected `begin`"):
+        episode.step(only(task, ["quality"]))
+
+
+def test_test_losses_are_the_same_windows_for_every_run(task: Task, make: Callable[[int], Episode]) -> None:
+    episode = make(2)
+    episode.begin([0, 1], [PROSE, MIXED], [4, 4])
+    losses = episode.test_losses(16)
+    assert losses.shape == (2, 2)
+    assert np.isfinite(losses).all()
+
+
+def test_a_budget_below_one_interval_is_refused() -> None:
+    with pytest.raises(InputError, match="the budget is smaller than one interval"):
+        EpisodeConfig(num_intervals=0)

@@ -1,0 +1,145 @@
+"""The main job on a tiny corpus: its output contract, exact resume after kills, one-line errors with exit code 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pretraingym.lm.corpus import Corpus
+
+CLOCK = {
+    "num-intervals": 2, "steps-per-interval": 3, "batch-windows": 4, "warmup-steps": 1, "probe-windows": 16,
+    "reference-windows": 4, "validation-windows": 8, "final-windows": 8,
+}  # fmt: skip
+
+
+def sizes(role: str, width: int) -> list[str]:
+    clock = [word for name, value in CLOCK.items() for word in (f"--{role}.episode.{name}", str(value))]
+    return [f"--{role}.width", str(width), f"--{role}.num-layers", "1", f"--{role}.context", "16", *clock]
+
+
+def command(corpus: Corpus, folder: Path, *more: str) -> list[str]:
+    tiny = [*sizes("proxy", 16), *sizes("target", 64), "--learn.episodes", "16", "--seeds", "2"]
+    call = [sys.executable, "-m", "pretraingym.experiments", "quickstart", "--corpus", str(corpus.path)]
+    return [*call, "--folder", str(folder), *tiny, *more]
+
+
+def run(call: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(call, cwd=cwd, capture_output=True, text=True, timeout=200)
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, object]]:
+    folder = tmp_path_factory.mktemp("quickstart") / "run"
+    done = run(command(tiny_corpus, folder), folder.parent)
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1])
+
+
+def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
+    folder, last = finished
+    assert json.loads((folder / "results.json").read_text()) == last
+    assert last["target_params"] >= 8 * last["proxy_params"]  # type: ignore[operator]
+    assert last["episodes"] == 16
+    policies = last["policies"]
+    assert isinstance(policies, dict)
+    assert set(policies) == {"natural", "uniform", "paper-rule", "agreement", "learned-cma-es"}
+    for row in policies.values():
+        assert {"test_loss_mean", "test_loss_sd", "gain_nats_vs_natural", "gain_ci95", "speedup_vs_natural"} <= set(row)
+        assert np.isfinite(row["test_loss_mean"])
+    assert policies["natural"]["gain_nats_vs_natural"] == 0
+    report = (folder / "report.html").read_text()
+    assert "learned-cma-es" in report
+    assert "https://" not in report.replace("https://arxiv.org", "")
+
+
+def test_target_is_a_transformers_folder(finished: tuple[Path, dict[str, object]], tiny_corpus: Corpus) -> None:
+    folder, last = finished
+    model = AutoModelForCausalLM.from_pretrained(folder / "model")
+    assert sum(parameter.numel() for parameter in model.parameters()) == last["target_params"]
+    tokenizer = AutoTokenizer.from_pretrained(folder / "model")
+    text = tiny_corpus.text(0)
+    ids = tokenizer(text)["input_ids"]
+    start, stop = tiny_corpus.token_offsets[:2]
+    assert ids == list(tiny_corpus.tokens[start:stop])
+    assert torch.isfinite(model(input_ids=torch.tensor([ids[:16]])).logits).all()
+
+
+def rows_without_clock(folder: Path) -> list[str]:
+    return (folder / "metrics.jsonl").read_text().splitlines()
+
+
+def test_killed_runs_end_with_the_same_numbers(
+    finished: tuple[Path, dict[str, object]], tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    whole, _ = finished
+    folder = tmp_path / "run"
+    for marker in ('"episodes": 8', '"stage": "target"', '"seed": 1'):
+        process = subprocess.Popen(
+            command(tiny_corpus, folder, "--resume"), cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        )
+        while process.poll() is None and not _holds(folder / "metrics.jsonl", marker):
+            pass
+        process.kill()
+        process.wait()
+    done = run(command(tiny_corpus, folder, "--resume"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert rows_without_clock(folder) == rows_without_clock(whole)
+    for name in ("policy.safetensors", "model/model.safetensors"):
+        for key, value in load_file(folder / name).items():
+            np.testing.assert_array_equal(value, load_file(whole / name)[key])
+
+
+def _holds(path: Path, marker: str) -> bool:
+    return path.exists() and marker in path.read_text()
+
+
+def test_finished_runs_can_be_shown_again(finished: tuple[Path, dict[str, object]], tiny_corpus: Corpus) -> None:
+    folder, last = finished
+    again = run(command(tiny_corpus, folder, "--resume"), folder.parent)
+    assert json.loads(again.stdout.splitlines()[-1])["policies"] == last["policies"]
+
+
+def pretrain(corpus: Corpus, *more: str) -> list[str]:
+    call = [sys.executable, "-m", "pretraingym.experiments", "pretrain", "--corpus", str(corpus.path)]
+    return [*call, *sizes("target", 32), *more]
+
+
+def test_a_learned_policy_drives_a_target_of_its_own(
+    finished: tuple[Path, dict[str, object]], tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    done = run(pretrain(tiny_corpus, "--policy", str(finished[0]), "--folder", "out"), tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1])["policy"] == "learned-cma-es"
+    assert (tmp_path / "out" / "model" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--policy", "agrement"], "unknown policy 'agrement'; did you mean 'agreement'?"),
+        (
+            ["--policy", "natural", "--target.agents", "null", "qualty"],
+            "unknown agent 'qualty'; did you mean 'quality'?",
+        ),
+        (["--policy", "natural", "--corpus", "nowhere"], "nowhere"),
+        (["--policy", "natural", "--target.episode.num-intervals", "0"], "the budget is smaller than one interval"),
+        (["--policy", "natural", "--reference", "poetry", "1"], "unknown reference task 'poetry'"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    tiny_corpus: Corpus, tmp_path: Path, more: list[str], message: str
+) -> None:
+    done = run(pretrain(tiny_corpus, *more, "--folder", "out"), tmp_path)
+    assert done.returncode == 2, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("pretraingym:")]
+    assert len(lines) == 1
+    assert message in lines[0]
+    assert not done.stdout
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,179 @@
+"""The stack of proxies against the same models trained alone with plain transformers and torch optimisers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, GPT2Config, PretrainedConfig, Qwen3Config
+
+from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.learner import Schedule
+from pretraingym.lm.models import llama
+from pretraingym.lm.muon import OptimizerConfig
+from pretraingym.lm.proxies import ProxyStack, TrainConfig
+from pretraingym.lm.shard import new_model
+from pretraingym.lm.windows import Windows
+
+CONTEXT, STEPS = 16, 50
+SCHEDULE = Schedule(STEPS, warmup_steps=5)
+
+
+def configs(vocab_size: int) -> dict[str, PretrainedConfig]:
+    plain = llama(vocab_size, 32, 2, CONTEXT)
+    tied = llama(vocab_size, 32, 1, CONTEXT)
+    tied.tie_word_embeddings = True
+    gpt2 = GPT2Config(
+        vocab_size=vocab_size, n_embd=32, n_layer=2, n_head=2, n_positions=CONTEXT, resid_pdrop=0.0, embd_pdrop=0.0,
+        attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    qwen = Qwen3Config(
+        vocab_size=vocab_size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1,
+        head_dim=16, intermediate_size=64, bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    return {"llama": plain, "tied": tied, "gpt2": gpt2, "qwen": qwen}
+
+
+def stack(config: PretrainedConfig, windows: Windows, count: int) -> ProxyStack:
+    learner = ProxyStack(config, windows, TrainConfig(SCHEDULE, OptimizerConfig(0.02, 0.01)), count)
+    for slot in range(count):
+        learner.start(slot, 100 + slot)
+    return learner
+
+
+def train_alone(config: PretrainedConfig, windows: Windows, ids: np.ndarray, seed: int) -> list[float]:
+    """Losses of STEPS steps of one plain transformers model under torch.optim.Muon and AdamW."""
+    model = new_model(config, seed)
+    tables = {id(model.get_input_embeddings().weight), id(model.get_output_embeddings().weight)}
+    tables |= {id(parameter) for name, parameter in model.named_parameters() if "wpe" in name}
+    matrices = [p for p in model.parameters() if p.ndim == 2 and id(p) not in tables]
+    rest = [p for p in model.parameters() if not any(p is matrix for matrix in matrices)]
+    muon = torch.optim.Muon(matrices, lr=0.02, weight_decay=0.0, momentum=0.95)
+    adam = torch.optim.AdamW(rest, lr=0.01, betas=(0.9, 0.95), weight_decay=0.0)
+    losses = []
+    for step in range(STEPS):
+        share = float(SCHEDULE.fraction(np.array([step]))[0])
+        muon.param_groups[0]["lr"], adam.param_groups[0]["lr"] = 0.02 * share, 0.01 * share
+        tokens = torch.from_numpy(windows.fetch(ids[step]))
+        logits = model(input_ids=tokens[:, :-1].clamp(min=0)).logits
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten())
+        loss.backward()
+        for optimizer in (muon, adam):
+            optimizer.step()
+            optimizer.zero_grad()
+        losses.append(loss.item())
+    return losses
+
+
+def some_ids(windows: Windows, corpus: Corpus, count: int) -> np.ndarray:
+    train = windows.ids(corpus.splits["train"])
+    return np.random.default_rng(0).integers(train.start, train.stop, (count, STEPS, 8))
+
+
+@pytest.mark.parametrize("name", ["llama", "tied", "gpt2", "qwen"])
+def test_stacked_equals_alone(tiny_corpus: Corpus, name: str) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config = configs(tiny_corpus.vocab_size)[name]
+    ids = some_ids(windows, tiny_corpus, 3)
+    learner = stack(config, windows, 3)
+    active = np.ones(3, bool)
+    stacked = np.stack([learner.train(ids[:, step : step + 1], active) for step in range(STEPS)], 1)
+    alone = train_alone(config, windows, ids[2], 102)
+    # torch.optim.Muon orthogonalises in bfloat16, the stack in float32: that is the whole difference.
+    np.testing.assert_allclose(stacked[2], alone, atol=5e-3)
+    np.testing.assert_allclose(stacked[2, :2], alone[:2], atol=2e-5)
+
+
+def test_result_depends_neither_on_count_nor_on_slot(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config = configs(tiny_corpus.vocab_size)["llama"]
+    ids = some_ids(windows, tiny_corpus, 7)
+    many = stack(config, windows, 7)
+    one = stack(config, windows, 1)
+    one.start(0, 105)
+    together = many.train(ids, np.ones(7, bool))
+    single = one.train(ids[5:6], np.ones(1, bool))
+    np.testing.assert_allclose(together[5], single[0], atol=1e-3)
+
+
+def test_divergence_stays_in_its_slot(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config = configs(tiny_corpus.vocab_size)["llama"]
+    ids = some_ids(windows, tiny_corpus, 3)
+    healthy, sick = stack(config, windows, 3), stack(config, windows, 3)
+    for shard, part in zip(sick.shards, sick.parts, strict=True):
+        if 1 in part:
+            shard.parameters["lm_head.weight"].data[1 - part[0], 0, 0] = torch.nan
+    expected, seen = healthy.train(ids, np.ones(3, bool)), sick.train(ids, np.ones(3, bool))
+    assert np.isnan(seen[1])
+    assert seen[0] == expected[0]
+    assert seen[2] == expected[2]
+
+
+def test_inactive_slots_come_out_as_they_went_in(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 3)
+    ids = some_ids(windows, tiny_corpus, 3)
+    before = learner.state_dict()
+    losses = learner.train(ids, np.array([False, True, False]))
+    after = learner.state_dict()
+    assert np.isnan(losses[[0, 2]]).all()
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name][[0, 2]], value[[0, 2]], err_msg=name)
+    assert (after["weight.lm_head.weight"][1] != before["weight.lm_head.weight"][1]).any()
+
+
+def test_state_goes_on_exactly(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config = configs(tiny_corpus.vocab_size)["llama"]
+    ids = some_ids(windows, tiny_corpus, 3)
+    straight, resumed = stack(config, windows, 3), stack(config, windows, 3)
+    straight.train(ids[:, :20], np.ones(3, bool))
+    resumed.load_state_dict(straight.state_dict())
+    expected = straight.train(ids[:, 20:40], np.ones(3, bool))
+    np.testing.assert_array_equal(resumed.train(ids[:, 20:40], np.ones(3, bool)), expected)
+
+
+def test_saved_model_is_a_transformers_model(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 2)
+    ids = some_ids(windows, tiny_corpus, 2)
+    learner.train(ids, np.ones(2, bool))
+    learner.save_pretrained(1, tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    tokens = torch.from_numpy(windows.fetch(ids[1, 0]))
+    loss = model(input_ids=tokens, labels=tokens).loss.item()
+    expected = learner.evaluate(ids[:, 0], averaged=False)[1].mean()
+    assert loss == pytest.approx(expected, abs=1e-4)
+
+
+def test_averaged_weights_follow_the_trained_ones(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 1)
+    ids = some_ids(windows, tiny_corpus, 1)
+    np.testing.assert_array_equal(learner.evaluate(ids[:, 0], True), learner.evaluate(ids[:, 0], False))
+    learner.train(ids, np.ones(1, bool))
+    assert (learner.evaluate(ids[:, 0], True) != learner.evaluate(ids[:, 0], False)).all()
+
+
+def test_influence_is_the_inner_product_of_gradients(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config = configs(tiny_corpus.vocab_size)["llama"]
+    learner = stack(config, windows, 2)
+    ids = some_ids(windows, tiny_corpus, 2)
+    learner.train(ids, np.ones(2, bool))
+    learner.save_pretrained(0, tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+
+    def gradient(rows: np.ndarray) -> torch.Tensor:
+        model.zero_grad()
+        tokens = torch.from_numpy(windows.fetch(rows))
+        logits = model(input_ids=tokens[:, :-1]).logits
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1), tokens[:, 1:].flatten()).backward()
+        return torch.cat([parameter.grad.flatten() for parameter in model.parameters()])
+
+    reference = gradient(ids[0, 0])
+    exact = [float(reference @ gradient(ids[0, 1, window : window + 1])) for window in range(8)]
+    influence, loss = learner.influence(ids[:, 0], ids[:, 1])
+    np.testing.assert_allclose(influence[0], exact, rtol=0.05, atol=0.02 * np.abs(exact).max())
+    np.testing.assert_allclose(loss, learner.evaluate(ids[:, 1], False), atol=5e-3)

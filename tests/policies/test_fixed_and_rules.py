@@ -1,0 +1,111 @@
+"""Fixed policies and rules, checked against their formulas on hand-made observations."""
+
+import numpy as np
+import pytest
+
+from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
+from pretraingym.lm.errors import InputError
+from pretraingym.policies.base import Policy
+from pretraingym.policies.registry import POLICIES, make_policy
+from pretraingym.policies.rules import Agreement, PaperRule
+
+AGENTS = ("null", "quality", "domain", "match-prose")
+
+
+def observation(seed: int = 0, num_runs: int = 3) -> Observation:
+    rng = np.random.default_rng(seed)
+    agents = rng.uniform(-1, 1, (num_runs, len(AGENTS), len(AGENT_FEATURES))).astype(np.float32)
+    mask = np.ones((num_runs, len(AGENTS)), bool)
+    mask[1, 2] = False  # one agent is absent
+    mask[2, 1:] = False  # null is alone
+    return Observation(agents, mask, np.zeros((num_runs, len(TRAINING_FEATURES)), np.float32))
+
+
+def feature(seen: Observation, name: str) -> np.ndarray:
+    return seen.agents[..., column(AGENT_FEATURES, name)].astype(np.float64)
+
+
+@pytest.mark.parametrize("name", [*POLICIES, "only:quality", "domain"])
+def test_weights_are_on_the_simplex_and_absent_agents_get_none(name: str) -> None:
+    policy = make_policy(name, AGENTS)
+    policy.reset(AGENTS, 3)
+    seen = observation()
+    for _ in range(3):
+        weights = policy.act(seen)
+        assert weights.dtype == np.float64
+        np.testing.assert_allclose(weights.sum(1), 1, atol=1e-12)
+        assert (weights >= 0).all()
+        assert (weights[~seen.mask] == 0).all()
+        assert weights[2, 0] == 1
+    assert policy.describe()
+
+
+def test_fixed_weights() -> None:
+    seen = observation()
+    assert make_policy("natural").act(seen)[0].tolist() == [1, 0, 0, 0]
+    np.testing.assert_allclose(make_policy("uniform").act(seen)[:2], [[0, 1 / 3, 1 / 3, 1 / 3], [0, 0.5, 0, 0.5]])
+    alone = make_policy("domain", AGENTS)
+    alone.reset(AGENTS, 3)
+    assert alone.act(seen).tolist() == [[0, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_agreement_is_a_softmax_over_the_agents_present() -> None:
+    seen = observation()
+    odds = np.exp(feature(seen, "agreement") / 0.2)
+    weights = Agreement(temperature=0.2, strength=0.4).act(seen)
+    np.testing.assert_allclose(weights[0, 1:], 0.4 * odds[0, 1:] / odds[0, 1:].sum())
+    np.testing.assert_allclose(weights[1, [1, 3]], 0.4 * odds[1, [1, 3]] / odds[1, [1, 3]].sum())
+    np.testing.assert_allclose(weights[:2, 0], 0.6)
+
+
+def test_paper_rule_follows_equation_8() -> None:
+    rule, seen = PaperRule(eta=0.1, strength=1.0), observation()
+    rule.reset(AGENTS, 3)
+    reward = feature(seen, "paper_reward")[0, 1:]
+    expected = np.full(3, 1 / 3) + 0.1 * (reward - reward.mean())
+    np.testing.assert_allclose(rule.act(seen)[0, 1:], expected)
+    np.testing.assert_allclose(rule.act(seen)[0, 1:], expected + 0.1 * (reward - reward.mean()))
+
+
+def test_paper_rule_stays_on_the_simplex_when_eta_is_large() -> None:
+    rule, seen = PaperRule(eta=100.0, strength=1.0), observation()
+    rule.reset(AGENTS, 3)
+    for _ in range(20):
+        weights = rule.act(seen)
+        np.testing.assert_allclose(weights.sum(1), 1)
+        assert (weights >= 0).all()
+    reward = feature(seen, "paper_reward")[0, 1:]
+    np.testing.assert_array_equal(weights[0, 1:] > 0, reward > reward.mean())
+
+
+def test_paper_rule_goes_on_from_its_state() -> None:
+    first, second = PaperRule(), PaperRule()
+    for rule in (first, second):
+        rule.reset(AGENTS, 3)
+    first.act(observation(1))
+    second.load_state_dict(first.state_dict())
+    np.testing.assert_array_equal(first.act(observation(2)), second.act(observation(2)))
+
+
+@pytest.mark.parametrize(
+    ("make", "expected"),
+    [
+        (lambda: make_policy("agreemnt"), "unknown policy 'agreemnt'; did you mean 'agreement'?"),
+        (lambda: make_policy("qualty", AGENTS), "unknown policy 'qualty'; did you mean 'quality'?"),
+        (lambda: make_policy("runs/nowhere"), "no policy.json in runs"),
+        (lambda: make_policy("only:dmain").reset(AGENTS, 1), "no agent 'dmain' here; did you mean 'domain'?"),
+        (lambda: Agreement(temperature=0), "temperature is 0"),
+        (lambda: PaperRule(strength=1.5), "strength is 1.5"),
+        (lambda: PaperRule().act(observation()), "paper-rule was reset for"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(make: object, expected: str) -> None:
+    with pytest.raises(InputError) as error:
+        make()  # type: ignore[operator]
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_policy_without_memory_has_no_state() -> None:
+    policy: Policy = make_policy("natural")
+    assert policy.state_dict() == {}

@@ -1,0 +1,56 @@
+"""The README is true: its example runs, its commands parse, its make targets and files exist."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pretraingym.env.setting import Setting
+from pretraingym.lm.corpus import Corpus
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_gymnasium_loop_runs(
+    tiny_corpus: Corpus, tiny_setting: Setting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (example,) = blocks("python")
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
+    given = "num_envs=4, corpus=corpus, setting=setting"  # on a tiny corpus and model instead of the default ones
+    exec(example.replace("num_envs=4", given), {"corpus": tiny_corpus.path, "setting": tiny_setting})
+    assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def shell_lines() -> list[str]:
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line] + re.findall(r"`(make \w+[^`]*)`", README)
+
+
+@pytest.mark.parametrize("line", sorted(set(shell_lines())))
+def test_commands_are_known(line: str) -> None:
+    words = shlex.split(line)
+    if words[0] == "make":
+        assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        words = ["pretraingym", "quickstart", *shlex.split(words[2].removeprefix("ARGS="))] if words[2:] else []
+    if words:
+        call = [sys.executable, "-m", "pretraingym.experiments", *words[1:], "--help"]
+        done = subprocess.run(call, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+
+
+def test_files_that_it_names_exist() -> None:
+    named = re.findall(r"`((?:env|lm|policies|experiments|tests)/[\w/.]*)`", README)
+    assert len(named) > 10
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_it_is_about_a_hundred_lines() -> None:
+    assert len(README.splitlines()) <= 120
