@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class ActionMap:
-    """`scale`: nats of log-weight an action of 1 adds; `floor`: share spread evenly over the present agents;
-    `base_null`: weight of the null agent (row 0) at action 0, the others share the rest equally.
-    The defaults are the design's (assumed, not tuned)."""
+    """From actions to weights. The defaults are the design's (assumed, not tuned)."""
 
     scale: float = 4.0
+    """nats of log-weight that an action of 1 adds"""
     floor: float = 0.02
+    """share of the weight that is spread evenly over the present agents"""
     base_null: float = 0.75
+    """weight of null at action 0; the others share the rest equally"""
 
     def base(self, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The mixture at action 0 before the floor. mask: (N, K) with row 0 present -> (N, K), rows sum to 1."""

@@ -32,15 +32,16 @@ class Standardiser:
 
 @dataclass(frozen=True)
 class Console:
-    """`beta`: log-odds a deviation of the mixed score at strength 1; `min_spread`: the mixed score is divided by its
-    spread, but not by less than this, so that agents that cancel out do not become noise (both the design's).
-    `mode`: "softmax", or "topk": arXiv 2410.08102 eq. 6, whole cells by falling mixed score until `top_share` of the
-    pool is filled, natural inside."""
+    """From weights and scores to a distribution over cells. `beta` and `min_spread` are the design's."""
 
     beta: float = 8.0
+    """log-odds a deviation of the mixed score adds at strength 1"""
     min_spread: float = 0.3
+    """the mixed score is divided by its spread, but not by less, so that agents that cancel out are not amplified"""
     mode: str = "softmax"
+    """softmax, or topk: arXiv 2410.08102 eq. 6, whole cells by falling mixed score, natural inside"""
     top_share: float = 0.2
+    """of the pool, which topk fills"""
 
     def __post_init__(self) -> None:
         if self.mode not in ("softmax", "topk"):

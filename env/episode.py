@@ -67,6 +67,7 @@ class Episode:
         self.train_loss_N = np.zeros(n)
         self.losses_4N = np.zeros((4, n))  # start and end of the first interval, start and end of the last
         self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
+        self.trained_tokens = 0  # of all runs, in this process
         self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
         self.mask_NK = np.ones((n, num_agents), bool)
 
@@ -166,6 +167,11 @@ class Episode:
         losses = self.learner.evaluate(np.tile(sample.ids, (self.num_slots, 1)), averaged=False)
         return np.stack([losses[:, sample.task == task].mean(1) for task in range(len(every))], 1)
 
+    @property
+    def tokens_per_s(self) -> float:
+        """Tokens trained on a second, by all runs together and with everything counted, in this process."""
+        return self.trained_tokens / max(sum(self.seconds.values()), 1e-9)
+
     # -- the parts of an interval ---------------------------------------------------------------------------------
 
     def _scores(self) -> tuple[Array, Standardiser]:
@@ -192,7 +198,9 @@ class Episode:
         ids = np.zeros((self.num_slots, steps * self.config.batch_windows), np.int64)
         for slot in map(int, np.flatnonzero(active)):
             ids[slot] = self.draws.draw(slot, self.shares_NC[slot], ids.shape[1], self._rng(slot, DRAW))
-        self.tokens_N += active * self.task.windows.lengths(ids).sum(1)
+        drawn_N = active * self.task.windows.lengths(ids).sum(1)
+        self.tokens_N += drawn_N
+        self.trained_tokens += int(drawn_N.sum())
         t1 = perf_counter()
         loss = self.learner.train(ids.reshape(self.num_slots, steps, -1), active)
         self.seconds["select"] += t1 - t0

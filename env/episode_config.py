@@ -10,20 +10,24 @@ from .console import Console
 
 @dataclass(frozen=True)
 class EpisodeConfig:
-    """The clock of an episode and the size of its measurements, in windows unless said otherwise.
-
-    An episode trains `warmup_steps` under natural (3% of the budget by the design), then `num_intervals` intervals of
-    `steps_per_interval` optimiser steps of `batch_windows` each. A probe measures `probe_windows` against
-    `reference_windows`; the validation loss is taken on `validation_windows`, the last one on `final_windows`."""
+    """The clock of an episode, the size of its measurements, and the console."""
 
     num_intervals: int = 6
+    """decisions of an episode"""
     steps_per_interval: int = 52
+    """optimiser steps between two decisions"""
     batch_windows: int = 16
+    """windows of one optimiser step"""
     warmup_steps: int = 10
+    """optimiser steps under natural before the first decision (3% of the budget)"""
     probe_windows: int = 128
+    """training windows whose influence is measured at each decision"""
     reference_windows: int = 64
+    """validation windows whose gradient they are measured against"""
     validation_windows: int = 96
+    """windows of the validation loss after an interval"""
     final_windows: int = 512
+    """windows of the last validation loss"""
     console: Console = field(default_factory=Console)
     action_map: ActionMap = field(default_factory=ActionMap)
 

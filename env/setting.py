@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from transformers import PretrainedConfig
+
 from ..lm.corpus import Corpus
-from ..lm.models import llama
+from ..lm.models import config_in, llama
 from ..lm.muon import OptimizerConfig
 from ..lm.proxies import ProxyStack, TrainConfig
 from .episode_config import EpisodeConfig
@@ -13,14 +15,22 @@ from .task import Task
 
 @dataclass(frozen=True)
 class Setting:
-    """`width`, `num_layers`, `context`: of the Llama that is trained; `agents`: names, empty = all the corpus has;
-    `lr_warmup_steps`: of the learning rate. The defaults are the quickstart's proxy."""
+    """The model, its recipe, the agents and the clock of an episode. The defaults are the quickstart's proxy."""
 
     width: int = 48
+    """hidden size of the Llama that is trained, a multiple of 64 above 64"""
     num_layers: int = 1
+    """of that Llama"""
+    model: Path | None = None
+    """a folder with a transformers config.json of another causal LM to train instead; the vocabulary is the corpus's"""
     context: int = 32
+    """tokens of a window"""
     agents: tuple[str, ...] = ()
+    """names, null first; empty = all that the corpus has"""
     lr_warmup_steps: int = 20
+    """optimiser steps in which the learning rate rises to its peak; it falls to 0 at the end"""
+    device: str = "cpu"
+    """torch device of the models: cpu or cuda"""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
 
@@ -32,9 +42,20 @@ class Setting:
             return Task(default_corpus(), self.context, self.agents)
         return Task(Corpus.open(Path(corpus)), self.context, self.agents)
 
-    def learner(self, task: Task, num_slots: int, device: str = "cpu") -> ProxyStack:
+    @property
+    def budget_tokens(self) -> int:
+        """Tokens of a whole run, where all windows are full."""
+        return self.episode.total_steps * self.episode.batch_windows * self.context
+
+    def model_config(self, vocab_size: int) -> PretrainedConfig:
+        """Of the model that is trained. InputError: sizes that do not fit, or no usable config in `model`."""
+        if self.model is not None:
+            return config_in(self.model, vocab_size, self.context)
+        return llama(vocab_size, self.width, self.num_layers, self.context)
+
+    def learner(self, task: Task, num_slots: int) -> ProxyStack:
         """`num_slots` fresh models on this task's windows."""
-        config = llama(task.corpus.vocab_size, self.width, self.num_layers, self.context)
+        config = self.model_config(task.corpus.vocab_size)
         half_life = max(1.0, self.episode.steps_per_interval / 2)
         train = TrainConfig(self.episode.schedule(self.lr_warmup_steps), self.optimizer, half_life)
-        return ProxyStack(config, task.windows, train, num_slots, device)
+        return ProxyStack(config, task.windows, train, num_slots, self.device)

@@ -1,10 +1,13 @@
 """The command line: pretraingym COMMAND. The last line on standard output is one JSON object."""
 
+import argparse
 import errno
 import json
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
 
 from ..lm.errors import InputError
 
@@ -18,22 +21,8 @@ FILE_ERRORS = {
 
 def main() -> None:
     """Run one command. Exit codes: 0 done, 2 the input cannot be used (one line says why), 130 interrupted."""
-    import tyro
-
-    from . import pretrain, quickstart, train_console
-
-    commands: dict[str, tuple[type, Callable[[Any], dict[str, Any]]]] = {
-        "quickstart": (quickstart.QuickstartConfig, quickstart.main),
-        "train-console": (train_console.TrainConsoleConfig, train_console.main),
-        "pretrain": (pretrain.PretrainConfig, pretrain.main),
-    }
     try:
-        config = tyro.extras.subcommand_cli_from_dict(
-            {name: config for name, (config, _) in commands.items()},
-            prog="pretraingym",
-            description="Learn which data to pretrain on next, on small models; then let it drive a large one.",
-        )
-        run = next(run for kind, run in commands.values() if isinstance(config, kind))
+        run, config = parse(sys.argv[1:])
         print(json.dumps(run(config)))
     except InputError as error:
         sys.exit(_fail(str(error)))
@@ -44,6 +33,35 @@ def main() -> None:
     except KeyboardInterrupt:
         print("pretraingym: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         sys.exit(130)
+
+
+def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
+    """(what to run, its configuration): the fields of the preset that is named, changed by the other flags."""
+    import tyro
+
+    from . import pretrain, quickstart, train_console
+    from .presets import PRESETS
+
+    commands: dict[type, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+        quickstart.QuickstartConfig: ("quickstart", quickstart.main),
+        train_console.TrainConsoleConfig: ("train-console", train_console.main),
+        pretrain.PretrainConfig: ("pretrain", pretrain.main),
+    }
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default="quick")
+    preset = first.parse_known_args(arguments)[0].preset
+    kinds = []
+    for kind, (name, _) in commands.items():
+        presets = PRESETS.get(kind, {"quick": kind})
+        start = presets.get(preset, presets["quick"])()  # tyro refuses an unknown name, and lists the known ones
+        kinds.append(Annotated[kind, tyro.conf.subcommand(name, default=start)])
+    config = tyro.cli(
+        reduce(or_, kinds),
+        args=arguments,
+        prog="pretraingym",
+        description="Learn which data to pretrain on next, on small models; then let it drive a large one.",
+    )
+    return commands[type(config)][1], config
 
 
 def _fail(message: str) -> int:

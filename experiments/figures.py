@@ -156,7 +156,7 @@ def learning_figure(record: RunRecord) -> str:
         axes.axhline(0, color=INK, linewidth=1)
         mean, best = ([row[key] for row in rows] for key in ("return_mean", "return_best"))
         axes.plot(episodes, mean, color=PALETTE["vermillion"], marker="o", markersize=3, label="mean of the update")
-        axes.plot(episodes, best, color=PALETTE["blue"], linestyle=DASHES[1], label="best so far")
+        axes.plot(episodes, best, color=PALETTE["blue"], linestyle=DASHES[1], label="best episode so far")
         axes.set(xlabel="proxy episodes", ylabel="return (0 is natural)")
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5))
     told = f"the update's mean went from {mean[0]:+.3f} to {mean[-1]:+.3f}, the best return is {best[-1]:+.3f}"

@@ -6,17 +6,18 @@ import sys
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
-from ..env.default_corpus import default_corpus
 from ..env.setting import Setting
 from ..env.task import Task
-from ..lm.corpus import Corpus
+from ..lm.errors import InputError
 from ..lm.files import write_atomic
 from ..policies.registry import make_policy
-from .pretrain import target_setting, whole_corpus
+from .pretrain import check_reference, quick_target, whole_corpus
 from .progress import Progress
 from .report import write_report
+from .run_corpus import run_corpus
 from .run_folder import RunFolder
 from .statistics import compare
 from .target import TargetRun, save_model
@@ -28,30 +29,42 @@ LADDER = (0.5, 2.0, 4.0)  # budgets of natural, beside 1, on which tokens-to-los
 
 @dataclass(frozen=True)
 class QuickstartConfig:
-    """Learn a console on small proxies and let it drive the pretraining of a model 8 times larger, beside the rules it
-    has to beat. `folder`: where the run goes; `corpus`: a built corpus (default: the installed packages' text);
-    `reference`: weight of each reference task for the target; `seeds`: target runs of each policy; `resume`: go on
-    with the run in `folder`, or show it if it is finished."""
+    """The main job: learn a console on small proxies and let it drive the pretraining of a model 8 times larger, beside
+    the rules it has to beat. Ten minutes on two cores."""
 
     folder: Path = Path("runs/quickstart")
+    """where the run goes: metrics.jsonl, results.json, policy, model, report.html"""
     corpus: Path | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
     proxy: Setting = field(default_factory=Setting)
-    target: Setting = field(default_factory=target_setting)
+    target: Setting = field(default_factory=quick_target)
     learn: LearnConfig = field(default_factory=LearnConfig)
     reference: dict[str, float] = field(default_factory=lambda: {"prose": 0.75, "code": 0.25})
+    """weight of each reference task for the target"""
     seeds: int = 3
+    """target runs of each policy"""
     resume: bool = False
+    """go on with the run in the folder, or show it if it is finished"""
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise InputError(f"{self.seeds} seeds given, expected at least 1; 3 or more give an interval")
 
 
 def main(config: QuickstartConfig) -> dict[str, Any]:
     """Run what is not yet done; write results.json and report.html; return the summary."""
-    folder = RunFolder(config.folder, config, config.resume)
+    begun = perf_counter()
     with Progress() as progress:
         progress.stage("corpus", 90)
-        path = Path(folder.stage("corpus", lambda: _corpus(config.corpus, progress)))
+        corpus = run_corpus(config.folder, config.corpus, progress)
+        check_reference(config.reference, corpus.reference_tasks)
+        Task(corpus, config.proxy.context, config.proxy.agents)  # refuses bad agents before anything is written
+        task = Task(corpus, config.target.context, config.target.agents)
+        folder = RunFolder(config.folder, config, config.resume, corpus)
+        folder.stage("corpus", lambda: None, begun)
         progress.stage("learn on proxies", 240)
-        learned = folder.stage("learn", lambda: train_console(folder, path, config.proxy, config.learn, progress))
-        finals, rungs, target = _targets(config, folder, path, progress)
+        learned = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
+        finals, rungs, target = _targets(config, folder, task, progress)
     results = {
         "command": " ".join(["pretraingym", *sys.argv[1:]]),
         "target_params": target["params"],
@@ -69,17 +82,10 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
     return results
 
 
-def _corpus(given: Path | None, progress: Progress) -> str:
-    if given is not None:
-        return str(Corpus.open(given, verify=True).path)
-    return str(default_corpus(progress=lambda stage, share: progress.update(share, 1.0, doing=stage)).path)
-
-
 def _targets(
-    config: QuickstartConfig, folder: RunFolder, path: Path, progress: Progress
+    config: QuickstartConfig, folder: RunFolder, task: Task, progress: Progress
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
     """Rows of all complete target runs, those of natural's ladder, and the target's size and profile."""
-    task = Task(Corpus.open(path), config.target.context, config.target.agents)
     finals: list[dict[str, Any]] = []
     for seed in range(config.seeds):
         progress.stage(f"targets, seed {seed}", 40)
@@ -98,11 +104,10 @@ def _side_by_side(
     config: QuickstartConfig, folder: RunFolder, task: Task, seed: int, progress: Progress
 ) -> dict[str, Any]:
     policies = [make_policy(name) for name in RIVALS] + [make_policy(str(config.folder))]
-    scenario = whole_corpus(config.target, task.cells.tokens_C.sum(), task.tasks, config.reference)
+    scenario = whole_corpus(config.target, task, config.reference)
     run = TargetRun(task, config.target, policies, scenario, seed)
-    name = f"target-{seed}"
-    losses, learner, seconds = run.run(folder, name, lambda tokens: progress.update(tokens, run.budget, tokens=tokens))
-    about = {"stage": "target-final", "seed": seed, "tokens": run.budget // len(policies)}
+    losses, learner, seconds = run.run(folder, f"target-{seed}", progress)
+    about = {"stage": "target-final", "seed": seed, "tokens": config.target.budget_tokens}
     about["task_weights"] = dict(scenario.reference)
     rows = [
         {**about, "policy": policy.name, "test_loss_nats": loss} for policy, loss in zip(policies, losses, strict=True)
@@ -120,11 +125,10 @@ def _natural(
     clock = config.target.episode
     steps = round(clock.steps_per_interval * scale)
     longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
-    scenario = whole_corpus(longer, task.cells.tokens_C.sum(), task.tasks, config.reference)
+    scenario = whole_corpus(longer, task, config.reference)
     run = TargetRun(task, longer, [make_policy("natural")], scenario, 0)
-    stage = f"natural-{scale:g}"
-    losses, _, _ = run.run(folder, stage, lambda tokens: progress.update(tokens, run.budget, tokens=tokens), False)
-    row = {"stage": "natural-ladder", "seed": 0, "tokens": run.budget, "test_loss_nats": losses[0]}
+    losses, _, _ = run.run(folder, f"natural-{scale:g}", progress, log_curves=False)
+    row = {"stage": "natural-ladder", "seed": 0, "tokens": longer.budget_tokens, "test_loss_nats": losses[0]}
     row["task_weights"] = dict(scenario.reference)
     folder.log([row])
     return row

@@ -10,20 +10,23 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
+from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
+from .run_corpus import RECORD
 
 
 class RunFolder:
-    """config.json, metrics.jsonl, stages.json (results of finished stages) and the checkpoint of the stage in flight.
+    """config.json, corpus.json (which text it is about), metrics.jsonl, stages.json (results of finished stages) and
+    the checkpoint of the stage in flight.
 
     A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
     dropped on resume, and written again by the work that is repeated."""
 
-    def __init__(self, path: Path, config: Any, resume: bool) -> None:
+    def __init__(self, path: Path, config: Any, resume: bool, corpus: Corpus) -> None:
         self.path = path
         wanted = json.loads(json.dumps(asdict(config), default=str))
         for place in ("folder", "resume"):  # where and how, not what
@@ -35,10 +38,12 @@ class RunFolder:
                 raise InputError(
                     f"{path} already holds a run of this configuration; add --resume, or name another --folder"
                 )
-        elif path.exists() and any(path.iterdir()):
+        elif path.exists() and any(entry.name != RECORD for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; name another --folder")
         else:
             path.mkdir(parents=True, exist_ok=True)
+            text = {"path": str(corpus.path.resolve()), "fingerprint": corpus.fingerprint}
+            write_atomic(path / RECORD, json.dumps(text).encode())
             write_atomic(saved, json.dumps(wanted, indent=1).encode())
         stages = path / "stages.json"
         self.stages: dict[str, Any] = json.loads(stages.read_text()) if stages.exists() else {}
@@ -46,12 +51,14 @@ class RunFolder:
         self._checkpoint = path / "checkpoint.safetensors"
         self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
         self._t0 = perf_counter()
-        self._truncate(max([stage["metrics_bytes"] for stage in self.stages.values()], default=0))
+        marks = [stage["metrics_bytes"] for stage in self.stages.values()]
+        self._truncate(max([*marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
 
-    def stage(self, name: str, work: Callable[[], Any]) -> Any:
-        """The result of `work()`, a JSON value; that of an earlier session if the stage was finished then."""
+    def stage(self, name: str, work: Callable[[], Any], begun: float | None = None) -> Any:
+        """The result of `work()`, a JSON value; that of an earlier session if the stage was finished then. `begun`: the
+        clock's reading, if the stage began before the call."""
         if name not in self.stages:
-            self._elapsed_before, self._t0 = 0.0, perf_counter()
+            self._elapsed_before, self._t0 = 0.0, begun or perf_counter()
             result = work()
             elapsed_s = self._elapsed_before + perf_counter() - self._t0
             self.stages[name] = {"result": result, "elapsed_s": elapsed_s, "metrics_bytes": self._size()}
@@ -83,20 +90,25 @@ class RunFolder:
         os.replace(part, self._checkpoint)
 
     def load_checkpoint(self, name: str) -> dict[str, NDArray] | None:
-        """The state saved under `name`, or None; metrics rows written after it are dropped."""
-        if not self._checkpoint.exists():
+        """The state saved under `name`, or None."""
+        about, state = self._read_checkpoint()
+        if about.get("name") != name:
             return None
+        self._elapsed_before, self._t0 = about["elapsed_s"], perf_counter()
+        return state
+
+    def _read_checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        """(what it is of, state); both empty if there is none."""
+        if not self._checkpoint.exists():
+            return {}, {}
         try:
-            about, state = _metadata(self._checkpoint), load_file(self._checkpoint)
-        except (ValueError, KeyError, SafetensorError):
+            with safe_open(self._checkpoint, "np") as file:
+                about: dict[str, Any] = json.loads(file.metadata()["about"])
+                return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is no mapping
+        except (ValueError, KeyError, TypeError, SafetensorError):
             raise InputError(
                 f"{self._checkpoint} is damaged; delete it, and --resume does the stage in flight again"
             ) from None
-        if about["name"] != name:
-            return None
-        self._truncate(about["metrics_bytes"])
-        self._elapsed_before, self._t0 = about["elapsed_s"], perf_counter()
-        return state
 
     def _size(self) -> int:
         return self._metrics.stat().st_size if self._metrics.exists() else 0
@@ -104,14 +116,6 @@ class RunFolder:
     def _truncate(self, size: int) -> None:
         if self._size() > size:
             os.truncate(self._metrics, size)
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header: dict[str, Any] = json.loads(file.read(length))
-    about: dict[str, Any] = json.loads(header["__metadata__"]["about"])
-    return about
 
 
 def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """Pretraining of targets: policies drive the runs of one Episode, side by side, from the same weights and numbers."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.proxies import ProxyStack
 from ..policies.base import Policy
+from .progress import Progress
 from .run_folder import RunFolder
 
 TEST_WINDOWS = 512  # of each reference task's test half
@@ -30,24 +30,16 @@ class TargetRun:
     policies: list[Policy]
     scenario: Scenario
     seed: int
-    device: str = "cpu"
-
-    @property
-    def budget(self) -> int:
-        """Tokens of all runs together."""
-        episode = self.setting.episode
-        return len(self.policies) * episode.total_steps * episode.batch_windows * self.setting.context
 
     def run(
-        self, folder: RunFolder, stage: str, on_interval: Callable[[int], None], log_curves: bool = True
+        self, folder: RunFolder, stage: str, progress: Progress, log_curves: bool = True
     ) -> tuple[list[dict[str, float]], ProxyStack, dict[str, float]]:
-        """Train to the end of the budget, from the folder's checkpoint if it has one of this stage; `on_interval`
-        hears the tokens of all runs so far.
+        """Train to the end of the budget, from the folder's checkpoint if it has one of this stage.
 
         Returns the test loss by task of each run (nats per token), the learner with the trained models, and the
         seconds each part of the intervals took."""
         count, names = len(self.policies), self.task.agent_names
-        learner = self.setting.learner(self.task, count, self.device)
+        learner = self.setting.learner(self.task, count)
         episode = Episode(self.task, learner, self.setting.episode)
         for policy in self.policies:
             policy.reset(names, 1)
@@ -61,7 +53,8 @@ class TargetRun:
             self._refuse_divergence(outcome)
             if log_curves:
                 folder.log(self._rows(episode, outcome))
-            on_interval(int(outcome.tokens_N.sum()))
+            budget = count * self.setting.budget_tokens
+            progress.update(int(outcome.tokens_N.sum()), budget, tokens_per_s=episode.tokens_per_s)
             folder.save_checkpoint(stage, _state(episode, self.policies))
         losses = episode.test_losses(TEST_WINDOWS)
         return [dict(zip(self.task.tasks, map(float, row), strict=True)) for row in losses], learner, episode.seconds

@@ -1,33 +1,39 @@
 """pretraingym train-console: learn a console policy on proxies and write it as policy.safetensors + policy.json."""
 
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 from ..env.setting import Setting
+from ..env.task import Task
 from ..env.vector_env import ConsoleVectorEnv
+from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..policies.card import PolicyCard
 from ..policies.learned import LearnedPolicy
 from ..policies.learners import learn
 from ..policies.storage import save_policy
 from .progress import Progress
+from .run_corpus import run_corpus
 from .run_folder import RunFolder
 
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """`algorithm`: the learner; `episodes`: proxy runs it may use, controls apart; `groups`: scenarios at a time, each
-    with `group_size` runs that differ in their weights alone; `seed`: of scenarios, proxies and learner."""
+    """How a console is learned."""
 
     algorithm: Literal["cma-es", "ppo"] = "cma-es"
+    """the learner, a Stable-Baselines3 algorithm"""
     episodes: int = 96
+    """proxy runs it may use, controls apart, in whole rounds"""
     groups: int = 2
+    """scenarios at a time"""
     group_size: int = 8
+    """runs a scenario, which differ in their weights alone"""
     seed: int = 0
+    """of scenarios, proxies and learner"""
 
     def __post_init__(self) -> None:
         if self.episodes < self.groups * self.group_size:
@@ -38,55 +44,63 @@ class LearnConfig:
 
 @dataclass(frozen=True)
 class TrainConsoleConfig:
-    """Learn a console policy on proxies. `folder`: where the policy and its run go; `corpus`: a built corpus (default:
-    the installed packages' text); `resume`: go on with the run in `folder`."""
+    """Learn a console policy on small proxies, and save it as policy.safetensors and policy.json."""
 
+    preset: Literal["quick", "long"] = "quick"
+    """where the other fields start from: the quickstart's learning, or ten times as many episodes"""
     folder: Path = Path("runs/console")
+    """where the policy and its run go"""
     corpus: Path | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
     proxy: Setting = field(default_factory=Setting)
     learn: LearnConfig = field(default_factory=LearnConfig)
     resume: bool = False
+    """go on with the run in the folder"""
 
 
 def train_console(
-    folder: RunFolder, corpus: Path | None, proxy: Setting, config: LearnConfig, progress: Progress
+    folder: RunFolder, corpus: Corpus, proxy: Setting, config: LearnConfig, progress: Progress
 ) -> dict[str, Any]:
     """Learn, log an update a row, save the policy; returns the cost of it (episodes with and without controls, proxy
     parameters, seconds of an interval by part). An earlier session's episodes come out of the journal."""
-    env = ConsoleVectorEnv(
-        config.groups * config.group_size, corpus=corpus, setting=proxy, group_size=config.group_size
-    )
-    updates = -(-config.episodes // env.num_envs)
+    num_envs = config.groups * config.group_size
+    env = ConsoleVectorEnv(num_envs, corpus=corpus.path, setting=proxy, group_size=config.group_size)
+    episode, rounds = env.core.episode, -(-config.episodes // num_envs)
 
     def on_update(row: dict[str, float]) -> None:
         folder.log([{"stage": "learn", **row}])
-        progress.update(int(row["episodes"]), updates * env.num_envs, best_return=row["return_best"])
+        progress.update(row["episodes"], rounds * num_envs, best_return=row["return_best"])
 
-    actor, ranges = learn(config.algorithm, env, updates, config.seed, folder.path / "journal", on_update)
-    episode = env.core.episode
+    def on_interval(episodes: float) -> None:
+        progress.update(episodes, rounds * num_envs, tokens_per_s=episode.tokens_per_s)
+
+    actor, ranges = learn(config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval)
     card = PolicyCard(
         algorithm=config.algorithm,
         agents=env.agent_names,
         proxies=f"{episode.learner.num_params} parameters, {proxy.episode.total_steps} steps of "
-        f"{proxy.episode.batch_windows} windows of {proxy.context} tokens, {updates * env.num_envs} episodes",
-        corpus=env.core.task.corpus.fingerprint,
+        f"{proxy.episode.batch_windows} windows of {proxy.context} tokens, {rounds * num_envs} episodes",
+        corpus=corpus.fingerprint,
         command=" ".join(["pretraingym", *sys.argv[1:]]),
         versions={name: version(name) for name in ("torch", "transformers", "stable-baselines3", "gymnasium")},
         ranges=ranges,
     )
     save_policy(folder.path, LearnedPolicy(actor, card))
     return {
-        "episodes": updates * env.num_envs,
-        "controls": updates * config.groups,
+        "episodes": rounds * num_envs,
+        "controls": rounds * config.groups,
         "proxy_params": episode.learner.num_params,
         "profile_s": episode.seconds,
     }
 
 
 def main(config: TrainConsoleConfig) -> dict[str, Any]:
-    folder = RunFolder(config.folder, config, config.resume)
+    """Learn what is not yet learned; return where the policy is and what it cost."""
     with Progress() as progress:
+        progress.stage("corpus", 90)
+        corpus = run_corpus(config.folder, config.corpus, progress)
+        Task(corpus, config.proxy.context, config.proxy.agents)  # refuses bad agents before anything is written
+        folder = RunFolder(config.folder, config, config.resume, corpus)
         progress.stage("learn on proxies", 240)
-        work: Callable[[], Any] = lambda: train_console(folder, config.corpus, config.proxy, config.learn, progress)  # noqa: E731
-        result = folder.stage("learn", work)
-    return {"policy": str(config.folder), **result, "wall_s": round(sum(folder.seconds.values()), 1)}
+        result = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
+    return {"policy": str(config.folder), **result, "wall_s": round(folder.seconds["learn"], 1)}

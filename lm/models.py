@@ -1,6 +1,8 @@
-"""Small Llama configurations by their sizes."""
+"""Configurations of the models that are trained: small Llamas by their sizes, any other from its folder."""
 
-from transformers import LlamaConfig
+from pathlib import Path
+
+from transformers import AutoConfig, LlamaConfig, PretrainedConfig
 
 from .errors import InputError
 
@@ -24,3 +26,19 @@ def llama(vocab_size: int, width: int, num_layers: int, context: int) -> LlamaCo
         bos_token_id=None,
         eos_token_id=None,
     )
+
+
+def config_in(folder: Path, vocab_size: int, context: int) -> PretrainedConfig:
+    """The transformers config in `folder`, for another vocabulary. InputError: none there, or too short a context."""
+    if not (folder / "config.json").is_file():
+        raise InputError(f"no config.json in {folder}; give the folder of a transformers causal LM")
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"{folder} holds no config that transformers knows ({str(error).splitlines()[0]})") from None
+    longest = getattr(config, "max_position_embeddings", context)
+    if longest < context:
+        raise InputError(f"the model in {folder} reads {longest} tokens, fewer than the windows' {context}")
+    config.vocab_size = vocab_size
+    config.bos_token_id = config.eos_token_id = config.pad_token_id = None
+    return config

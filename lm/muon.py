@@ -20,10 +20,15 @@ class OptimizerConfig:
     at 3.767 nats, .02 and .02 at 3.787, .015 and .015 at 3.801, .03 and .03 at 3.798 (four seeds each)."""
 
     muon_lr: float = 0.03
+    """peak learning rate of Muon, on hidden matrices"""
     adam_lr: float = 0.02
+    """peak learning rate of AdamW, on all else"""
     momentum: float = 0.95
+    """of Muon"""
     adam_betas: tuple[float, float] = (0.9, 0.95)
+    """decay of AdamW's first and second moment"""
     epsilon: float = 1e-8
+    """of AdamW"""
 
 
 def orthogonalise(update_BOI: Tensor) -> Tensor:

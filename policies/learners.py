@@ -27,11 +27,14 @@ START_LIFT, START_BIAS = 3.0, -0.8
 
 class UpdateLog(BaseCallback):
     """After each round of episodes tells `on_update` how many there were and what they returned, in nats over the
-    control: mean, best slot, and the best mean of a round so far."""
+    control: the round's mean, and the best episode's so far. After each step tells `on_interval` how many episodes
+    were done, with parts of them."""
 
-    def __init__(self, on_update: Callable[[dict[str, float]], None]) -> None:
+    def __init__(
+        self, horizon: int, on_update: Callable[[dict[str, float]], None], on_interval: Callable[[float], None]
+    ) -> None:
         super().__init__()
-        self.on_update = on_update
+        self.horizon, self.on_update, self.on_interval = horizon, on_update, on_interval
         self._returns, self._rounds, self._best = np.zeros(1), 0, -float("inf")
 
     def _on_rollout_start(self) -> None:
@@ -39,14 +42,14 @@ class UpdateLog(BaseCallback):
 
     def _on_step(self) -> bool:
         self._returns += self.locals["rewards"]
+        self.on_interval(self.model.num_timesteps / self.horizon)
         return True
 
     def _on_rollout_end(self) -> None:
         self._rounds += 1
-        mean = float(self._returns.mean())
-        self._best = max(self._best, mean)
-        row = {"update": self._rounds, "episodes": self._rounds * self.training_env.num_envs, "return_mean": mean}
-        self.on_update(row | {"return_best": float(self._returns.max()), "return_best_mean": self._best})
+        self._best = max(self._best, float(self._returns.max()))
+        row = {"update": self._rounds, "episodes": self._rounds * self.training_env.num_envs}
+        self.on_update(row | {"return_mean": float(self._returns.mean()), "return_best": self._best})
 
 
 def start_actor(algorithm: str, action_map: ActionMap) -> SetActor:
@@ -64,15 +67,22 @@ def start_actor(algorithm: str, action_map: ActionMap) -> SetActor:
 
 
 def learn(
-    algorithm: str, env: VectorEnv, rounds: int, seed: int, journal: Path, on_update: Callable[[dict[str, float]], None]
+    algorithm: str,
+    env: VectorEnv,
+    rounds: int,
+    seed: int,
+    journal: Path,
+    on_update: Callable[[dict[str, float]], None],
+    on_interval: Callable[[float], None],
 ) -> tuple[SetActor, dict[str, tuple[float, float]]]:
     """`rounds` times one episode of every slot; goes on from `journal` if that holds some. Returns the actor and the
-    range of every feature it read. algorithm: "cma-es" or "ppo"."""
+    range of every feature it read. algorithm: "cma-es" or "ppo"; the callbacks are `UpdateLog`'s."""
     action_map: ActionMap = env.action_map  # type: ignore[attr-defined]
     venv = JournalVecEnv(SB3ConsoleVecEnv(env), journal)
     actor = start_actor(algorithm, action_map)
     model: BaseAlgorithm = make_ppo(venv, actor, seed=seed) if algorithm == "ppo" else CMAES(venv, actor, seed=seed)
     ranges = FeatureRanges(actor.config)
     horizon: int = env.horizon  # type: ignore[attr-defined]
-    model.learn(rounds * horizon * env.num_envs, CallbackList([UpdateLog(on_update), ranges]))
+    log = UpdateLog(horizon, on_update, on_interval)
+    model.learn(rounds * horizon * env.num_envs, CallbackList([log, ranges]))
     return model.policy.actor, ranges.ranges  # type: ignore[return-value]

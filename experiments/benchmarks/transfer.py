@@ -19,7 +19,7 @@ from ...env.episode import Episode
 from ...env.scenario import Scenario
 from ...env.setting import Setting
 from ...env.task import Task
-from ..pretrain import target_setting
+from ..pretrain import quick_target
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class TransferConfig:
     """`pool_budgets`: pool over budget, the same for both models; `corpus`: folder (default: installed packages)."""
 
     proxy: Setting = field(default_factory=Setting)
-    target: Setting = field(default_factory=target_setting)
+    target: Setting = field(default_factory=quick_target)
     strengths: tuple[float, ...] = (0.25, 0.8)
     pool_budgets: float = 50.0
     seed: int = 0

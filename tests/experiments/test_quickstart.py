@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from pretraingym.lm.corpus import Corpus
 
 CLOCK = {
-    "num-intervals": 2, "steps-per-interval": 3, "batch-windows": 4, "warmup-steps": 1, "probe-windows": 16,
+    "num-intervals": 3, "steps-per-interval": 3, "batch-windows": 4, "warmup-steps": 1, "probe-windows": 16,
     "reference-windows": 4, "validation-windows": 8, "final-windows": 8,
 }  # fmt: skip
 
@@ -25,7 +25,7 @@ def sizes(role: str, width: int) -> list[str]:
 
 
 def command(corpus: Corpus, folder: Path, *more: str) -> list[str]:
-    tiny = [*sizes("proxy", 16), *sizes("target", 64), "--learn.episodes", "16", "--seeds", "2"]
+    tiny = [*sizes("proxy", 16), *sizes("target", 80), "--learn.episodes", "32", "--seeds", "2"]
     call = [sys.executable, "-m", "pretraingym.experiments", "quickstart", "--corpus", str(corpus.path)]
     return [*call, "--folder", str(folder), *tiny, *more]
 
@@ -46,7 +46,7 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
     folder, last = finished
     assert json.loads((folder / "results.json").read_text()) == last
     assert last["target_params"] >= 8 * last["proxy_params"]  # type: ignore[operator]
-    assert last["episodes"] == 16
+    assert last["episodes"] == 32
     policies = last["policies"]
     assert isinstance(policies, dict)
     assert set(policies) == {"natural", "uniform", "paper-rule", "agreement", "learned-cma-es"}
@@ -80,14 +80,15 @@ def test_killed_runs_end_with_the_same_numbers(
 ) -> None:
     whole, _ = finished
     folder = tmp_path / "run"
-    for marker in ('"episodes": 8', '"stage": "target"', '"seed": 1'):
+    # While learning; with a checkpoint of a target run in hand and rows behind it; in the runs of another seed.
+    for marker in ('"episodes": 16', '"seed": 0, "interval": 2', '"seed": 1, "interval": 3'):
         process = subprocess.Popen(
             command(tiny_corpus, folder, "--resume"), cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
         while process.poll() is None and not _holds(folder / "metrics.jsonl", marker):
             pass
         process.kill()
-        process.wait()
+        assert process.wait() != 0, f"it ended before {marker} was seen"
     done = run(command(tiny_corpus, folder, "--resume"), tmp_path)
     assert done.returncode == 0, done.stderr
     assert rows_without_clock(folder) == rows_without_clock(whole)
@@ -114,10 +115,12 @@ def pretrain(corpus: Corpus, *more: str) -> list[str]:
 def test_a_learned_policy_drives_a_target_of_its_own(
     finished: tuple[Path, dict[str, object]], tiny_corpus: Corpus, tmp_path: Path
 ) -> None:
-    done = run(pretrain(tiny_corpus, "--policy", str(finished[0]), "--folder", "out"), tmp_path)
+    GPT2Config(n_embd=32, n_layer=1, n_head=2, n_positions=16).save_pretrained(tmp_path / "gpt2")
+    call = pretrain(tiny_corpus, "--policy", str(finished[0]), "--target.model", "gpt2", "--folder", "out")
+    done = run(call, tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["policy"] == "learned-cma-es"
-    assert (tmp_path / "out" / "model" / "config.json").exists()
+    assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "model"), GPT2LMHeadModel)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pretraingym.experiments.progress import Progress
+from pretraingym.experiments.run_corpus import run_corpus
 from pretraingym.experiments.run_folder import RunFolder
+from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.errors import InputError
+from pretraingym.lm.synthetic import build_synthetic
 
 
 @dataclass(frozen=True)
@@ -22,22 +26,22 @@ def rows(folder: Path) -> list[int]:
     return [json.loads(line)["n"] for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
-def test_finished_stages_are_not_done_again(tmp_path: Path) -> None:
+def test_finished_stages_are_not_done_again(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path, calls = tmp_path / "run", []
     for resume in (False, True):
-        folder = RunFolder(path, Config(path), resume)
+        folder = RunFolder(path, Config(path), resume, tiny_corpus)
         assert folder.stage("one", lambda: calls.append(1) or {"x": len(calls)}) == {"x": 1}
     assert folder.seconds.keys() == {"one"}
 
 
-def test_rows_of_lost_work_are_dropped(tmp_path: Path) -> None:
+def test_rows_of_lost_work_are_dropped(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
-    folder = RunFolder(path, Config(path), False)
+    folder = RunFolder(path, Config(path), False, tiny_corpus)
     folder.stage("one", lambda: folder.log([{"n": 0}]))
     folder.log([{"n": 1}])
     folder.save_checkpoint("two", {"x": np.arange(3.0)})
     folder.log([{"n": 2}])
-    again = RunFolder(path, Config(path), True)
+    again = RunFolder(path, Config(path), True, tiny_corpus)
     state = again.load_checkpoint("two")
     assert state is not None
     np.testing.assert_array_equal(state["x"], np.arange(3.0))
@@ -45,35 +49,47 @@ def test_rows_of_lost_work_are_dropped(tmp_path: Path) -> None:
     assert again.load_checkpoint("three") is None
 
 
-def test_without_a_checkpoint_rows_after_the_last_stage_are_dropped(tmp_path: Path) -> None:
+def test_without_a_checkpoint_rows_after_the_last_stage_are_dropped(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
-    folder = RunFolder(path, Config(path), False)
+    folder = RunFolder(path, Config(path), False, tiny_corpus)
     folder.stage("one", lambda: folder.log([{"n": 0}]))
     folder.log([{"n": 1}])
-    again = RunFolder(path, Config(path), True)
+    again = RunFolder(path, Config(path), True, tiny_corpus)
     assert again.load_checkpoint("two") is None
     again.stage("two", lambda: again.log([{"n": 7}]))
     assert rows(path) == [0, 7]
 
 
-def test_a_folder_of_another_configuration_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_another_configuration_is_refused(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
-    RunFolder(path, Config(path), False)
+    RunFolder(path, Config(path), False, tiny_corpus)
     with pytest.raises(InputError, match=r"another configuration: size is 3 there, 4 here \(1 differ\)"):
-        RunFolder(path, Config(path, size=4), True)
+        RunFolder(path, Config(path, size=4), True, tiny_corpus)
     with pytest.raises(InputError, match="already holds a run of this configuration; add --resume"):
-        RunFolder(path, Config(path), False)
+        RunFolder(path, Config(path), False, tiny_corpus)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty and holds no run"):
-        RunFolder(tmp_path / "other", Config(path), False)
+        RunFolder(tmp_path / "other", Config(path), False, tiny_corpus)
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
-    folder = RunFolder(path, Config(path), False)
+    folder = RunFolder(path, Config(path), False, tiny_corpus)
     folder.save_checkpoint("two", {"x": np.arange(3.0)})
     file = path / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(InputError, match="checkpoint.safetensors is damaged"):
-        RunFolder(path, Config(path), True).load_checkpoint("two")
+        RunFolder(path, Config(path), True, tiny_corpus).load_checkpoint("two")
+
+
+def test_a_run_keeps_its_corpus(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    path = tmp_path / "run"
+    other = build_synthetic(tmp_path / "other", seed=1, documents_per_domain=20)
+    assert run_corpus(path, other.path, Progress()).fingerprint == other.fingerprint
+    RunFolder(path, Config(path), False, other)
+    assert run_corpus(path, None, Progress()).fingerprint == other.fingerprint  # and does not build the default one
+    (tmp_path / "other").rename(tmp_path / "moved")
+    (tmp_path / "other").symlink_to(tiny_corpus.path)
+    with pytest.raises(InputError, match="is not the corpus that the run in .* began with"):
+        run_corpus(path, None, Progress())

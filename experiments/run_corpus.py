@@ -1,0 +1,29 @@
+"""The corpus of a run: an earlier session's, the user's, or the default one."""
+
+import json
+from pathlib import Path
+
+from ..env.default_corpus import default_corpus
+from ..lm.corpus import Corpus
+from ..lm.errors import InputError
+from .progress import Progress
+
+RECORD = "corpus.json"
+
+
+def run_corpus(folder: Path, given: Path | None, progress: Progress) -> Corpus:
+    """The corpus for the run in `folder`: if it has begun, the one it began with, so that packages installed meanwhile
+    change nothing; else `given` with all its bytes checked; else the default corpus, built on first use."""
+    record = folder / RECORD
+    if not record.exists():
+        return Corpus.open(given, verify=True) if given else _default(progress)
+    begun = json.loads(record.read_text())
+    path = Path(begun["path"])
+    corpus = Corpus.open(path) if given or path.is_dir() else _default(progress)
+    if corpus.fingerprint != begun["fingerprint"]:
+        raise InputError(f"{corpus.path} is not the corpus that the run in {folder} began with; name another --folder")
+    return corpus
+
+
+def _default(progress: Progress) -> Corpus:
+    return default_corpus(progress=lambda stage, share: progress.update(share, 1.0, doing=stage))
