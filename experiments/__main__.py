@@ -55,8 +55,9 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
         presets = PRESETS.get(kind, {"quick": kind})
         start = presets.get(preset, presets["quick"])()  # tyro refuses an unknown name, and lists the known ones
         kinds.append(Annotated[kind, tyro.conf.subcommand(name, default=start)])
+    any_command: Any = reduce(or_, kinds)
     config = tyro.cli(
-        reduce(or_, kinds),
+        any_command,
         args=arguments,
         prog="pretraingym",
         description="Learn which data to pretrain on next, on small models; then let it drive a large one.",
