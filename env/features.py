@@ -33,6 +33,7 @@ def agent_features(
     agreement = evidence.agreement()
     error = evidence.error()[:, None]
     used, projected = _favoured_epochs(z_NKC, draws)
+    useful = np.einsum("nkt,nt->nk", np.maximum(lift_NKT, 0), task_weights_NT)
     columns = {
         "is_null": np.broadcast_to(np.arange(z_NKC.shape[1]) == 0, mean.shape),
         "moves": np.broadcast_to(moves_K, mean.shape),
@@ -40,7 +41,8 @@ def agent_features(
         "draw_mean": mean,
         "draw_spread": np.sqrt(np.maximum(square - mean**2, 0)),
         "lift_mean": np.einsum("nkt,nt->nk", lift_NKT, task_weights_NT),
-        "lift_useful": np.einsum("nkt,nt->nk", np.maximum(lift_NKT, 0), task_weights_NT),
+        "lift_useful": useful,
+        "lift_log": np.log(np.maximum(useful, 0.05)),
         "lift_min": np.where(task_weights_NT[:, None] > 0, lift_NKT, np.inf).min(2),
         "agreement": agreement,
         "agreement_t": agreement / (error * np.sqrt(np.maximum(1 - agreement**2, 1e-6))) / 10,

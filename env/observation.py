@@ -30,6 +30,7 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     Feature(
         "lift_useful", 0, 5, "mean over reference tasks of the score's positive part: wrong for one, right for one"
     ),
+    Feature("lift_log", -3, 2, "log of lift_useful (at least .05): trust linear in it goes by a power of the lift"),
     Feature("lift_min", -5, 5, "as lift_mean, the lowest over the reference tasks in play"),
     Feature("agreement", -1, 1, "correlation of scores with measured influence, pooled over the probes so far"),
     Feature("agreement_t", -1, 1, "t-statistic of that correlation, divided by 10"),

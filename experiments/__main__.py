@@ -4,10 +4,11 @@ import argparse
 import errno
 import json
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from functools import reduce
 from operator import or_
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from ..lm.errors import InputError
 
@@ -21,6 +22,7 @@ FILE_ERRORS = {
 
 def main() -> None:
     """Run one command. Exit codes: 0 done, 2 the input cannot be used (one line says why), 130 interrupted."""
+    warnings.showwarning = _warn
     try:
         run, config = parse(sys.argv[1:])
         print(json.dumps(run(config)))
@@ -63,6 +65,18 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
         description="Learn which data to pretrain on next, on small models; then let it drive a large one.",
     )
     return commands[type(config)][1], config
+
+
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as one line for people, in place of Python's two with the place in the code."""
+    print(f"pretraingym: warning: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:

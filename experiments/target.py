@@ -95,7 +95,9 @@ class TargetRun:
 def save_model(learner: ProxyStack, slot: int, task: Task, folder: Path) -> None:
     """The model in `slot` with the corpus's tokenizer as a transformers folder, whole or not at all."""
     from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()  # it would tear ours
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     learner.save_pretrained(slot, part)

@@ -19,6 +19,7 @@ TYPICAL: dict[str, tuple[float, float]] = {
     "draw_spread": (0.81, 0.23),
     "lift_mean": (0.75, 0.69),
     "lift_useful": (0.9, 0.7),
+    "lift_log": (-0.7, 1.1),
     "lift_min": (0.61, 0.78),
     "agreement": (0.08, 0.16),
     "agreement_t": (0.12, 0.24),
@@ -49,7 +50,7 @@ class SetActorConfig:
     trust: features of an agent's row; strength: features of the training, and features of the agents pooled as
     `max.<feature>` or `trusted.<feature>`; hidden: units of the residual networks, 0 for a linear actor."""
 
-    trust: tuple[str, ...] = ("moves", "lift_mean", "lift_useful", "agreement", "ridge")
+    trust: tuple[str, ...] = ("moves", "lift_mean", "lift_log", "agreement", "ridge")
     strength: tuple[str, ...] = ("progress", "scarcity", "max.lift_mean", "trusted.lift_mean")
     hidden: int = 0
 

@@ -18,44 +18,60 @@ from scipy.special import stdtrit
 from ...env.core import ConsoleCore
 from ...env.episode import Episode
 from ...env.setting import Setting
+from ...env.task import Task
 from ...policies.registry import make_policy
 
 
 @dataclass(frozen=True)
 class HeldoutConfig:
-    """`policies`: names, or folders of learned ones, beside natural; `scenario_set`: development or sealed;
-    `scenarios`: how many; `seed`: of the set; `corpus`: folder (default: the installed packages)."""
+    """Which policies meet which scenarios."""
 
     policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement")
+    """names, or folders of learned ones, beside natural"""
     scenario_set: str = "development"
+    """development or sealed"""
     scenarios: int = 16
+    """how many of them"""
+    at_once: int = 4
+    """scenarios that run side by side; changes nothing but the time it takes"""
     seed: int = 0
+    """of the set"""
     corpus: str | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
     setting: Setting = field(default_factory=Setting)
 
 
 def measure(config: HeldoutConfig) -> dict[str, Any]:
     """Gains over natural, (scenarios, policies) nats, summed up."""
     task = config.setting.open_task(config.corpus)
-    policies = [make_policy("natural", task.agent_names)]
-    policies += [make_policy(name, task.agent_names) for name in config.policies]
     core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set)  # it names seeds and scenarios
     core.base_seed = config.seed
-    learner = config.setting.learner(task, len(policies))
     gains = []
-    for number in range(config.scenarios):
-        episode = Episode(task, learner, config.setting.episode)
-        scenario, seed = core.run_scenario(0, number), core.run_seed(0, number)
-        episode.begin(list(range(len(policies))), [scenario] * len(policies), [seed] * len(policies))
-        for policy in policies:
-            policy.reset(task.agent_names, 1)
-        for _ in range(config.setting.episode.num_intervals):
-            seen = episode.observe()
-            outcome = episode.step(np.concatenate([policy.act(seen.run(run)) for run, policy in enumerate(policies)]))
-        gains.append(outcome.loss_N[0] - outcome.loss_N[1:])
-        weights = ", ".join(f"{task_name} {weight:.2f}" for task_name, weight in scenario.reference)
-        print(f"{weights}, pool {scenario.pool_budgets:.1f} budgets: {np.round(gains[-1], 3)}", flush=True)
-    return summary([policy.name for policy in policies[1:]], np.array(gains))
+    for first in range(0, config.scenarios, config.at_once):
+        numbers = range(first, min(first + config.at_once, config.scenarios))
+        for number, row in zip(numbers, gains_of(config, task, core, numbers), strict=True):
+            scenario = core.run_scenario(0, number)
+            weights = ", ".join(f"{name} {weight:.2f}" for name, weight in scenario.reference)
+            print(f"{weights}, pool {scenario.pool_budgets:.1f} budgets: {np.round(row, 3)}", flush=True)
+            gains.append(row)
+    return summary(list(config.policies), np.array(gains))
+
+
+def gains_of(config: HeldoutConfig, task: Task, core: ConsoleCore, numbers: range) -> np.ndarray:
+    """Final gain over natural of every policy on the scenarios `numbers`, (len(numbers), policies) nats."""
+    names = ["natural", *config.policies]
+    runs = [(number, make_policy(name, task.agent_names)) for number in numbers for name in names]
+    episode = Episode(task, config.setting.learner(task, len(runs)), config.setting.episode)
+    scenarios, seeds = zip(*((core.run_scenario(0, n), core.run_seed(0, n)) for n, _ in runs), strict=True)
+    episode.begin(list(range(len(runs))), list(scenarios), list(seeds))
+    for _, policy in runs:
+        policy.reset(task.agent_names, 1)
+    for _ in range(config.setting.episode.num_intervals):
+        seen = episode.observe()
+        weights = np.concatenate([policy.act(seen.run(run)) for run, (_, policy) in enumerate(runs)])
+        outcome = episode.step(weights)
+    losses = outcome.loss_N.reshape(len(numbers), len(names))
+    return losses[:, :1] - losses[:, 1:]
 
 
 def summary(names: list[str], gains_SP: np.ndarray) -> dict[str, Any]:

@@ -4,7 +4,8 @@
 
 Runs natural and one static `match` console side by side from the same weights and random numbers, over several seeds
 and both reference tasks. Last line: one JSON object with gain_nats, seed_sd_nats, snr and seconds_per_episode (two
-episodes a seed and task; wall seconds with all cores), and what the recipe's loss was.
+episodes a seed and task; wall seconds with all cores), what the recipe's loss was, and what a bigram model's is that
+was counted on as many tokens.
 """
 
 import json
@@ -17,17 +18,21 @@ import tyro
 from ...env.episode import Episode
 from ...env.scenario import Scenario
 from ...env.setting import Setting
+from ...env.task import Task
 
 
 @dataclass(frozen=True)
 class SignalConfig:
-    """`corpus`: folder (default: the installed packages); `strength`: 1 - weight of null of the tilt; `pool_budgets`:
-    pool over budget."""
+    """How the signal is measured, and of which recipe."""
 
     corpus: str | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
     seeds: int = 6
+    """pairs of runs for each reference task"""
     strength: float = 0.5
+    """1 - weight of null of the tilt"""
     pool_budgets: float = 50.0
+    """tokens of the pool over tokens of the budget"""
     setting: Setting = field(default_factory=Setting)
 
 
@@ -61,10 +66,34 @@ def measure(config: SignalConfig) -> dict[str, float]:
         "snr": float((mean / deviation).mean()),
         "seconds_per_episode": elapsed_s / np.size(gains) / 2,
         "natural_loss_nats": float(np.mean(losses)),
+        "bigram_loss_nats": bigram_loss_nats(task, config.setting.budget_tokens),
         "natural_seed_sd_nats": float(np.std(losses, 1, ddof=1).mean()),
         "overhead_fraction": 1 - spent["train"] / sum(spent.values()),
         "proxy_params": learner.num_params,
     }
+
+
+def bigram_loss_nats(task: Task, budget_tokens: int) -> float:
+    """Mean over reference tasks' validation windows of the loss of bigram counts from `budget_tokens` of natural text,
+    shrunk towards the unigram counts by whatever weight suits those very windows best, nats per token."""
+    rng, size = np.random.default_rng(0), task.corpus.vocab_size
+    drawn = rng.choice(task.windows.ids(task.corpus.splits["train"]), budget_tokens // task.context, replace=False)
+    counts = np.zeros((size, size))
+    np.add.at(counts, _pairs(task, drawn), 1)
+    unigram = (counts.sum(0) + 1) / (counts.sum() + size)
+    references = [task.windows.ids(task.corpus.splits[f"{name}/validation"]) for name in task.tasks]
+    losses = []
+    for weight in (1, 3, 10, 30, 100):
+        chance = (counts + weight * unigram) / (counts.sum(1, keepdims=True) + weight)
+        losses.append(np.mean([-np.log(chance[_pairs(task, np.array(ids))]).mean() for ids in references]))
+    return float(min(losses))
+
+
+def _pairs(task: Task, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each token that is predicted in windows `ids`, after the one before it."""
+    tokens = task.windows.fetch(ids)
+    inside = tokens[:, 1:] >= 0
+    return tokens[:, :-1][inside], tokens[:, 1:][inside]
 
 
 if __name__ == "__main__":

@@ -24,14 +24,18 @@ from ..pretrain import quick_target
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """`pool_budgets`: pool over budget, the same for both models; `corpus`: folder (default: installed packages)."""
+    """Which consoles run on which two models."""
 
     proxy: Setting = field(default_factory=Setting)
     target: Setting = field(default_factory=quick_target)
     strengths: tuple[float, ...] = (0.25, 0.8)
+    """1 - weight of null of the consoles"""
     pool_budgets: float = 50.0
+    """tokens of the pool over tokens of the budget, the same for both models"""
     seed: int = 0
+    """of both models' runs"""
     corpus: str | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
 
 
 def consoles(task: Task, strengths: tuple[float, ...]) -> np.ndarray:

@@ -1,0 +1,49 @@
+"""The benchmarks run, on a tiny corpus, and measure what they say."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pretraingym.env.setting import Setting
+from pretraingym.env.task import Task
+from pretraingym.experiments.benchmarks import heldout, signal, transfer
+from pretraingym.lm.corpus import Corpus
+
+
+@pytest.fixture
+def longer(tiny_setting: Setting) -> Setting:
+    """Long enough for a tilt to pay."""
+    return replace(tiny_setting, episode=replace(tiny_setting.episode, steps_per_interval=16))
+
+
+def test_signal(tiny_corpus: Corpus, longer: Setting) -> None:
+    config = signal.SignalConfig(corpus=str(tiny_corpus.path), seeds=3, pool_budgets=5, setting=longer)
+    figures = signal.measure(config)
+    assert figures["gain_nats"] > 0.1  # text of the reference's own domain
+    assert figures["snr"] > 1
+    assert 0 < figures["overhead_fraction"] < 1
+    assert figures["seconds_per_episode"] > 0
+    assert np.log(2) < figures["bigram_loss_nats"] < np.log(tiny_corpus.vocab_size)
+
+
+def test_bigrams_learn_what_a_bigram_can(tiny_corpus: Corpus) -> None:
+    """The synthetic text is a bigram model's over words: more of it tells more."""
+    task = Task(tiny_corpus, 16)
+    few, many = (signal.bigram_loss_nats(task, tokens) for tokens in (1_600, 32_000))
+    assert many < few - 0.2
+
+
+def test_heldout(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    config = heldout.HeldoutConfig(("uniform", "match-prose"), scenarios=2, corpus=str(tiny_corpus.path))
+    figures = heldout.measure(replace(config, setting=tiny_setting))
+    mean, low, high = figures["uniform"]["gain_nats_and_ci95"]
+    assert low <= mean <= high
+    assert figures["uniform"]["over"]["match-prose"][0] == -figures["match-prose"]["over"]["uniform"][0]
+
+
+def test_transfer(tiny_corpus: Corpus, longer: Setting) -> None:
+    config = transfer.TransferConfig(longer, replace(longer, width=32), (0.5,), 5.0, corpus=str(tiny_corpus.path))
+    figures = transfer.measure(config)
+    assert figures["consoles"] == 7  # six agents alone, and all together
+    assert all(value > 0.5 for value in figures["spearman"].values())
