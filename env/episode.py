@@ -18,7 +18,7 @@ from .cells import CellDraws
 from .console import Standardiser, check_weights
 from .episode_config import EpisodeConfig
 from .evidence import Evidence
-from .features import Draws, agent_features, paper_rewards, training_features
+from .features import Draws, agent_features, paper_rewards, seen_gaps, training_features
 from .observation import Observation
 from .probe import in_units_of_rms, sample_probe
 from .scenario import Scenario
@@ -63,7 +63,7 @@ class Episode:
         self.weights_NK = np.zeros((n, num_agents))
         self.tokens_N = np.zeros(n, np.int64)
         self.shares_NC = np.zeros((n, task.cells.num_cells))
-        self.paper_reward_NK = np.zeros((n, num_agents))
+        self.paper_reward_NK, self.drift_NK, self.seen_gap_NK = np.zeros((3, n, num_agents))
         self.train_loss_N = np.zeros(n)
         self.losses_4N = np.zeros((4, n))  # start and end of the first interval, start and end of the last
         self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
@@ -98,7 +98,8 @@ class Episode:
             agent.reset(index)
         self.evidence.reset(index)
         self.weights_NK[index] = self.config.action_map.base(self.mask_NK[index])
-        self.tokens_N[index], self.spent_2N[:, index], self.paper_reward_NK[index] = 0, 0, 0
+        for of_run in (self.tokens_N, self.spent_2N.T, self.paper_reward_NK, self.drift_NK, self.seen_gap_NK):
+            of_run[index] = 0
         natural = self.task.cells.tokens_C / self.task.cells.tokens_C.sum()
         self.shares_NC[index] = natural
         active = np.isin(np.arange(self.num_slots), index)
@@ -127,7 +128,7 @@ class Episode:
         moves = np.array([agent.moves for agent in self.agents], np.float64)
         agents = agent_features(
             z_NKC, mixed, lift_NKT, self.task_weights_NT, moves, self.weights_NK, self.evidence,
-            self.paper_reward_NK, draws,
+            self.drift_NK, self.seen_gap_NK, self.paper_reward_NK, draws,
         )  # fmt: skip
         progress = self.tokens_N / total
         training = training_features(
@@ -244,20 +245,25 @@ class Episode:
         )
         share_NP, cell_NP = np.stack([p.share for p in probes]), np.stack([p.cell for p in probes])
         influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), share_NP)
-        z_NKP = np.take_along_axis(self._scores()[0], cell_NP[:, None], 2)  # priorities before this probe
+        z_NKC = self._scores()[0]  # priorities before this probe
+        z_NKP = np.take_along_axis(z_NKC, cell_NP[:, None], 2)
         self.evidence.update(z_NKP, influence, share_NP)
         reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[cell_NP], self._column_K)
         self.paper_reward_NK = np.where(np.isfinite(influence[:, :1]), reward_NK, self.paper_reward_NK)
         feedback = Feedback(labels_CA[cell_NP], share_NP, loss, influence, self.losses_4N[3])
         for agent in self.agents:
             agent.update(feedback)
+        tokens_C = self.task.cells.tokens_C
+        moved_NK = np.sqrt((self._scores()[0] - z_NKC) ** 2 @ (tokens_C / tokens_C.sum()))
+        gap_NK = seen_gaps(z_NKP, loss, np.stack([p.seen for p in probes]), share_NP)
+        self.drift_NK[active], self.seen_gap_NK[active] = moved_NK[active], gap_NK[active]
         self.seconds["influence"] += perf_counter() - t0
 
     # -- state ----------------------------------------------------------------------------------------------------
 
     _ARRAYS = (
         "seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "paper_reward_NK",
-        "train_loss_N", "losses_4N", "spent_2N",
+        "drift_NK", "seen_gap_NK", "train_loss_N", "losses_4N", "spent_2N",
     )  # fmt: skip
 
     def _parts(self) -> dict[str, Any]:

@@ -25,7 +25,7 @@ class Draws:
 
 def agent_features(
     z_NKC: Array, mixed_NC: Array, lift_NKT: Array, task_weights_NT: Array, moves_K: Array, weights_NK: Array,
-    evidence: Evidence, paper_reward_NK: Array, draws: Draws,
+    evidence: Evidence, drift_NK: Array, seen_gap_NK: Array, paper_reward_NK: Array, draws: Draws,
 ) -> NDArray[np.float32]:  # fmt: skip
     """The rows of `AGENT_FEATURES` -> (N, K, F) float32, clipped to their bounds."""
     mean = np.einsum("nkc,nc->nk", z_NKC, draws.shares_NC)
@@ -47,6 +47,8 @@ def agent_features(
         "agreement": agreement,
         "agreement_t": agreement / (error * np.sqrt(np.maximum(1 - agreement**2, 1e-6))) / 10,
         "ridge": evidence.ridge(),
+        "drift": drift_NK,
+        "seen_gap": seen_gap_NK,
         "paper_reward": paper_reward_NK,
         "mix_correlation": _correlation(z_NKC, mixed_NC, draws.natural_C),
         "epochs_used": np.log1p(used),
@@ -100,6 +102,16 @@ def paper_rewards(
         category = np.einsum("np,npc->nc", product, one_hot) / np.maximum(count, 1)
         reward[:, agent] = category.sum(1) / np.maximum((count > 0).sum(1), 1)
     return reward
+
+
+def seen_gaps(z_NKP: Array, loss_NP: Array, seen_NP: NDArray[np.bool_], share_NP: Array) -> Array:
+    """Mean loss of the seen minus that of the unseen windows that each agent favours -> (N, K) nats; 0 where it favours
+    none of a kind. Below 0 = what was seen has been learned by heart (or only those are easy)."""
+    favoured = (z_NKP > FAVOURED) * share_NP[:, None]
+    seen, unseen = favoured * seen_NP[:, None], favoured * ~seen_NP[:, None]
+    loss = np.nan_to_num(loss_NP)
+    means = [np.einsum("nkp,np->nk", part, loss) / np.maximum(part.sum(2), 1e-12) for part in (seen, unseen)]
+    return np.where((seen.sum(2) > 0) & (unseen.sum(2) > 0), means[0] - means[1], 0.0)
 
 
 def _favoured_epochs(z_NKC: Array, draws: Draws) -> tuple[Array, Array]:

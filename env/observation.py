@@ -1,7 +1,7 @@
 """What a policy sees: named, dimensionless, bounded features of every agent and of the training.
 
-Nothing here reveals the size of the model and nothing derives from the control run, which a target does not have
-(see the table in the README of the environment, `FEATURE_TABLE`, which a test compares with this code).
+Nothing here reveals the size of the model and nothing derives from the control run, which a target does not have. The
+two tables are the whole truth: features.py computes exactly their rows, in their order.
 """
 
 from dataclasses import dataclass
@@ -35,6 +35,8 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     Feature("agreement", -1, 1, "correlation of scores with measured influence, pooled over the probes so far"),
     Feature("agreement_t", -1, 1, "t-statistic of that correlation, divided by 10"),
     Feature("ridge", -2, 2, "coefficient of the agent's score in a joint ridge regression of influence on all scores"),
+    Feature("drift", 0, 3, "root mean square change of the standardised scores by the last probe, over the corpus"),
+    Feature("seen_gap", -3, 3, "loss on seen minus unseen windows of the last probe in cells it favours, nats"),
     Feature("paper_reward", -5, 5, "R_A of arXiv 2410.08102 eq. 7 over the last probe, influence in units of its rms"),
     Feature("mix_correlation", -1, 1, "token-weighted correlation of the agent's score with the console's mixed score"),
     Feature("epochs_used", 0, 5, "log(1 + epochs) already used of the cells the agent favours (score above 1)"),

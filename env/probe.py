@@ -10,12 +10,13 @@ from .cells import CellDraws
 
 @dataclass(frozen=True)
 class ProbeSample:
-    """Windows of one run's pool: ids, cell and share, each (P,); share-weighted means estimate means over the corpus's
-    tokens, shares sum to 1."""
+    """Windows of one run's pool: ids, cell, share and seen, each (P,); share-weighted means estimate means over the
+    corpus's tokens, shares sum to 1; seen: whether the run has drawn the window."""
 
     ids: NDArray[np.int64]
     cell: NDArray[np.int64]
     share: NDArray[np.float64]
+    seen: NDArray[np.bool_]
 
 
 def sample_probe(draws: CellDraws, slot: int, count: int, rng: np.random.Generator) -> ProbeSample:
@@ -25,9 +26,10 @@ def sample_probe(draws: CellDraws, slot: int, count: int, rng: np.random.Generat
     chance_C = np.sqrt(tokens_C) / np.sqrt(tokens_C).sum()
     points = (np.arange(count) + rng.random()) / count
     cell = np.minimum(np.searchsorted(np.cumsum(chance_C), points, side="right"), len(chance_C) - 1)
-    ids = draws.windows_at(slot, cell, rng.integers(draws.pool_NC[slot, cell]))
+    turn = rng.integers(draws.pool_NC[slot, cell])  # in the first epoch's order, so that those drawn come first
     weight = tokens_C[cell] / chance_C[cell]
-    return ProbeSample(ids, cell, weight / weight.sum())
+    seen = turn < draws.used_NC[slot, cell]
+    return ProbeSample(draws.windows_at(slot, cell, turn), cell, weight / weight.sum(), seen)
 
 
 def in_units_of_rms(influence_NP: NDArray[np.float64], share_NP: NDArray[np.float64]) -> NDArray[np.float64]:

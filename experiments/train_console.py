@@ -72,7 +72,7 @@ def train_console(
         progress.update(row["episodes"], rounds * num_envs, best_return=row["return_best"])
 
     def on_interval(episodes: float) -> None:
-        progress.update(episodes, rounds * num_envs, tokens_per_s=episode.tokens_per_s)
+        progress.update(int(episodes), rounds * num_envs, tokens_per_s=episode.tokens_per_s)
 
     actor, ranges = learn(config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval)
     card = PolicyCard(

@@ -24,6 +24,8 @@ TYPICAL: dict[str, tuple[float, float]] = {
     "agreement": (0.08, 0.16),
     "agreement_t": (0.12, 0.24),
     "ridge": (0.03, 0.11),
+    "drift": (0.2, 0.3),
+    "seen_gap": (0.0, 0.3),
     "paper_reward": (0.18, 0.36),
     "mix_correlation": (0.53, 0.28),
     "epochs_used": (0.12, 0.17),

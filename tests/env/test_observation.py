@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 
+from pretraingym.env.cells import CellDraws
 from pretraingym.env.episode import Episode
 from pretraingym.env.evidence import Evidence
-from pretraingym.env.features import paper_rewards
+from pretraingym.env.features import paper_rewards, seen_gaps
 from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, bounds, column
+from pretraingym.env.probe import sample_probe
 from pretraingym.env.scenario import Scenario
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
@@ -34,6 +36,8 @@ def test_observations_are_named_bounded_and_finite(tiny_corpus: Corpus, tiny_set
     lift = seen.agents[:, :, column(AGENT_FEATURES, "lift_mean")]
     assert lift[0, task.agent_names.index("match-prose")] > 1 > lift[1, task.agent_names.index("match-prose")]
     assert seen.agents[0, -1, column(AGENT_FEATURES, "weight")] == 1.0
+    drift, moves = (seen.agents[:, :, column(AGENT_FEATURES, name)] for name in ("drift", "moves"))
+    assert ((drift > 0) == (moves == 1)).all()
 
 
 def test_agreement_is_a_weighted_correlation() -> None:
@@ -67,6 +71,24 @@ def test_paper_reward_is_the_mean_over_categories() -> None:
     influence = np.array([[1.0, 3.0, -1.0]])
     reward = paper_rewards(z, influence, labels.astype(np.uint16), [None, 0])
     np.testing.assert_allclose(reward, [[0.0, (1.0 * 2.0 + -2.0 * -1.0) / 2]])
+
+
+def test_seen_gap_compares_the_windows_an_agent_favours() -> None:
+    z = np.array([[[2.0, 2.0, 2.0, -1.0], [2.0, 2.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]])
+    loss, seen = np.array([[1.0, 2.0, 5.0, 9.0]]), np.array([[True, True, False, False]])
+    share = np.array([[0.1, 0.3, 0.3, 0.3]])
+    # Of its favourites the first agent has both kinds; the second has seen all of them; the third has none.
+    np.testing.assert_allclose(seen_gaps(z, loss, seen, share), [[1.75 - 5.0, 0.0, 0.0]])
+
+
+def test_probes_tell_what_was_drawn(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    task = Task(tiny_corpus, tiny_setting.context)
+    draws = CellDraws(task.cells, 1)
+    draws.reset(0, 3, pool_tokens=5000.0)
+    drawn = set(draws.draw(0, task.cells.tokens_C / task.cells.tokens_C.sum(), 200, np.random.default_rng(0)).tolist())
+    probe = sample_probe(draws, 0, 100, np.random.default_rng(1))
+    assert 10 < probe.seen.sum() < 90
+    assert [window in drawn for window in probe.ids.tolist()] == probe.seen.tolist()
 
 
 def test_unknown_feature_is_an_error() -> None:
