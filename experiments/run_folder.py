@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
-from ..lm.files import write_atomic
+from ..lm.files import naming_disk_errors, write_atomic
 from .run_corpus import RECORD
 
 
@@ -82,9 +82,9 @@ class RunFolder:
         part = self._checkpoint.with_suffix(".part")
         about = {"name": name, "metrics_bytes": self._size()}
         about["elapsed_s"] = self._elapsed_before + perf_counter() - self._t0
-        save_file(
-            {key: np.ascontiguousarray(value) for key, value in state.items()}, part, {"about": json.dumps(about)}
-        )
+        arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
+        with naming_disk_errors(part):
+            save_file(arrays, part, {"about": json.dumps(about)})
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, self._checkpoint)

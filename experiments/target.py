@@ -13,6 +13,7 @@ from ..env.scenario import Scenario
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.errors import InputError
+from ..lm.files import naming_disk_errors
 from ..lm.proxies import ProxyStack
 from ..policies.base import Policy
 from .progress import Progress
@@ -100,7 +101,8 @@ def save_model(learner: ProxyStack, slot: int, task: Task, folder: Path) -> None
     logging.disable_progress_bar()  # it would tear ours
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    learner.save_pretrained(slot, part)
+    with naming_disk_errors(part):
+        learner.save_pretrained(slot, part)
     PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

@@ -3,8 +3,12 @@
 import difflib
 import hashlib
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from safetensors import SafetensorError
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -18,6 +22,18 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_disk_errors(path: Path) -> Iterator[None]:
+    """Inside, a full disk under safetensors is the OSError that it is everywhere else."""
+    try:
+        yield
+    except SafetensorError as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from None
 
 
 def sha256_file(path: Path) -> str:
