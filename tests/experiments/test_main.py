@@ -15,7 +15,7 @@ from pretraingym.lm.errors import InputError
     ("error", "code", "line"),
     [
         (InputError("bad luck"), 2, "pretraingym: bad luck"),
-        (OSError(errno.ENOSPC, "", "here"), 2, "pretraingym: here: the disk is full: free some space, then add --resume"),
+        (OSError(errno.ENOSPC, "", "x"), 2, "pretraingym: x: the disk is full: free some space, then add --resume"),
         (KeyboardInterrupt(), 130, "pretraingym: interrupted; the same command with --resume goes on from here"),
     ],
 )
