@@ -20,7 +20,7 @@ endif
 dev: $(STAMP)
 
 quickstart: $(STAMP)
-	.venv/bin/pretraingym quickstart $(ARGS)
+	.venv/bin/pretraingym quickstart --resume $(ARGS)
 
 test: $(STAMP)
 	$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)

@@ -70,6 +70,7 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
         "target_params": target["params"],
         "proxy_params": learned["proxy_params"],
         "episodes": learned["episodes"],
+        "learning_cost_in_target_runs": round(_learning_cost(config, learned, target["params"]), 1),
         "policies": compare(finals, rungs),
         "stages_s": {name: round(seconds, 1) for name, seconds in folder.seconds.items()},
         "profile": {"proxy": learned["profile_s"], "target": target["profile_s"]},
@@ -80,6 +81,15 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
     write_atomic(config.folder / "results.json", json.dumps(results, indent=1).encode())
     write_report(config.folder)
     return results
+
+
+def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_params: int) -> float:
+    """Compute of the learning over that of one target run's training, at 6 FLOPs a parameter and token. Controls are
+    charged, and probes, evaluations and selection by the time they took; labels are not, the rules need them too."""
+    seconds = learned["profile_s"]
+    runs = (learned["episodes"] + learned["controls"]) * sum(seconds.values()) / seconds["train"]
+    proxy = learned["proxy_params"] * config.proxy.budget_tokens
+    return runs * proxy / (target_params * config.target.budget_tokens)
 
 
 def _targets(

@@ -106,14 +106,23 @@ def _table(record: RunRecord) -> str:
     foot = (
         "Losses in nats per token on the test halves; the lowest comes first. Speed-up: the tokens that complete "
         "natural runs, each with its own learning-rate decay, need for the policy's final loss, over the policy's own "
-        "tokens; ≥ and ≤ mark losses beyond the longest and the shortest of those runs. What it cost to learn the "
-        "policy is not charged here."
+        "tokens; ≥ and ≤ mark losses beyond the longest and the shortest of those runs. " + _cost(record)
     )
     section = f"<h2>Results</h2>\n{_html_table(head, rows, record.learned)}\n<p class='foot'>{escape(foot)}</p>"
     if record.rows.get("natural-ladder") and NATURAL in table:
         caption = "Where the speed-up is read: how far to the right natural's line falls to a policy's loss."
         section += "\n" + _figure(ladder_figure(record), caption)
     return section
+
+
+def _cost(record: RunRecord) -> str:
+    """What the learning cost, and after how many target runs the tokens it saves have paid for it."""
+    cost = record.results.get("learning_cost_in_target_runs")
+    if cost is None or record.learned is None:
+        return "What it cost to learn the policy is not charged here."
+    said = f"Learning the policy cost the compute of {cost:.0f} target runs, which the speed-up does not charge; "
+    saved = (record.results["policies"][record.learned].get("speedup_vs_natural") or 1) - 1
+    return said + (f"it is paid back after {cost / saved:.0f} runs." if saved > 0 else "it is not paid back.")
 
 
 def _curves(record: RunRecord) -> str:

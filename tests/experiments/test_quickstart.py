@@ -54,6 +54,10 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
         assert {"test_loss_mean", "test_loss_sd", "gain_nats_vs_natural", "gain_ci95", "speedup_vs_natural"} <= set(row)
         assert np.isfinite(row["test_loss_mean"])
     assert policies["natural"]["gain_nats_vs_natural"] == 0
+    # 36 runs (4 controls) of a ninth of the parameters, on the target's number of tokens, and what they cost on top.
+    share = last["profile"]["proxy"]  # type: ignore[index]
+    runs = 36 * sum(share.values()) / share["train"]
+    assert last["learning_cost_in_target_runs"] == pytest.approx(runs / 9.6, rel=0.1)
     report = (folder / "report.html").read_text()
     assert "learned-cma-es" in report
     assert "https://" not in report.replace("https://arxiv.org", "")

@@ -70,6 +70,7 @@ def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 
         "target_params": 1_204_480,
         "proxy_params": 131_456,
         "episodes": 112,
+        "learning_cost_in_target_runs": 15.0,
         "policies": compare(finals, rungs),
         "stages_s": {"corpus": 81.2, "learn": 238.4, "targets": 187.0, "natural ladder": 61.3},
         "profile": {
@@ -218,3 +219,16 @@ def test_an_unfinished_run_is_refused_in_one_line(tmp_path: Path, name: str) -> 
     with pytest.raises(InputError, match=rf"{name} does not exist.*--resume"):
         write_report(folder)
     assert not (folder / "report.html").exists()
+
+
+def test_the_cost_of_learning_is_said(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run")
+    results = json.loads((folder / "results.json").read_text())
+    results["policies"]["learned-cma"]["speedup_vs_natural"] = 1.5
+    (folder / "results.json").write_text(json.dumps(results))
+    words = Page(write_report(folder).read_text()).words
+    assert "cost the compute of 15 target runs" in words
+    assert "paid back after 30 runs" in words
+    results["policies"]["learned-cma"]["speedup_vs_natural"] = 0.9
+    (folder / "results.json").write_text(json.dumps(results))
+    assert "it is not paid back" in Page(write_report(folder).read_text()).words
