@@ -1,6 +1,7 @@
 """Policies by name, or from a file."""
 
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from ..lm.errors import InputError
@@ -19,10 +20,12 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 
 
 def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
-    """A policy by name; `only:<agent>`, or plainly the name of one of `agents`, for that agent alone; or the learned
-    policy in a policy.json, a policy.safetensors or a run folder. InputError: none of these."""
-    if name_or_path in POLICIES:
-        return POLICIES[name_or_path]()
+    """A policy by name, a rule's with settings if wanted (`paper-rule:eta=0.1,strength=0.25`); `only:<agent>`, or
+    plainly the name of one of `agents`, for that agent alone; or the learned policy in a policy.json, a
+    policy.safetensors or a run folder. InputError: none of these."""
+    name, _, settings = name_or_path.partition(":")
+    if name in POLICIES:
+        return POLICIES[name](**_settings(name, settings))
     if name_or_path.startswith("only:"):
         return SingleAgent(name_or_path.removeprefix("only:"))
     if name_or_path in agents:
@@ -32,3 +35,20 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
         return load_policy(path)
     known = nearest(name_or_path, [*POLICIES, *agents])
     raise InputError(f"unknown policy '{name_or_path}'; {known}, only:<agent>, or a policy file or run folder")
+
+
+def _settings(name: str, text: str) -> dict[str, float]:
+    """The numbers in `key=value,...` that the rule `name` takes."""
+    kind = POLICIES[name]
+    known = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
+    settings = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        if key not in known:
+            has = nearest(key, known) if known else "it has none"
+            raise InputError(f"policy '{name}' has no setting '{key}'; {has}")
+        try:
+            settings[key] = float(value)
+        except ValueError:
+            raise InputError(f"policy '{name}': {key} is '{value}', expected a number") from None
+    return settings

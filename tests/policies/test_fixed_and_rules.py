@@ -96,7 +96,11 @@ def test_paper_rule_goes_on_from_its_state() -> None:
         (lambda: make_policy("only:dmain").reset(AGENTS, 1), "no agent 'dmain' here; did you mean 'domain'?"),
         (lambda: Agreement(temperature=0), "temperature is 0"),
         (lambda: PaperRule(strength=1.5), "strength is 1.5"),
+        (lambda: PaperRule(eta=float("nan")), "eta is nan"),
         (lambda: PaperRule().act(observation()), "paper-rule was reset for"),
+        (lambda: make_policy("agreement:temprature=1"), "no setting 'temprature'; did you mean 'temperature'?"),
+        (lambda: make_policy("agreement:strength"), "strength is '', expected a number"),
+        (lambda: make_policy("natural:strength=1"), "no setting 'strength'; it has none"),
     ],
 )
 def test_bad_input_is_told_in_one_line(make: object, expected: str) -> None:
@@ -104,6 +108,11 @@ def test_bad_input_is_told_in_one_line(make: object, expected: str) -> None:
         make()  # type: ignore[operator]
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_rules_take_settings_by_name() -> None:
+    assert make_policy("agreement:temperature=0.2,strength=0.4") == Agreement(0.2, 0.4)
+    assert make_policy("paper-rule:eta=1") == PaperRule(eta=1)
 
 
 def test_a_policy_without_memory_has_no_state() -> None:
