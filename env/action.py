@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lm.errors import InputError
+
 
 @dataclass(frozen=True)
 class ActionMap:
@@ -20,6 +22,13 @@ class ActionMap:
     """share of the weight that is spread evenly over the present agents"""
     base_null: float = 0.75
     """weight of null at action 0; the others share the rest equally"""
+
+    def __post_init__(self) -> None:
+        if not (0 < self.scale <= 100 and 0 <= self.floor < 1 and 0 < self.base_null < 1):
+            raise InputError(
+                f"action map has scale {self.scale}, floor {self.floor}, base_null {self.base_null}; expected scale in "
+                "(0, 100], floor in [0, 1), base_null in (0, 1)"
+            )
 
     def base(self, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         """The mixture at action 0 before the floor. mask: (N, K) with row 0 present -> (N, K), rows sum to 1."""

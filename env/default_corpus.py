@@ -8,11 +8,12 @@ from pathlib import Path
 
 from ..lm.build import Progress, build_corpus
 from ..lm.corpus import Corpus
+from ..lm.errors import InputError
 from ..lm.installed import installed_files, listing_hash
 from ..lm.sources import TASKS, InstalledText, installed_documents
 from .labelling import label_corpus
 
-RECIPE = 1  # raise it whenever a change to the sources or labellers changes what is built
+RECIPE = 2  # raise it whenever a change to the sources or labellers changes what is built
 
 
 def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cache: Path | None = None) -> Corpus:
@@ -29,12 +30,12 @@ def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cach
     key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
     path = (cache or cache_folder()) / key
     if path.is_dir():
-        return Corpus.open(path)
+        return Corpus.open(path, verify=True)
     read = (lambda share: progress("read", share)) if progress else None
     splits = installed_documents(files, config, read)
     try:
         return build_corpus(path, splits, TASKS, vocab_size, label_corpus, about, progress)
-    except OSError:
+    except (OSError, InputError):
         if path.is_dir():  # another process built it meanwhile
             return Corpus.open(path)
         raise

@@ -67,7 +67,7 @@ class Episode:
         self.train_loss_N = np.zeros(n)
         self.losses_4N = np.zeros((4, n))  # start and end of the first interval, start and end of the last
         self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
-        self.trained_tokens = 0  # of all runs, in this process
+        self.trained_tokens = 0  # of all runs; with `seconds`, the clock of the work done so far
         self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
         self.mask_NK = np.ones((n, num_agents), bool)
 
@@ -97,7 +97,7 @@ class Episode:
         for agent in self.agents:
             agent.reset(index)
         self.evidence.reset(index)
-        self.weights_NK[index] = self.config.action_map.base(self.mask_NK[index])
+        self.weights_NK[index] = self.config.action_map.weights(np.zeros(self.mask_NK.shape), self.mask_NK)[index]
         for of_run in (self.tokens_N, self.spent_2N.T, self.paper_reward_NK, self.drift_NK, self.seen_gap_NK):
             of_run[index] = 0
         natural = self.task.cells.tokens_C / self.task.cells.tokens_C.sum()
@@ -170,7 +170,7 @@ class Episode:
 
     @property
     def tokens_per_s(self) -> float:
-        """Tokens trained on a second, by all runs together and with everything counted, in this process."""
+        """Tokens trained on a second, by all runs together and with everything counted."""
         return self.trained_tokens / max(sum(self.seconds.values()), 1e-9)
 
     # -- the parts of an interval ---------------------------------------------------------------------------------
@@ -270,16 +270,26 @@ class Episode:
         parts = {"learner": self.learner, "draws": self.draws, "evidence": self.evidence}
         return parts | {f"agent.{agent.name}": agent for agent in self.agents}
 
+    @property
+    def clock(self) -> NDArray[np.float64]:
+        """Tokens trained on, then seconds by part: how the work went, which no result depends on."""
+        return np.array([self.trained_tokens, *self.seconds.values()])
+
+    @clock.setter
+    def clock(self, reading: NDArray[np.float64]) -> None:
+        self.trained_tokens = int(reading[0])
+        self.seconds = dict(zip(self.seconds, map(float, reading[1:]), strict=True))
+
     def state_dict(self) -> dict[str, NDArray]:
-        """All that the coming steps depend on, as arrays; scenarios stay with the caller, who gave them."""
-        state = {name: np.array(getattr(self, name)) for name in self._ARRAYS}
+        """All that the coming steps depend on, and the clock; scenarios stay with the caller, who gave them."""
+        state = {name: np.array(getattr(self, name)) for name in (*self._ARRAYS, "clock")}
         for prefix, part in self._parts().items():
             state |= {f"{prefix}/{key}": value for key, value in part.state_dict().items()}
         return state
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Go on exactly where `state_dict` was taken."""
-        for name in self._ARRAYS:
+        for name in (*self._ARRAYS, "clock"):
             setattr(self, name, np.array(state[name]))
         for prefix, part in self._parts().items():
             own = {key.removeprefix(f"{prefix}/"): v for key, v in state.items() if key.startswith(f"{prefix}/")}

@@ -37,6 +37,9 @@ class EpisodeConfig:
                 f"the budget is smaller than one interval: {self.num_intervals} intervals of {self.steps_per_interval} "
                 f"steps of {self.batch_windows} windows; give at least one of each"
             )
+        for name in ("warmup_steps", "probe_windows", "reference_windows", "validation_windows", "final_windows"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}, expected at least 1")
 
     @property
     def total_steps(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from transformers import PretrainedConfig
 
 from ..lm.corpus import Corpus
+from ..lm.errors import InputError
 from ..lm.models import config_in, llama
 from ..lm.muon import OptimizerConfig
 from ..lm.proxies import ProxyStack, TrainConfig
@@ -33,6 +34,11 @@ class Setting:
     """torch device of the models: cpu or cuda"""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
+
+    def __post_init__(self) -> None:
+        for name, least in (("width", 2), ("num_layers", 1), ("context", 2), ("lr_warmup_steps", 0)):
+            if getattr(self, name) < least:
+                raise InputError(f"{name} is {getattr(self, name)}, expected at least {least}")
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
         """The built corpus in that folder; without one, the default corpus, which is built on first use."""

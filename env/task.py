@@ -9,11 +9,9 @@ from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..lm.files import nearest
 from ..lm.windows import Windows
-from .agents.registry import known_agents, label_columns
+from .agents.registry import check_names, known_agents, label_columns
 from .cells import CellIndex
 from .scenario import Scenario
-
-HALVES = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,7 @@ class Task:
 
     def __post_init__(self) -> None:
         self.agent_names = tuple(self.agent_names) or known_agents(self.corpus)
-        for name in self.agent_names:
-            if name not in known_agents(self.corpus):
-                raise InputError(f"unknown agent '{name}'; {nearest(name, known_agents(self.corpus))}")
+        check_names(self.agent_names, self.corpus)
         columns = label_columns(self.agent_names, self.corpus)
         train = self.corpus.splits["train"]
         self.windows = Windows(self.corpus, self.context)

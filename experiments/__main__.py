@@ -16,6 +16,8 @@ FILE_ERRORS = {
     errno.ENOSPC: "the disk is full: free some space",
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EROFS: "the folder is on a read-only file system: name another --folder",
+    errno.ENOTDIR: "a file is in the way: name another --folder",
+    errno.EEXIST: "a file is in the way: name another --folder",
     errno.EACCES: "permission denied: name a folder you may write to",
 }
 

@@ -11,6 +11,7 @@ from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.files import nearest
 from ..policies.registry import make_policy
+from .preflight import check_seed, preflight
 from .progress import Progress
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
@@ -44,6 +45,9 @@ class PretrainConfig:
     resume: bool = False
     """go on with the run in the folder"""
 
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+
 
 def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
     """InputError: a task the corpus does not have, or weights that are no weights."""
@@ -68,8 +72,9 @@ def main(config: PretrainConfig) -> dict[str, Any]:
     with Progress() as progress:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
-        task = Task(corpus, config.target.context, config.target.agents)
+        task = preflight(config.target, corpus)
         policy = make_policy(config.policy, task.agent_names)
+        policy.reset(task.agent_names, 1)
         run = TargetRun(task, config.target, [policy], whole_corpus(config.target, task, config.reference), config.seed)
         folder = RunFolder(config.folder, config, config.resume, corpus)
         progress.stage(f"pretrain under {policy.name}", None)

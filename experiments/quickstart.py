@@ -1,7 +1,6 @@
 """pretraingym quickstart: the main job: corpus, learning on proxies, targets under five policies, report."""
 
 import json
-import resource
 import sys
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
@@ -14,6 +13,8 @@ from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
 from ..policies.registry import make_policy
+from ..policies.storage import load_policy, save_policy
+from .preflight import preflight
 from .pretrain import check_reference, quick_target, whole_corpus
 from .progress import Progress
 from .report import write_report
@@ -23,7 +24,8 @@ from .statistics import compare
 from .target import TargetRun, save_model
 from .train_console import LearnConfig, train_console
 
-RIVALS = ("natural", "uniform", "paper-rule", "agreement")
+RIVALS = ("natural", "uniform", "paper-rule", "agreement", "lift")  # learning starts from lift
+Rows = list[dict[str, Any]]  # of metrics.jsonl
 LADDER = (0.5, 2.0, 4.0)  # budgets of natural, beside 1, on which tokens-to-loss is read; one seed each
 
 
@@ -58,29 +60,51 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
         check_reference(config.reference, corpus.reference_tasks)
-        Task(corpus, config.proxy.context, config.proxy.agents)  # refuses bad agents before anything is written
-        task = Task(corpus, config.target.context, config.target.agents)
+        preflight(config.proxy, corpus)
+        task = preflight(config.target, corpus)
         folder = RunFolder(config.folder, config, config.resume, corpus)
         folder.stage("corpus", lambda: None, begun)
         progress.stage("learn on proxies", 240)
         learned = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
         finals, rungs, target = _targets(config, folder, task, progress)
-    results = {
+    written = config.folder / "results.json"
+    if written.exists():
+        print(f"pretraingym: the run in {config.folder} was finished earlier", file=sys.stderr)
+    else:
+        results = _results(folder, learned, target, _learning_cost(config, learned, target["params"]), finals, rungs)
+        _note_evaluation(config.folder, results["policies"])
+        write_atomic(written, json.dumps(results, indent=1).encode())
+    if not (config.folder / "report.html").exists():
+        write_report(config.folder)
+    summary: dict[str, Any] = json.loads(written.read_text())
+    return summary
+
+
+def _results(
+    folder: RunFolder, learned: dict[str, Any], target: dict[str, Any], learning_cost: float, finals: Rows, rungs: Rows
+) -> dict[str, Any]:
+    """What results.json holds and the last line of output says."""
+    return {
         "command": " ".join(["pretraingym", *sys.argv[1:]]),
         "target_params": target["params"],
         "proxy_params": learned["proxy_params"],
         "episodes": learned["episodes"],
-        "learning_cost_in_target_runs": round(_learning_cost(config, learned, target["params"]), 1),
+        "learning_cost_in_target_runs": round(learning_cost, 1),
         "policies": compare(finals, rungs),
         "stages_s": {name: round(seconds, 1) for name, seconds in folder.seconds.items()},
         "profile": {"proxy": learned["profile_s"], "target": target["profile_s"]},
         "wall_s": round(sum(folder.seconds.values()), 1),
-        "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        "peak_rss_mib": folder.peak_rss_mib,
         "versions": {name: version(name) for name in ("pretraingym", "torch", "transformers", "stable-baselines3")},
     }
-    write_atomic(config.folder / "results.json", json.dumps(results, indent=1).encode())
-    write_report(config.folder)
-    return results
+
+
+def _note_evaluation(folder: Path, table: dict[str, dict[str, Any]]) -> None:
+    """Put what the policy did to the target, beside its rivals, on the policy's card."""
+    policy = load_policy(folder)
+    shown = ("test_loss_mean", "gain_nats_vs_natural", "speedup_vs_natural")
+    rows = tuple({"policy": name, **{key: row[key] for key in shown}} for name, row in table.items())
+    save_policy(folder, replace(policy, card=replace(policy.card, evaluation=rows)))
 
 
 def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_params: int) -> float:
@@ -94,9 +118,9 @@ def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_par
 
 def _targets(
     config: QuickstartConfig, folder: RunFolder, task: Task, progress: Progress
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
+) -> tuple[Rows, Rows, dict[str, Any]]:
     """Rows of all complete target runs, those of natural's ladder, and the target's size and profile."""
-    finals: list[dict[str, Any]] = []
+    finals: Rows = []
     for seed in range(config.seeds):
         progress.stage(f"targets, seed {seed}", 40)
         work = lambda seed=seed: _side_by_side(config, folder, task, seed, progress)  # noqa: E731
@@ -113,7 +137,7 @@ def _targets(
 def _side_by_side(
     config: QuickstartConfig, folder: RunFolder, task: Task, seed: int, progress: Progress
 ) -> dict[str, Any]:
-    policies = [make_policy(name) for name in RIVALS] + [make_policy(str(config.folder))]
+    policies = [*map(make_policy, RIVALS), load_policy(config.folder)]
     scenario = whole_corpus(config.target, task, config.reference)
     run = TargetRun(task, config.target, policies, scenario, seed)
     losses, learner, seconds = run.run(folder, f"target-{seed}", progress)

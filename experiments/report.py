@@ -80,9 +80,9 @@ def _verdict(record: RunRecord) -> str:
     if not gains or record.learned is None:
         return ""
     caption = (
-        "Test loss of the finished targets, averaged over the reference tasks and paired by seed: both sides of a pair "
-        "share initial weights and random numbers. Student's t over seeds, each rival by itself. Grey: the interval "
-        "includes 0."
+        "Test loss of the finished targets, by the target's weighting of the reference tasks, paired by seed: both "
+        "sides of a pair share initial weights and random numbers. Student's t over seeds, each rival by itself. Grey: "
+        "the interval includes 0."
     )
     said = escape(verdict(record.learned, gains, record.seeds))
     return f'<p class="verdict">{said}</p>\n' + _figure(gains_figure(record.learned, gains), caption)
@@ -129,7 +129,8 @@ def _curves(record: RunRecord) -> str:
     if not record.tasks:
         return ""
     caption = (
-        "Mean over seeds; the band is one standard deviation. Gains are paired by seed. Validation halves, which steer."
+        "Mean over seeds; the band is one standard deviation. Gains are paired by seed. Validation halves, which "
+        "steer; on a running average of the weights, but for the last point, which is on the weights themselves."
     )
     return "<h2>Loss against tokens</h2>\n" + _figure(curves_figure(record), caption)
 

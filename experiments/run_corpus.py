@@ -19,7 +19,7 @@ def run_corpus(folder: Path, given: Path | None, progress: Progress) -> Corpus:
         return Corpus.open(given, verify=True) if given else _default(progress)
     begun = json.loads(record.read_text())
     path = Path(begun["path"])
-    corpus = Corpus.open(path) if given or path.is_dir() else _default(progress)
+    corpus = Corpus.open(path, verify=True) if given or path.is_dir() else _default(progress)
     if corpus.fingerprint != begun["fingerprint"]:
         raise InputError(f"{corpus.path} is not the corpus that the run in {folder} began with; name another --folder")
     return corpus

@@ -1,7 +1,10 @@
 """A run folder: the configuration it belongs to, its metrics, and what is needed to go on after a kill."""
 
+import fcntl
 import json
 import os
+import resource
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +21,8 @@ from ..lm.errors import InputError
 from ..lm.files import naming_disk_errors, write_atomic
 from .run_corpus import RECORD
 
+LOCK = ".lock"
+
 
 class RunFolder:
     """config.json, corpus.json (which text it is about), metrics.jsonl, stages.json (results of finished stages) and
@@ -32,16 +37,17 @@ class RunFolder:
         for place in ("folder", "resume"):  # where and how, not what
             del wanted[place]
         saved = path / "config.json"
+        if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
+            raise InputError(f"{path} is not empty and holds no run; name another --folder")
         if saved.exists():
             _same_config(path, json.loads(saved.read_text()), wanted)
             if not resume:
                 raise InputError(
                     f"{path} already holds a run of this configuration; add --resume, or name another --folder"
                 )
-        elif path.exists() and any(entry.name != RECORD for entry in path.iterdir()):
-            raise InputError(f"{path} is not empty and holds no run; name another --folder")
-        else:
-            path.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path)
+        if not saved.exists():
             text = {"path": str(corpus.path.resolve()), "fingerprint": corpus.fingerprint}
             write_atomic(path / RECORD, json.dumps(text).encode())
             write_atomic(saved, json.dumps(wanted, indent=1).encode())
@@ -54,6 +60,10 @@ class RunFolder:
         marks = [stage["metrics_bytes"] for stage in self.stages.values()]
         self._truncate(max([*marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
 
+    def close(self) -> None:
+        """Let others work in the folder. A process that ends need not call it."""
+        os.close(self._lock)
+
     def stage(self, name: str, work: Callable[[], Any], begun: float | None = None) -> Any:
         """The result of `work()`, a JSON value; that of an earlier session if the stage was finished then. `begun`: the
         clock's reading, if the stage began before the call."""
@@ -62,6 +72,7 @@ class RunFolder:
             result = work()
             elapsed_s = self._elapsed_before + perf_counter() - self._t0
             self.stages[name] = {"result": result, "elapsed_s": elapsed_s, "metrics_bytes": self._size()}
+            self.stages[name]["peak_rss_mib"] = _peak_rss_mib()
             write_atomic(self.path / "stages.json", json.dumps(self.stages).encode())
             self._checkpoint.unlink(missing_ok=True)
         return self.stages[name]["result"]
@@ -69,6 +80,11 @@ class RunFolder:
     @property
     def seconds(self) -> dict[str, float]:
         return {name: stage["elapsed_s"] for name, stage in self.stages.items()}
+
+    @property
+    def peak_rss_mib(self) -> int:
+        """The most memory that a session held which finished a stage."""
+        return max(stage["peak_rss_mib"] for stage in self.stages.values())
 
     def log(self, rows: list[dict[str, Any]]) -> None:
         """Append metrics rows."""
@@ -116,6 +132,27 @@ class RunFolder:
     def _truncate(self, size: int) -> None:
         if self._size() > size:
             os.truncate(self._metrics, size)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a folder in which no run has begun may hold this: the first writes of one that was killed."""
+    return name in (RECORD, LOCK) or name.endswith(".part")
+
+
+def _locked(path: Path) -> int:
+    """An open file in `path` that no other process may lock; the lock ends when it is closed, or with the process."""
+    file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise InputError(f"another process is at work in {path}; wait for it, or name another --folder") from None
+    return file
+
+
+def _peak_rss_mib() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
 
 
 def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ def save_model(learner: ProxyStack, slot: int, task: Task, folder: Path) -> None
     shutil.rmtree(part, ignore_errors=True)
     with naming_disk_errors(part):
         learner.save_pretrained(slot, part)
-    PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+        PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 

@@ -6,8 +6,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from ..env.setting import Setting
-from ..env.task import Task
 from ..env.vector_env import ConsoleVectorEnv
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
@@ -15,6 +16,7 @@ from ..policies.card import PolicyCard
 from ..policies.learned import LearnedPolicy
 from ..policies.learners import learn
 from ..policies.storage import save_policy
+from .preflight import check_seed, preflight
 from .progress import Progress
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
@@ -36,6 +38,11 @@ class LearnConfig:
     """of scenarios, proxies and learner"""
 
     def __post_init__(self) -> None:
+        if self.groups < 1 or self.group_size < 4:
+            raise InputError(
+                f"{self.groups} groups of {self.group_size} runs given, expected at least 1 group of at least 4"
+            )
+        check_seed(self.seed)
         if self.episodes < self.groups * self.group_size:
             raise InputError(
                 f"{self.episodes} episodes are less than one round of {self.groups} x {self.group_size}; give more"
@@ -66,9 +73,13 @@ def train_console(
     num_envs = config.groups * config.group_size
     env = ConsoleVectorEnv(num_envs, corpus=corpus.path, setting=proxy, group_size=config.group_size)
     episode, rounds = env.core.episode, -(-config.episodes // num_envs)
+    begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), "clock": episode.clock}
+    episode.clock = begun["clock"]
 
     def on_update(row: dict[str, float]) -> None:
-        folder.log([{"stage": "learn", **row}])
+        if row["update"] > begun["rounds"]:  # the others were logged when they were run
+            folder.log([{"stage": "learn", **row}])
+            folder.save_checkpoint("learn", {"rounds": np.array(row["update"]), "clock": episode.clock})
         progress.update(row["episodes"], rounds * num_envs, best_return=row["return_best"])
 
     def on_interval(episodes: float) -> None:
@@ -99,7 +110,7 @@ def main(config: TrainConsoleConfig) -> dict[str, Any]:
     with Progress() as progress:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
-        Task(corpus, config.proxy.context, config.proxy.agents)  # refuses bad agents before anything is written
+        preflight(config.proxy, corpus)
         folder = RunFolder(config.folder, config, config.resume, corpus)
         progress.stage("learn on proxies", 240)
         result = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 
 def write_atomic(path: Path, data: bytes) -> None:
     """Write `data` to `path` so that a reader, or a crash at any instant, sees the old file or the new one, whole."""
@@ -26,10 +24,10 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 @contextmanager
 def naming_disk_errors(path: Path) -> Iterator[None]:
-    """Inside, a full disk under safetensors is the OSError that it is everywhere else."""
+    """Inside, a full disk under safetensors or tokenizers is the OSError that it is everywhere else."""
     try:
         yield
-    except SafetensorError as error:
+    except Exception as error:  # tokenizers raises no narrower one
         number = re.search(r"\(os error (\d+)\)", str(error))
         if number is None:
             raise

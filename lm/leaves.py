@@ -55,6 +55,7 @@ class StackedLeaf(nn.Module):
         def one(parameters: dict[str, Tensor], rows: Tensor) -> Tensor:
             return torch.func.functional_call(self._leaf[0], parameters, (rows,))
 
+        self._leaf[0].to(x.device)
         grouped = x.view(self.num_copies, -1, *x.shape[1:])
         return torch.vmap(one)(dict(self.params.items()), grouped).flatten(0, 1)
 

@@ -1,6 +1,5 @@
 """ProxyStack: N small causal language models trained as one program."""
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PretrainedConfig
 
+from .cores import usable_cores
 from .learner import Floats, Ids, Schedule
 from .muon import OptimizerConfig
 from .shard import Shard, new_model
@@ -36,14 +36,14 @@ class ProxyStack:
     """A Learner of `num_slots` models of one transformers config, in shards that threads work on side by side.
 
     On a CPU each shard of at most four models is one thread's; on a GPU there is one shard. A model's result depends
-    on the number of models in its shard and on nothing else, and on that only through the rounding of batched
-    products: after 50 steps losses agree to 1e-3 nats (tests/lm/test_proxies.py)."""
+    on the number of models in its shard, and of threads, only through the rounding of matrix products: on the same
+    windows losses agree to 1e-3 nats after 50 steps (tests/lm/test_proxies.py)."""
 
     def __init__(
         self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
     ) -> None:
         self.config, self.windows, self.train_config, self.num_slots = config, windows, train, num_slots
-        num_threads = (len(os.sched_getaffinity(0)) if device == "cpu" else 1) or 1
+        num_threads = usable_cores() if device == "cpu" else 1
         rounds = -(-num_slots // (num_threads * MODELS_PER_SHARD))
         num_shards = min(num_slots, num_threads * rounds) if device == "cpu" else 1
         decay = 0.5 ** (1 / train.average_half_life)

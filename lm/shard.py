@@ -33,7 +33,7 @@ class Shard:
         self.config, self.num_models, self.device, self.average_decay = config, num_models, device, average_decay
         self.model = new_model(config, 0)
         self.parameters = stack_leaves(self.model, num_models)
-        self.model.train().to(device)
+        self.model.eval().to(device)  # no dropout: a run is a function of its seed, and it is one epoch at most
         tables = [module for module in self.model.modules() if isinstance(module, StackedEmbedding)]
         sparse = {id(table.weight) for table in [*tables, self.model.get_output_embeddings()]}
         names = {name for name, parameter in self.parameters.items() if id(parameter) in sparse}

@@ -110,7 +110,7 @@ def _take(
                     taken += 1
                     documents.append(Document(text, domain))
                     for scope in ("", file.distribution, folder):
-                        used[domain, scope] += len(text)
+                        used[domain, scope] += len(text.encode("utf-8", "replace"))
         if progress and number % 100 == 0:
             progress(sum(min(1, used[domain, ""] / total) for domain, total in room.items()) / len(room))
     return documents

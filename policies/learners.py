@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import torch
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
@@ -15,15 +14,11 @@ from .evolution import CMAES
 from .journal import JournalVecEnv
 from .ppo import make_ppo
 from .ranges import FeatureRanges
+from .rules import Lift
 from .sb3 import SB3ConsoleVecEnv
 from .set_actor import SetActor
 
 PPO_HIDDEN = 16
-START_TEMPERATURE, START_STRENGTH = 0.1, 0.25  # the agreement rule that PPO starts from
-# CMA-ES starts from lift and agreement: shares go by lift to the power 2 times exp(agreement / .2), strength .35. On 14
-# development scenarios (seed 2) that gained .254 nats over natural; power 1 .249; the agreement rule .217 at best of
-# four settings (temperatures .05 to .2, strengths .25 and .35), the paper's .240 at best of three (eta .1 and .3).
-START_LIFT_POWER, START_LIFT_TEMPERATURE, START_LIFT_STRENGTH = 2.0, 0.2, 0.35
 
 
 class UpdateLog(BaseCallback):
@@ -54,17 +49,10 @@ class UpdateLog(BaseCallback):
 
 
 def start_actor(algorithm: str, action_map: ActionMap) -> SetActor:
-    """The actor that learning starts from: for "ppo" a clone of the agreement rule with a residual network, for
-    "cma-es" a linear one that trusts the agents by their lift and agreement."""
-    if algorithm == "ppo":
-        actor = SetActor(SetActorConfig(hidden=PPO_HIDDEN), action_map)
-        actor.clone_agreement(START_TEMPERATURE, START_STRENGTH)
-        return actor
-    actor = SetActor(SetActorConfig(), action_map)
-    actor.clone_agreement(START_LIFT_TEMPERATURE, START_LIFT_STRENGTH)
-    with torch.no_grad():
-        index = actor.config.trust.index("lift_log")
-        actor.trust.weight[0, index] = START_LIFT_POWER * actor.trust_scale.scale[index]
+    """The actor that learning starts from, a clone of the lift rule: for "ppo" with a residual network, for "cma-es"
+    linear. From the agreement rule instead, PPO ended lower (experiments/results/learners.md)."""
+    actor = SetActor(SetActorConfig(hidden=PPO_HIDDEN if algorithm == "ppo" else 0), action_map)
+    actor.clone(Lift())
     return actor
 
 

@@ -8,13 +8,14 @@ from ..lm.errors import InputError
 from ..lm.files import nearest
 from .base import Policy
 from .fixed import Natural, SingleAgent, Uniform
-from .rules import Agreement, PaperRule
+from .rules import Agreement, Lift, PaperRule
 from .storage import load_policy
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "natural": Natural,
     "uniform": Uniform,
     "agreement": Agreement,
+    "lift": Lift,
     "paper-rule": PaperRule,
 }
 
@@ -40,7 +41,7 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
 def _settings(name: str, text: str) -> dict[str, float]:
     """The numbers in `key=value,...` that the rule `name` takes."""
     kind = POLICIES[name]
-    known = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
+    known: list[str] = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
     settings = {}
     for part in filter(None, text.split(",")):
         key, _, value = part.partition("=")

@@ -10,6 +10,7 @@ from ..lm.errors import InputError
 from .base import Policy, Weights, mix, others
 
 AGREEMENT = column(AGENT_FEATURES, "agreement")
+LIFT_LOG = column(AGENT_FEATURES, "lift_log")
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
 
 
@@ -35,13 +36,39 @@ class Agreement(Policy):
             raise InputError(f"temperature is {self.temperature}, expected a positive number")
 
     def act(self, observation: Observation) -> Weights:
-        present = others(observation.mask)
-        logits = np.where(present, observation.agents[..., AGREEMENT] / np.float64(self.temperature), -np.inf)
-        highest = np.where(present.any(1), logits.max(1, initial=-np.inf), 0.0)
-        return mix(self.strength, np.exp(logits - highest[:, None]), observation.mask)
+        logits = observation.agents[..., AGREEMENT].astype(np.float64) / self.temperature
+        return mix(self.strength, _shares(logits, observation.mask), observation.mask)
 
     def describe(self) -> str:
         return f"softmax of agreement / {self.temperature:g} over the agents, strength {self.strength:g}"
+
+
+@dataclass
+class Lift(Policy):
+    """Shares go by lift to the power `power` times exp(agreement / temperature); strength: 1 - weight of null. Lift is
+    how highly an agent ranks the reference tasks' own text, known before training; learning starts from this rule.
+
+    Tuned: the best of six settings on 14 development scenarios (experiments/results/rules.md)."""
+
+    power: float = 2.0
+    temperature: float = 0.2
+    strength: float = 0.35
+    name: str = field(default="lift", init=False)
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if not (self.temperature > 0 and np.isfinite(self.power)):
+            raise InputError(f"power {self.power}, temperature {self.temperature}: expected a number, a positive one")
+
+    def act(self, observation: Observation) -> Weights:
+        rows = observation.agents.astype(np.float64)
+        logits = self.power * rows[..., LIFT_LOG] + rows[..., AGREEMENT] / self.temperature
+        return mix(self.strength, _shares(logits, observation.mask), observation.mask)
+
+    def describe(self) -> str:
+        return (
+            f"lift to the power {self.power:g} times exp(agreement / {self.temperature:g}), strength {self.strength:g}"
+        )
 
 
 @dataclass
@@ -86,6 +113,14 @@ class PaperRule(Policy):
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         self.theta = state["theta"].copy()
+
+
+def _shares(logits: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """exp(logits) of the agents that are present and not null, (N, K), scaled so that the largest is 1."""
+    present = others(mask)
+    logits = np.where(present, logits, -np.inf)
+    highest = np.where(present.any(1), logits.max(1, initial=-np.inf), 0.0)
+    return np.exp(logits - highest[:, None])
 
 
 def _normalised(theta: NDArray[np.float64]) -> NDArray[np.float64]:

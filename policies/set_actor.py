@@ -13,6 +13,7 @@ from ..env.action import ActionMap
 from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from ..lm.errors import InputError
 from .actor_config import AGENT_BY_NAME, POOLED_BY_NAME, TRAINING_BY_NAME, TYPICAL, SetActorConfig
+from .rules import Agreement, Lift
 
 ABSENT = -1e9  # trust logit of null and of absent agents: finite, so that a run of null alone has no NaN
 
@@ -114,17 +115,21 @@ class SetActor(nn.Module):
         return torch.stack(values, 1)
 
     @torch.no_grad()
-    def clone_agreement(self, temperature: float, strength: float) -> None:
-        """Become the rule `Agreement(temperature, strength)`, up to the action map's floor and range."""
-        if "agreement" not in self.config.trust:
-            raise InputError("a clone of the agreement rule needs 'agreement' among its trust features: add it there")
-        if not 0 < strength < 1:
-            raise InputError(f"a clone's strength is {strength}, expected a number between 0 and 1, neither of them")
+    def clone(self, rule: Agreement | Lift) -> None:
+        """Become that rule, up to the action map's floor and range."""
+        wanted = {"agreement": 1 / rule.temperature}
+        if isinstance(rule, Lift):
+            wanted["lift_log"] = rule.power
+        if missing := wanted.keys() - set(self.config.trust):
+            raise InputError(f"a clone of '{rule.name}' needs '{min(missing)}' among its trust features: add it there")
+        if not 0 < rule.strength < 1:
+            raise InputError(f"a clone's strength is {rule.strength}, expected a number between 0 and 1, neither")
         for module in [self.trust, self.strength, *self._residual_ends()]:
             _zero(module)
-        index = self.config.trust.index("agreement")
-        self.trust.weight[0, index] = self.trust_scale.scale[index] / temperature
-        self.strength.bias.fill_(math.log(strength / (1 - strength)))
+        for name, coefficient in wanted.items():
+            index = self.config.trust.index(name)
+            self.trust.weight[0, index] = self.trust_scale.scale[index] * coefficient
+        self.strength.bias.fill_(math.log(rule.strength / (1 - rule.strength)))
 
     def _residual_ends(self) -> list[nn.Linear]:
         if not self.config.hidden:

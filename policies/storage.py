@@ -115,10 +115,7 @@ def _config(about: dict[str, Any]) -> SetActorConfig:
 
 
 def _action_map(about: dict[str, float]) -> ActionMap:
-    scale, floor, base_null = (float(about[key]) for key in ("scale", "floor", "base_null"))
-    if not (0 < scale <= 100 and 0 <= floor < 1 and 0 < base_null < 1):
-        raise InputError(f"action_map is {about}, expected scale in (0, 100], floor in [0, 1), base_null in (0, 1)")
-    return ActionMap(scale, floor, base_null)
+    return ActionMap(*(float(about[key]) for key in ("scale", "floor", "base_null")))
 
 
 def _card(about: dict[str, Any]) -> PolicyCard:

@@ -22,10 +22,20 @@ def label_columns(names: tuple[str, ...], corpus: Corpus) -> tuple[str, ...]:
     return tuple(name for name in names if name in corpus.labels)
 
 
-def make_agents(names: tuple[str, ...], corpus: Corpus, num_slots: int) -> list[Agent]:
-    """One agent a name, in order. InputError: unknown or repeated name, `null` not first."""
+def check_names(names: tuple[str, ...], corpus: Corpus) -> None:
+    """InputError: an unknown or repeated name, `null` not first, or no agent that labels."""
+    for name in names:
+        if name not in known_agents(corpus):
+            raise InputError(f"unknown agent '{name}'; {nearest(name, known_agents(corpus))}")
     if not names or names[0] != "null" or len(set(names)) != len(names):
-        raise InputError(f"agents are {names}, expected distinct names that begin with 'null'")
+        raise InputError(f"agents are {', '.join(names)}; expected distinct names, null first")
+    if not label_columns(names, corpus):
+        raise InputError(f"agents are {', '.join(names)}; expected at least one of {', '.join(corpus.labels)}")
+
+
+def make_agents(names: tuple[str, ...], corpus: Corpus, num_slots: int) -> list[Agent]:
+    """One agent a name, in order; the names have passed `check_names`."""
+    check_names(names, corpus)
     columns = label_columns(names, corpus)
     agents: list[Agent] = []
     for name in names:
@@ -33,8 +43,6 @@ def make_agents(names: tuple[str, ...], corpus: Corpus, num_slots: int) -> list[
             agents.append(NullAgent(num_slots))
         elif name == "influence":
             agents.append(InfluenceAgent(tuple(len(corpus.labels[column].names) for column in columns), num_slots))
-        elif name not in corpus.labels:
-            raise InputError(f"unknown agent '{name}'; {nearest(name, known_agents(corpus))}")
         elif name in MOVED:
             agents.append(MemoryAgent(name, columns.index(name), len(corpus.labels[name].names), num_slots))
         else:

@@ -73,7 +73,8 @@ def test_registry_builds_every_agent_of_a_corpus(tiny_corpus: Corpus) -> None:
     ("names", "message"),
     [
         (("null", "qualty"), "unknown agent 'qualty'; did you mean 'quality'?"),
-        (("quality",), "begin with 'null'"),
+        (("quality",), "expected distinct names, null first"),
+        (("null", "influence"), "expected at least one of domain, match-code, match-prose, quality, topic"),
         (("null", "topic", "topic"), "distinct names"),
     ],
 )

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from pretraingym.experiments.__main__ import main
 from pretraingym.lm.corpus import Corpus
 
 CLOCK = {
@@ -49,7 +51,7 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
     assert last["episodes"] == 32
     policies = last["policies"]
     assert isinstance(policies, dict)
-    assert set(policies) == {"natural", "uniform", "paper-rule", "agreement", "learned-cma-es"}
+    assert set(policies) == {"natural", "uniform", "paper-rule", "agreement", "lift", "learned-cma-es"}
     for row in policies.values():
         assert {"test_loss_mean", "test_loss_sd", "gain_nats_vs_natural", "gain_ci95", "speedup_vs_natural"} <= set(row)
         assert np.isfinite(row["test_loss_mean"])
@@ -138,15 +140,33 @@ def test_a_learned_policy_drives_a_target_of_its_own(
         (["--policy", "natural", "--corpus", "nowhere"], "nowhere"),
         (["--policy", "natural", "--target.episode.num-intervals", "0"], "the budget is smaller than one interval"),
         (["--policy", "natural", "--reference", "poetry", "1"], "unknown reference task 'poetry'"),
+        (["--policy", "only:qualty"], "no agent 'qualty' here; did you mean 'quality'?"),
+        (["--policy", "natural", "--target.agents", "null", "influence"], "expected at least one of domain"),
+        (["--policy", "natural", "--target.agents", "quality"], "expected distinct names, null first"),
+        (["--policy", "natural", "--target.width", "129"], "width 129 cannot be split into 2 heads"),
+        (["--policy", "natural", "--target.device", "cuda:99"], "cannot be trained on 'cuda:99'"),
+        (["--policy", "natural", "--target.context", "1"], "context is 1, expected at least 2"),
+        (["--policy", "natural", "--target.episode.probe-windows", "0"], "probe_windows is 0, expected at least 1"),
+        (["--policy", "natural", "--seed", "-1"], "seed is -1, expected a whole number from 0"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    tiny_corpus: Corpus, tmp_path: Path, more: list[str], message: str
+    tiny_corpus: Corpus,
+    tmp_path: Path,
+    more: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    done = run(pretrain(tiny_corpus, *more, "--folder", "out"), tmp_path)
-    assert done.returncode == 2, done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.startswith("pretraingym:")]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own: put back after the test
+    monkeypatch.setattr(sys, "argv", ["pretraingym", *pretrain(tiny_corpus)[3:], "--folder", "out", *more])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 2
+    out, err = capsys.readouterr()
+    lines = [line for line in err.splitlines() if line.startswith("pretraingym:")]
     assert len(lines) == 1
     assert message in lines[0]
-    assert not done.stdout
+    assert not out
     assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """Run folders: what survives a kill, and what is refused."""
 
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def test_finished_stages_are_not_done_again(tmp_path: Path, tiny_corpus: Corpus)
     path, calls = tmp_path / "run", []
     for resume in (False, True):
         folder = RunFolder(path, Config(path), resume, tiny_corpus)
+        folder.close()
         assert folder.stage("one", lambda: calls.append(1) or {"x": len(calls)}) == {"x": 1}
     assert folder.seconds.keys() == {"one"}
 
@@ -41,6 +43,7 @@ def test_rows_of_lost_work_are_dropped(tmp_path: Path, tiny_corpus: Corpus) -> N
     folder.log([{"n": 1}])
     folder.save_checkpoint("two", {"x": np.arange(3.0)})
     folder.log([{"n": 2}])
+    folder.close()
     again = RunFolder(path, Config(path), True, tiny_corpus)
     state = again.load_checkpoint("two")
     assert state is not None
@@ -54,6 +57,7 @@ def test_without_a_checkpoint_rows_after_the_last_stage_are_dropped(tmp_path: Pa
     folder = RunFolder(path, Config(path), False, tiny_corpus)
     folder.stage("one", lambda: folder.log([{"n": 0}]))
     folder.log([{"n": 1}])
+    folder.close()
     again = RunFolder(path, Config(path), True, tiny_corpus)
     assert again.load_checkpoint("two") is None
     again.stage("two", lambda: again.log([{"n": 7}]))
@@ -62,7 +66,7 @@ def test_without_a_checkpoint_rows_after_the_last_stage_are_dropped(tmp_path: Pa
 
 def test_a_folder_of_another_configuration_is_refused(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
-    RunFolder(path, Config(path), False, tiny_corpus)
+    RunFolder(path, Config(path), False, tiny_corpus).close()
     with pytest.raises(InputError, match=r"another configuration: size is 3 there, 4 here \(1 differ\)"):
         RunFolder(path, Config(path, size=4), True, tiny_corpus)
     with pytest.raises(InputError, match="already holds a run of this configuration; add --resume"):
@@ -71,6 +75,7 @@ def test_a_folder_of_another_configuration_is_refused(tmp_path: Path, tiny_corpu
     (tmp_path / "other" / "thesis.txt").write_text("mine")
     with pytest.raises(InputError, match="is not empty and holds no run"):
         RunFolder(tmp_path / "other", Config(path), False, tiny_corpus)
+    assert [entry.name for entry in (tmp_path / "other").iterdir()] == ["thesis.txt"]
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_corpus: Corpus) -> None:
@@ -79,6 +84,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_corpus: Corpus) -> N
     folder.save_checkpoint("two", {"x": np.arange(3.0)})
     file = path / "checkpoint.safetensors"
     file.write_bytes(file.read_bytes()[:20])
+    folder.close()
     with pytest.raises(InputError, match="checkpoint.safetensors is damaged"):
         RunFolder(path, Config(path), True, tiny_corpus).load_checkpoint("two")
 
@@ -93,3 +99,34 @@ def test_a_run_keeps_its_corpus(tmp_path: Path, tiny_corpus: Corpus) -> None:
     (tmp_path / "other").symlink_to(tiny_corpus.path)
     with pytest.raises(InputError, match="is not the corpus that the run in .* began with"):
         run_corpus(path, None, Progress())
+
+
+def test_one_process_at_a_time(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    path = tmp_path / "run"
+    folder = RunFolder(path, Config(path), False, tiny_corpus)
+    with pytest.raises(InputError, match="another process is at work in"):
+        RunFolder(path, Config(path), True, tiny_corpus)
+    folder.close()
+    RunFolder(path, Config(path), True, tiny_corpus)
+
+
+def test_a_kill_in_the_first_write_blocks_nothing(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / ".config.json.123.part").write_text("{")
+    RunFolder(path, Config(path), True, tiny_corpus)
+    assert (path / "config.json").exists()
+
+
+def test_seconds_and_memory_add_up_over_sessions(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    path = tmp_path / "run"
+    folder = RunFolder(path, Config(path), False, tiny_corpus)
+    folder.stage("one", lambda: None)
+    time.sleep(0.3)
+    folder._t0 = time.perf_counter() - 0.3
+    folder.save_checkpoint("two", {})
+    folder.close()
+    again = RunFolder(path, Config(path), True, tiny_corpus)
+    again.stage("two", lambda: again.load_checkpoint("two"))
+    assert 0.3 <= again.seconds["two"] < 3
+    assert again.peak_rss_mib > 50

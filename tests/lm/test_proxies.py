@@ -177,3 +177,14 @@ def test_influence_is_the_inner_product_of_gradients(tiny_corpus: Corpus, tmp_pa
     influence, loss = learner.influence(ids[:, 0], ids[:, 1])
     np.testing.assert_allclose(influence[0], exact, rtol=0.05, atol=0.02 * np.abs(exact).max())
     np.testing.assert_allclose(loss, learner.evaluate(ids[:, 1], False), atol=5e-3)
+
+
+def test_dropout_is_off(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config = GPT2Config(vocab_size=tiny_corpus.vocab_size, n_embd=32, n_layer=1, n_head=2, n_positions=CONTEXT)
+    assert config.resid_pdrop > 0
+    ids = some_ids(windows, tiny_corpus, 1)
+    first, second = stack(config, windows, 1), stack(config, windows, 1)
+    active = np.ones(1, bool)
+    np.testing.assert_array_equal(first.train(ids[:, :3], active), second.train(ids[:, :3], active))
+    np.testing.assert_array_equal(first.evaluate(ids[:, 0], False), second.evaluate(ids[:, 0], False))

@@ -15,6 +15,7 @@ from pretraingym.policies.actor_config import SetActorConfig
 from pretraingym.policies.base import Policy
 from pretraingym.policies.card import PolicyCard
 from pretraingym.policies.ranges import as_observation
+from pretraingym.policies.rules import Agreement
 from pretraingym.policies.set_actor import SetActor
 
 AGENTS = ("null", "a", "b", "c", "d")
@@ -159,7 +160,7 @@ def toy_actor() -> SetActor:
         trust=("lift_mean", "agreement", "ridge"), strength=("progress", "scarcity", "max.lift_mean")
     )
     actor = SetActor(config, ActionMap())
-    actor.clone_agreement(0.1, 0.25)
+    actor.clone(Agreement(0.1, 0.25))
     return actor
 
 

@@ -112,7 +112,9 @@ def test_bad_input_is_told_in_one_line(make: object, expected: str) -> None:
 
 def test_rules_take_settings_by_name() -> None:
     assert make_policy("agreement:temperature=0.2,strength=0.4") == Agreement(0.2, 0.4)
-    assert make_policy("paper-rule:eta=1") == PaperRule(eta=1)
+    rule = make_policy("paper-rule:eta=1")
+    assert isinstance(rule, PaperRule)
+    assert (rule.eta, rule.strength) == (1, PaperRule().strength)
 
 
 def test_a_policy_without_memory_has_no_state() -> None:

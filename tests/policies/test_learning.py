@@ -59,7 +59,7 @@ def test_same_seed_same_policy(algorithm: str, toy: Make, toy_actor: SetActor) -
 
 def test_hidden_actors_learn_with_both(toy: Make) -> None:
     actor = SetActor(SetActorConfig(hidden=4), ActionMap())
-    actor.clone_agreement(0.1, 0.25)
+    actor.clone(Agreement(0.1, 0.25))
     for model in (make_ppo(SB3ConsoleVecEnv(toy(8, 4)), actor), CMAES(SB3ConsoleVecEnv(toy(8, 4)), actor)):
         model.learn(2 * 8 * EPISODE)
         assert all(torch.isfinite(parameter).all() for parameter in model.policy.parameters())

@@ -8,7 +8,8 @@ from pretraingym.env.action import ActionMap
 from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
 from pretraingym.lm.errors import InputError
 from pretraingym.policies.actor_config import TYPICAL, SetActorConfig
-from pretraingym.policies.rules import Agreement
+from pretraingym.policies.learners import start_actor
+from pretraingym.policies.rules import Agreement, Lift
 from pretraingym.policies.set_actor import SetActor
 
 Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
@@ -38,19 +39,28 @@ def weights_of(actor: SetActor, parts: Parts) -> np.ndarray:
 
 
 @pytest.mark.parametrize("hidden", [0, 8])
-def test_a_clone_chooses_the_weights_of_the_agreement_rule(hidden: int) -> None:
+@pytest.mark.parametrize("rule", [Agreement(0.4, 0.3), Lift(1.5, 0.5, 0.3)])
+def test_a_clone_chooses_the_weights_of_its_rule(hidden: int, rule: Agreement | Lift) -> None:
     actor = random_actor(hidden)
     actor.action_map = ActionMap(scale=6.0, floor=0.0)
-    actor.clone_agreement(0.4, 0.3)
+    actor.clone(rule)
     agents, mask, training = random_parts()
-    rule = Agreement(0.4, 0.3).act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
-    np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), rule, atol=1e-6)
+    weights = rule.act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
+    np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), weights, atol=1e-6)
+
+
+@pytest.mark.parametrize("algorithm", ["cma-es", "ppo"])
+def test_learning_starts_from_the_lift_rule(algorithm: str) -> None:
+    actor = start_actor(algorithm, ActionMap(scale=20.0, floor=0.0))
+    agents, mask, training = random_parts()
+    weights = Lift().act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
+    np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), weights, atol=1e-5)
 
 
 def test_too_wide_a_range_clips_the_lowest_weights_alone() -> None:
     actor = random_actor(0)
     actor.action_map = ActionMap(scale=1.0, floor=0.0)
-    actor.clone_agreement(0.1, 0.3)
+    actor.clone(Agreement(0.1, 0.3))
     agents, mask, training = random_parts()
     rule = Agreement(0.1, 0.3).act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
     weights = weights_of(actor, (agents, mask, training))
@@ -144,8 +154,8 @@ def test_pooled_features_are_over_the_agents_present_and_not_null() -> None:
         (lambda: SetActorConfig(strength=("min.lift_mean",)), "strength feature 'min.lift_mean' is not supplied"),
         (lambda: SetActorConfig(trust=("ridge", "ridge")), "none twice"),
         (lambda: SetActorConfig(hidden=-1), "hidden is -1"),
-        (lambda: random_actor(0, SetActorConfig(trust=("ridge",))).clone_agreement(0.1, 0.2), "needs 'agreement'"),
-        (lambda: random_actor(0).clone_agreement(0.1, 1.0), "strength is 1.0"),
+        (lambda: random_actor(0, SetActorConfig(trust=("ridge",))).clone(Agreement(0.1, 0.2)), "needs 'agreement'"),
+        (lambda: random_actor(0).clone(Agreement(0.1, 1.0)), "strength is 1.0"),
     ],
 )
 def test_bad_input_is_told_in_one_line(make: object, expected: str) -> None:

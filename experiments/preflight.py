@@ -1,0 +1,30 @@
+"""What can be found out before a run begins: nothing is written for a run that cannot be."""
+
+import numpy as np
+
+from ..env.setting import Setting
+from ..env.task import Task
+from ..lm.corpus import Corpus
+from ..lm.errors import InputError
+
+
+def preflight(setting: Setting, corpus: Corpus) -> Task:
+    """The task of `setting` on `corpus`, once a model of that setting has read a window on its device. InputError:
+    unknown agents, sizes that do not fit, a model or a device that cannot be used."""
+    task = Task(corpus, setting.context, setting.agents)
+    try:
+        learner = setting.learner(task, 2)  # two: a stack is what has to work
+        learner.start(0, 0)
+        learner.influence(np.zeros((2, 1), np.int64), np.zeros((2, 1), np.int64))
+    except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, IndexError, KeyError) as error:
+        what = f"the model in {setting.model}" if setting.model else f"a model of width {setting.width}"
+        raise InputError(
+            f"{what} cannot be trained on '{setting.device}': {str(error).splitlines()[0] if str(error) else error!r}"
+        ) from None
+    return task
+
+
+def check_seed(seed: int) -> None:
+    """InputError for what no generator takes."""
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}, expected a whole number from 0 to 2^63 - 1")

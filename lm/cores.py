@@ -1,0 +1,20 @@
+"""How many processor cores this process may use."""
+
+import os
+from pathlib import Path
+
+CGROUP = Path("/sys/fs/cgroup/cpu.max")
+
+
+def usable_cores(cgroup: Path = CGROUP) -> int:
+    """Cores that the scheduler, a container's quota and OMP_NUM_THREADS leave to this process, at least 1."""
+    limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
+    try:
+        quota, period = cgroup.read_text().split()
+        limits.append(-(-int(quota) // int(period)))
+    except (OSError, ValueError):  # no control groups here, or no quota ("max")
+        pass
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal():
+        limits.append(int(threads))
+    return max(1, min(limits))

@@ -1,0 +1,27 @@
+"""Cores are those that quotas and the environment leave."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pretraingym.lm.cores import usable_cores
+
+
+@pytest.mark.parametrize(
+    ("quota", "threads", "expected"),
+    [("max 100000", "", 16), ("150000 100000", "", 2), ("50000 100000", "", 1), ("max 100000", "3", 3), ("", "0", 1)],
+)
+def test_the_tightest_limit_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quota: str, threads: str, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(16)), raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", threads)
+    (tmp_path / "cpu.max").write_text(quota)
+    assert usable_cores(tmp_path / "cpu.max") == expected
+
+
+def test_without_control_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    assert usable_cores(tmp_path / "none") == os.cpu_count()
