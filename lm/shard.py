@@ -109,8 +109,8 @@ class Shard:
         self._backward(self.window_losses(reference_NRT).mean(1))
         gradient = {name: _grad(parameter) for name, parameter in self.parameters.items()}
         self._clear()
-        length = _norm(gradient).clamp(min=1e-20)
-        move = step * _norm({name: parameter.data for name, parameter in self.parameters.items()}) / length
+        length = norm_N(gradient).clamp(min=1e-20)
+        move = step * norm_N({name: parameter.data for name, parameter in self.parameters.items()}) / length
         live = {name: parameter.data for name, parameter in self.parameters.items()}
         sides = []
         try:
@@ -137,6 +137,7 @@ def _grad(parameter: torch.nn.Parameter) -> Tensor:
     return parameter.grad
 
 
-def _norm(tensors: dict[str, Tensor]) -> Tensor:
-    """Norm over all tensors of each model -> (N,)."""
-    return torch.stack([value.flatten(1).square().sum(1) for value in tensors.values()]).sum(0).sqrt()
+def norm_N(tensors: dict[str, Tensor]) -> Tensor:
+    """Norm over all tensors of each model -> (N,). Stacked along rows: torch sums columns in an order that depends on
+    how many there are, and a model's result would depend on its company."""
+    return torch.stack([value.flatten(1).square().sum(1) for value in tensors.values()], 1).sum(1).sqrt()

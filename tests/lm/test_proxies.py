@@ -12,7 +12,7 @@ from pretraingym.lm.learner import Schedule
 from pretraingym.lm.models import llama
 from pretraingym.lm.muon import OptimizerConfig
 from pretraingym.lm.proxies import ProxyStack, TrainConfig
-from pretraingym.lm.shard import new_model
+from pretraingym.lm.shard import new_model, norm_N
 from pretraingym.lm.windows import Windows
 
 CONTEXT, STEPS = 16, 50
@@ -93,7 +93,7 @@ def test_result_depends_neither_on_count_nor_on_slot(tiny_corpus: Corpus) -> Non
     one.start(0, 105)
     together = many.train(ids, np.ones(7, bool))
     single = one.train(ids[5:6], np.ones(1, bool))
-    np.testing.assert_allclose(together[5], single[0], atol=1e-3)
+    np.testing.assert_allclose(together[5], single[0], atol=1e-6)
 
 
 def test_divergence_stays_in_its_slot(tiny_corpus: Corpus) -> None:
@@ -188,3 +188,11 @@ def test_dropout_is_off(tiny_corpus: Corpus) -> None:
     active = np.ones(1, bool)
     np.testing.assert_array_equal(first.train(ids[:, :3], active), second.train(ids[:, :3], active))
     np.testing.assert_array_equal(first.evaluate(ids[:, 0], False), second.evaluate(ids[:, 0], False))
+
+
+def test_rounding_does_not_depend_on_company() -> None:
+    """Where influence feeds back, one last bit moves the draws, and the difference grows to .07 nats in an episode."""
+    generator = torch.Generator().manual_seed(0)
+    tensors = {str(i): torch.randn(8, 40 + i, 48, generator=generator) for i in range(12)}
+    for count in range(1, 8):
+        assert torch.equal(norm_N({name: value[:count] for name, value in tensors.items()}), norm_N(tensors)[:count])
