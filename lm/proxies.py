@@ -37,9 +37,9 @@ class ProxyStack:
 
     On a CPU each shard of at most four models is one thread's; on a GPU there is one shard. A model's result does not
     depend on how many models there are, nor on its slot: bit for bit on the x86-64 CPUs it was tested on (the tests
-    allow 1e-6 nats), where every operation treats a model's numbers alike in any company. Where
-    a library rounds batched products by the size of the batch, as GPUs do, a run that feeds influence back drifts: by
-    .07 nats at the end of a default episode in a trial with rounding that differed."""
+    allow 1e-6 nats), where every operation treats a model's numbers alike in any company. Where a library rounds
+    batched products by the size of the batch, as GPUs do, a run that feeds influence back drifts: by .07 nats at the
+    end of a default episode, in a trial whose rounding differed in one norm."""
 
     def __init__(
         self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
