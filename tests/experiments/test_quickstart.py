@@ -27,7 +27,7 @@ def sizes(role: str, width: int) -> list[str]:
 
 
 def command(corpus: Corpus, folder: Path, *more: str) -> list[str]:
-    tiny = [*sizes("proxy", 16), *sizes("target", 80), "--learn.episodes", "32", "--seeds", "2"]
+    tiny = [*sizes("proxy", 16), *sizes("target", 80), "--learn.episodes", "48", "--seeds", "2"]
     call = [sys.executable, "-m", "pretraingym.experiments", "quickstart", "--corpus", str(corpus.path)]
     return [*call, "--folder", str(folder), *tiny, *more]
 
@@ -48,7 +48,7 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
     folder, last = finished
     assert json.loads((folder / "results.json").read_text()) == last
     assert last["target_params"] >= 8 * last["proxy_params"]  # type: ignore[operator]
-    assert last["episodes"] == 32
+    assert last["episodes"] == 48
     policies = last["policies"]
     assert isinstance(policies, dict)
     assert set(policies) == {"natural", "uniform", "paper-rule", "agreement", "lift", "learned-cma-es"}
@@ -56,9 +56,9 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
         assert {"test_loss_mean", "test_loss_sd", "gain_nats_vs_natural", "gain_ci95", "speedup_vs_natural"} <= set(row)
         assert np.isfinite(row["test_loss_mean"])
     assert policies["natural"]["gain_nats_vs_natural"] == 0
-    # 36 runs (4 controls) of a ninth of the parameters, on the target's number of tokens, and what they cost on top.
+    # 54 runs (6 controls) of a ninth of the parameters, on the target's number of tokens, and what they cost on top.
     share = last["profile"]["proxy"]  # type: ignore[index]
-    runs = 36 * sum(share.values()) / share["train"]
+    runs = 54 * sum(share.values()) / share["train"]
     assert last["learning_cost_in_target_runs"] == pytest.approx(runs / 9.6, rel=0.1)
     report = (folder / "report.html").read_text()
     assert "learned-cma-es" in report
@@ -87,7 +87,7 @@ def test_killed_runs_end_with_the_same_numbers(
     whole, _ = finished
     folder = tmp_path / "run"
     # While learning; with a checkpoint of a target run in hand and rows behind it; in the runs of another seed.
-    for marker in ('"episodes": 16', '"seed": 0, "interval": 2', '"seed": 1, "interval": 3'):
+    for marker in ('"episodes": 32', '"seed": 0, "interval": 2', '"seed": 1, "interval": 3'):
         process = subprocess.Popen(
             command(tiny_corpus, folder, "--resume"), cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
