@@ -34,6 +34,19 @@ def test_bigrams_learn_what_a_bigram_can(tiny_corpus: Corpus) -> None:
     assert many < few - 0.2
 
 
+def test_the_bigrams_are_a_distribution(tiny_corpus: Corpus) -> None:
+    """Counted on the whole corpus and read on text of its own: between the entropy of what follows a known token and
+    that of any token."""
+    task = Task(tiny_corpus, 16)
+    tokens = task.windows.fetch(np.array(task.windows.ids(tiny_corpus.splits["prose/validation"])))
+    after, before = tokens[:, 1:][tokens[:, 1:] >= 0], tokens[:, :-1][tokens[:, 1:] >= 0]
+    pairs, singles = (np.unique(x, return_counts=True)[1] for x in (before * 1000 + after, before))
+    entropy = [-(count / count.sum() * np.log(count / count.sum())).sum() for count in (pairs, singles)]
+    unigram = np.unique(after, return_counts=True)[1] / len(after)
+    loss = signal.bigram_loss_nats(task, 60_000)
+    assert entropy[0] - entropy[1] < loss < -(unigram * np.log(unigram)).sum()
+
+
 def test_heldout(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
     config = heldout.HeldoutConfig(("uniform", "match-prose"), scenarios=2, corpus=str(tiny_corpus.path))
     figures = heldout.measure(replace(config, setting=tiny_setting))

@@ -107,7 +107,8 @@ def test_a_terminal_gets_a_bar_and_keeps_its_cursor(monkeypatch: pytest.MonkeyPa
 
 
 SCRIPT = """
-import time
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
 from pretraingym.experiments.progress import Progress
 with Progress() as progress:
     progress.stage("learn", 100)
