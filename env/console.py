@@ -24,10 +24,12 @@ class Standardiser:
         return cls(mean, np.sqrt(((score_NKC - mean[..., None]) ** 2) @ share))
 
     def __call__(self, score_NKM: Array) -> Array:
-        """Scores in deviations from the corpus's mean, within [-5, 5]; those of an agent without preference are 0."""
+        """Scores in deviations from the corpus's mean, within [-5, 5]; 0 where an agent cannot tell (NaN) and for
+        an agent without preference."""
         spread = self.spread_NK[..., None]
         centred = score_NKM - self.mean_NK[..., None]
-        return np.clip(np.where(spread > 1e-9, centred / np.maximum(spread, 1e-9), 0.0), -5, 5)
+        known = (spread > 1e-9) & ~np.isnan(centred)
+        return np.clip(np.where(known, centred / np.maximum(spread, 1e-9), 0.0), -5, 5)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from ..lm.build import Progress, build_corpus
@@ -11,9 +12,11 @@ from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..lm.installed import installed_files, listing_hash
 from ..lm.sources import TASKS, InstalledText, installed_documents
+from .agents.registry import make_labellers
 from .labelling import label_corpus
 
-RECIPE = 2  # raise it whenever a change to the sources or labellers changes what is built
+AGENTS = ("topic", "quality", "match")
+RECIPE = 3  # raise it whenever a change to the sources or labellers changes what is built
 
 
 def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cache: Path | None = None) -> Corpus:
@@ -33,8 +36,9 @@ def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cach
         return Corpus.open(path, verify=True)
     read = (lambda share: progress("read", share)) if progress else None
     splits = installed_documents(files, config, read)
+    annotate = partial(label_corpus, agents=make_labellers(AGENTS, TASKS))
     try:
-        return build_corpus(path, splits, TASKS, vocab_size, label_corpus, about, progress)
+        return build_corpus(path, splits, TASKS, vocab_size, annotate, about, progress)
     except (OSError, InputError):
         if path.is_dir():  # another process built it meanwhile
             return Corpus.open(path)

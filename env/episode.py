@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from ..lm.errors import InputError
 from ..lm.learner import Learner
 from .agents.base import Feedback
-from .agents.registry import label_columns, make_agents
 from .cells import CellDraws
 from .console import Standardiser, check_weights
 from .episode_config import EpisodeConfig
@@ -52,8 +51,10 @@ class Episode:
         self.task, self.learner, self.config = task, learner, config
         n, num_agents, num_tasks = learner.num_slots, len(task.agent_names), len(task.tasks)
         self.num_slots = n
-        self.agents = make_agents(task.agent_names, task.corpus, n)
-        columns = label_columns(task.agent_names, task.corpus)
+        self.agents = task.make_agents()
+        for agent in self.agents:
+            agent.start(n, task.layout)
+        columns = list(task.layout.columns)
         self._column_K = [columns.index(name) if name in columns else None for name in task.agent_names]
         self.draws = CellDraws(task.cells, n)
         self.evidence = Evidence(n, num_agents)
@@ -69,7 +70,7 @@ class Episode:
         self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
         self.trained_tokens = 0  # of all runs; with `seconds`, the clock of the work done so far
         self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
-        self.mask_NK = np.ones((n, num_agents), bool)
+        self.mask_NK = np.tile([agent.weighted for agent in self.agents], (n, 1))
 
     # -- the random streams and samples of one run ----------------------------------------------------------------
 
@@ -115,7 +116,7 @@ class Episode:
         z_NKC, standardiser = self._scores()
         cells = self.task.cells
         score_NKR = np.stack([agent.score(self.task.reference_labels) for agent in self.agents], 1)
-        lift_NKT = standardiser(score_NKR) @ self.task.reference_share.T
+        lift_NKT = (standardiser(score_NKR) * self.task.reference_known) @ self.task.reference_share.T
         total = self.config.total_steps * self.config.batch_windows * self.task.context
         draws = Draws(
             self.shares_NC,
@@ -176,7 +177,12 @@ class Episode:
     # -- the parts of an interval ---------------------------------------------------------------------------------
 
     def _scores(self) -> tuple[Array, Standardiser]:
-        score_NKC = np.stack([agent.score(self.task.cells.labels_CA) for agent in self.agents], 1)
+        score_NKC = np.stack([agent.score_cells(self.task.cells.labels_CA) for agent in self.agents], 1)
+        if not np.isfinite(score_NKC).all():
+            worst = self.agents[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
+            raise InputError(
+                f"agent '{worst}' gave NaN or infinite priorities, expected finite ones: run check_agent on it"
+            )
         standardiser = Standardiser.of(score_NKC, self.task.cells.tokens_C)
         return standardiser(score_NKC), standardiser
 
@@ -250,7 +256,9 @@ class Episode:
         self.evidence.update(z_NKP, influence, share_NP)
         reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[cell_NP], self._column_K)
         self.paper_reward_NK = np.where(np.isfinite(influence[:, :1]), reward_NK, self.paper_reward_NK)
-        feedback = Feedback(labels_CA[cell_NP], share_NP, loss, influence, self.losses_4N[3])
+        feedback = Feedback(
+            labels_CA[cell_NP], share_NP, loss, influence, self.losses_4N[3].copy(), self.draws.epochs_NC
+        )
         for agent in self.agents:
             agent.update(feedback)
         tokens_C = self.task.cells.tokens_C

@@ -9,7 +9,8 @@ from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..lm.files import nearest
 from ..lm.windows import Windows
-from .agents.registry import check_names, known_agents, label_columns
+from .agents.base import Agent, Layout
+from .agents.registry import default_agents, label_name, make_agents
 from .cells import CellIndex
 from .scenario import Scenario
 
@@ -26,30 +27,40 @@ class ReferenceSample:
 
 @dataclass
 class Task:
-    """A labelled corpus read in windows of `context` tokens, with the agents `agent_names` (default: all it can have).
-    reference_labels: (R, A) labels of all validation documents; reference_share: (T, R) each task's share of its
-    tokens in each of them."""
+    """A labelled corpus read in windows of `context` tokens, with the agents that `agents` names (default: those that
+    need nothing more). agent_names: K names, without settings; layout: the A label columns they read, and the cells;
+    reference_labels: (R, A) labels of all validation documents; reference_known: (K, R) whether the agent knows that
+    category from training text; reference_share: (T, R) each task's share of its tokens in each of them."""
 
     corpus: Corpus
     context: int
-    agent_names: tuple[str, ...] = ()
+    agents: tuple[str, ...] = ()
     windows: Windows = field(init=False)
     cells: CellIndex = field(init=False)
 
     def __post_init__(self) -> None:
-        self.agent_names = tuple(self.agent_names) or known_agents(self.corpus)
-        check_names(self.agent_names, self.corpus)
-        columns = label_columns(self.agent_names, self.corpus)
+        self.agents = tuple(self.agents) or default_agents(self.corpus)
+        self.agent_names = tuple(map(label_name, self.agents))
+        columns = {agent.name: self.corpus.labels[agent.name] for agent in self.make_agents() if agent.has_column}
         train = self.corpus.splits["train"]
         self.windows = Windows(self.corpus, self.context)
-        labels = np.stack([self.corpus.labels[column].column for column in columns], 1)
-        self.cells = CellIndex(self.windows, train, labels[train.start : train.stop], columns)
+        labels = np.stack([column.column for column in columns.values()], 1)
+        self.cells = CellIndex(self.windows, train, labels[train.start : train.stop], tuple(columns))
+        self.layout = Layout(columns, self.cells.labels_CA)
         lengths = np.diff(self.corpus.token_offsets)
         documents = [np.array(self.corpus.splits[f"{task}/validation"]) for task in self.tasks]
         self.reference_labels = labels[np.concatenate(documents)]
+        self.reference_known = np.ones((len(self.agent_names), len(self.reference_labels)), bool)
+        for column, name in enumerate(columns):
+            known = np.isin(self.reference_labels[:, column], self.cells.labels_CA[:, column])
+            self.reference_known[self.agent_names.index(name)] = known
         owner = np.repeat(np.arange(len(documents)), [len(part) for part in documents])
         tokens = (owner == np.arange(len(documents))[:, None]) * lengths[np.concatenate(documents)]
         self.reference_share = tokens / tokens.sum(1, keepdims=True)
+
+    def make_agents(self) -> list[Agent]:
+        """Fresh agents, in the order of `agent_names`; `start` puts them to work."""
+        return make_agents(self.agents, self.corpus)
 
     @property
     def tasks(self) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import difflib
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,31 @@ def write_atomic(path: Path, data: bytes) -> None:
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have all files of a folder on the disk, so that a crash after its renaming finds them whole."""
+    for path in folder.iterdir():
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def remove_dead_parts(path: Path) -> None:
+    """Remove what builds of `path` that were killed left beside it; parts of builds that live stay."""
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        owner = part.name.split(".")[-2]
+        if owner.isdecimal() and not _alive(int(owner)):
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager

@@ -6,18 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from .corpus import TRAIN, reference_split
+from .documents import Document
 from .explanatory import explains
 from .extract import CODE, DATA, LICENCES, NATIVE, PROSE, STUBS, TESTS, domains_of, extract
 from .installed import SourceFile, read_text
 from .repetition import Repetition
-
-
-@dataclass(frozen=True)
-class Document:
-    """One text and the domain it comes from."""
-
-    text: str
-    domain: str
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Training a tokenizer on a corpus's own text."""
+"""Tokenizers: trained on a corpus's own text, or read from a folder."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .errors import InputError
@@ -24,3 +25,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
     trainer = trainers.BpeTrainer(vocab_size=vocab_size, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
+
+
+def load_tokenizer(folder: Path) -> "Tokenizer":
+    """The tokenizer.json in `folder`, or that file itself. InputError: none there, or none that can be read."""
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json" if folder.is_dir() else folder
+    if not file.is_file():
+        raise InputError(f"no tokenizer.json in {folder}; give the folder of a transformers tokenizer")
+    try:
+        return Tokenizer.from_file(str(file))
+    except Exception as error:  # noqa: BLE001 - tokenizers raises no narrower one
+        raise InputError(f"{file} is no tokenizer ({error}); save it again with tokenizers") from None

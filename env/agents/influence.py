@@ -1,38 +1,52 @@
-"""The agent that pools the others' categories: influence regressed on all labels at once, over all probes so far."""
+"""influence: the union of the other agents' categories; influence regressed on all labels at once, over all probes.
+
+In the manner of MATES (arXiv 2406.06046), which regresses the effect of one training step on a document on the
+document's text. Departures: the regressor is a ridge regression on one-hot labels instead of a language model, so that
+it scores cells; influence is a gradient inner product instead of an optimiser step for each document; and earlier
+probes fade instead of being dropped.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Agent, Feedback
+from ...lm.errors import InputError
+from .base import Agent, Array, Feedback, Layout
+
+MAX_CATEGORIES = 2048  # 34 MB of moments a run
 
 
 class InfluenceAgent(Agent):
-    """Ridge regression of measured influence on one-hot labels of every label column, in the manner of MATES
-    (arXiv 2406.06046), whose regressor is a language model reading the text. Moments of earlier probes fade by
-    `memory` an interval; `shrinkage` is in probe windows: a category seen that often keeps half of its effect. Both
-    are assumed, not tuned."""
+    """Moments of earlier probes fade by `memory` an interval; `shrinkage` is in probe windows: a category seen that
+    often keeps half of its effect. Both are assumed, not tuned."""
 
+    name = "influence"
     moves = True
 
-    def __init__(
-        self, categories: tuple[int, ...], num_slots: int, memory: float = 0.8, shrinkage: float = 8.0
-    ) -> None:
-        self.name, self.memory, self.shrinkage = "influence", memory, shrinkage
+    def __init__(self, memory: float = 0.8, shrinkage: float = 8.0) -> None:
+        self.memory, self.shrinkage = memory, shrinkage
+
+    def start(self, num_slots: int, layout: Layout) -> None:
+        categories = [len(labels.names) for labels in layout.columns.values()]
         self.offset_A = np.concatenate([[0], np.cumsum(categories)[:-1]]).astype(np.intp)
         width = sum(categories)
+        if width > MAX_CATEGORIES:
+            raise InputError(
+                f"agent 'influence' pools {width} categories, at most {MAX_CATEGORIES}: coarsen the finest of "
+                f"{', '.join(layout.columns)}, or leave it out"
+            )
         self.gram_NQQ = np.zeros((num_slots, width, width))
         self.cross_NQ = np.zeros((num_slots, width))
         self.effect_NQ = np.zeros((num_slots, width))
 
-    def score(self, labels: NDArray[np.uint16]) -> NDArray[np.float64]:
-        return self.effect_NQ[:, labels + self.offset_A].sum(2)
+    def score(self, labels_MA: NDArray[np.uint16]) -> Array:
+        return self.effect_NQ[:, labels_MA + self.offset_A].sum(2)
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         for moments in (self.gram_NQQ, self.cross_NQ, self.effect_NQ):
             moments[slots] = 0
 
     def update(self, feedback: Feedback) -> None:
-        usable = np.flatnonzero(np.isfinite(feedback.influence).all(1))
+        usable = np.flatnonzero(feedback.usable)
         num_windows, width = feedback.labels.shape[1], self.cross_NQ.shape[1]
         for slot in usable:
             design = np.zeros((num_windows, width))

@@ -1,16 +1,18 @@
-"""The agent that selects nothing: weight on it is weight on the natural mixture."""
+"""null: the agent that selects nothing. Weight on it is weight on the natural mixture (the console's own idea)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Agent
+from .base import Agent, Layout
 
 
 class NullAgent(Agent):
     """Priority zero everywhere."""
 
-    def __init__(self, num_slots: int) -> None:
-        self.name, self.num_slots = "null", num_slots
+    name = "null"
 
-    def score(self, labels: NDArray[np.uint16]) -> NDArray[np.float64]:
-        return np.zeros((self.num_slots, len(labels)))
+    def start(self, num_slots: int, layout: Layout) -> None:
+        self.num_slots = num_slots
+
+    def score(self, labels_MA: NDArray[np.uint16]) -> NDArray[np.float64]:
+        return np.zeros((self.num_slots, len(labels_MA)))

@@ -1,50 +1,111 @@
-"""Agents by name."""
+"""Agents by their names in a configuration: `quality`, `match-prose`, `quality:moves=true`, a column, a package's."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, get_type_hints
 
 from ...lm.corpus import Corpus
 from ...lm.errors import InputError
 from ...lm.files import nearest
-from .base import Agent
-from .influence import InfluenceAgent
-from .memory import MemoryAgent
-from .null import NullAgent
-from .static import StaticAgent
-
-MOVED = ("domain", "topic")  # labelled agents that feedback moves; the other label columns are static scores
+from .base import Agent, LabelAgent
+from .column import ColumnAgent
+from .match import PREFIX, MatchAgent
+from .plugins import kind_called, kinds
 
 
-def known_agents(corpus: Corpus) -> tuple[str, ...]:
-    """Every agent this corpus can have, `null` first: one a label column, and `influence`, which pools them."""
+def default_agents(corpus: Corpus) -> tuple[str, ...]:
+    """What a corpus gives without being asked: null, one agent a label column, and influence, which pools them."""
     return ("null", *corpus.labels, "influence")
 
 
-def label_columns(names: tuple[str, ...], corpus: Corpus) -> tuple[str, ...]:
-    """The label columns that the agents `names` read, in order."""
-    return tuple(name for name in names if name in corpus.labels)
+def label_name(spec: str) -> str:
+    """The name of an agent without its settings."""
+    return spec.partition(":")[0]
 
 
-def check_names(names: tuple[str, ...], corpus: Corpus) -> None:
-    """InputError: an unknown or repeated name, `null` not first, or no agent that labels."""
-    for name in names:
-        if name not in known_agents(corpus):
-            raise InputError(f"unknown agent '{name}'; {nearest(name, known_agents(corpus))}")
+def make_agent(spec: str, corpus: Corpus) -> Agent:
+    """The agent `spec` names, for a corpus that is labelled. InputError: unknown, or the corpus has no labels of it."""
+    name, _, settings = spec.partition(":")
+    known = kinds()
+    if name in known:
+        agent = _made(name, known[name], settings)
+    elif name not in corpus.labels and not name.startswith(PREFIX):
+        raise InputError(f"unknown agent '{name}'; {nearest(name, {*known, *corpus.labels})}")
+    elif settings:
+        raise InputError(f"agent '{name}' has no settings, '{settings}' given")
+    elif name.startswith(PREFIX):
+        agent = MatchAgent(name.removeprefix(PREFIX))
+    else:
+        agent = ColumnAgent(name, corpus.labels[name])
+    if agent.has_column and name not in corpus.labels:
+        raise InputError(
+            f"the corpus has no labels of agent '{name}', only of {', '.join(corpus.labels)}; add them: pretraingym "
+            f"corpus label {corpus.path} --agents {name}"
+        )
+    return agent
+
+
+def make_agents(specs: tuple[str, ...], corpus: Corpus) -> list[Agent]:
+    """One agent a name, in order. InputError: as make_agent, a name twice, `null` not first, or none that labels."""
+    agents = [make_agent(spec, corpus) for spec in specs]
+    names = [label_name(spec) for spec in specs]
     if not names or names[0] != "null" or len(set(names)) != len(names):
-        raise InputError(f"agents are {', '.join(names)}; expected distinct names, null first")
-    if not label_columns(names, corpus):
-        raise InputError(f"agents are {', '.join(names)}; expected at least one of {', '.join(corpus.labels)}")
-
-
-def make_agents(names: tuple[str, ...], corpus: Corpus, num_slots: int) -> list[Agent]:
-    """One agent a name, in order; the names have passed `check_names`."""
-    check_names(names, corpus)
-    columns = label_columns(names, corpus)
-    agents: list[Agent] = []
-    for name in names:
-        if name == "null":
-            agents.append(NullAgent(num_slots))
-        elif name == "influence":
-            agents.append(InfluenceAgent(tuple(len(corpus.labels[column].names) for column in columns), num_slots))
-        elif name in MOVED:
-            agents.append(MemoryAgent(name, columns.index(name), len(corpus.labels[name].names), num_slots))
-        else:
-            agents.append(StaticAgent(name, columns.index(name), corpus.labels[name].values, num_slots))
+        raise InputError(f"agents are {', '.join(specs)}; expected distinct names, null first")
+    if not any(agent.has_column for agent in agents):
+        raise InputError(f"agents are {', '.join(specs)}; expected at least one of {', '.join(corpus.labels)}")
+    if not any(agent.weighted for agent in agents[1:]):
+        raise InputError(f"agents are {', '.join(specs)}; none but null takes weight: name one that does")
     return agents
+
+
+def make_labellers(specs: tuple[str, ...], tasks: tuple[str, ...]) -> list[LabelAgent]:
+    """The agents `specs` name, to label a corpus with; `match` stands for one a reference task. InputError: unknown,
+    twice, or one that has nothing to label."""
+    agents: list[LabelAgent] = []
+    for spec in specs:
+        name, _, settings = spec.partition(":")
+        if name == "match":
+            agents += [MatchAgent(task) for task in sorted(tasks)]
+            continue
+        agent = (
+            MatchAgent(name.removeprefix(PREFIX))
+            if name.startswith(PREFIX)
+            else _made(name, kind_called(name), settings)
+        )
+        if not isinstance(agent, LabelAgent) or type(agent).measure is LabelAgent.measure:
+            raise InputError(f"agent '{name}' does not label text; leave it out here, and name it in a run")
+        agents.append(agent)
+    names = [agent.name for agent in agents]
+    if repeated := {name for name in names if names.count(name) > 1}:
+        raise InputError(f"agent '{min(repeated)}' is named twice; name each once")
+    return agents
+
+
+def _made(name: str, kind: Callable[..., Agent], settings: str) -> Agent:
+    """An agent of that kind with the settings in `key=value,...`."""
+    parameters = inspect.signature(kind).parameters
+    hints = get_type_hints(kind.__init__) if inspect.isclass(kind) else get_type_hints(kind)
+    values: dict[str, Any] = {}
+    for part in filter(None, settings.split(",")):
+        key, _, text = part.partition("=")
+        if key not in parameters:
+            has = nearest(key, parameters) if parameters else "it has none"
+            raise InputError(f"agent '{name}' has no setting '{key}'; {has}")
+        values[key] = _value(text, hints.get(key, str), f"agent '{name}': {key}")
+    agent = kind(**values)
+    if not isinstance(agent, Agent):
+        raise InputError(f"agent '{name}' is a {type(agent).__name__}, expected a subclass of pretraingym's Agent")
+    if agent.name != name:
+        raise InputError(f"agent '{name}' calls itself '{agent.name}'; give both one name")
+    return agent
+
+
+def _value(text: str, kind: type, what: str) -> Any:
+    if kind is bool:
+        if text.lower() not in ("true", "false"):
+            raise InputError(f"{what} is '{text}', expected true or false")
+        return text.lower() == "true"
+    try:
+        return kind(text)
+    except ValueError:
+        raise InputError(f"{what} is '{text}', expected a value of type {kind.__name__}") from None

@@ -45,7 +45,7 @@ def test_other_installation_other_corpus(
     tmp_path: Path, files: list[SourceFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another vocabulary, or a file more or less, is another folder in the cache."""
-    monkeypatch.setattr(module, "label_corpus", lambda *_: {})
+    monkeypatch.setattr(module, "label_corpus", lambda *_, **__: {})
     default_corpus(300, cache=tmp_path)
     default_corpus(310, cache=tmp_path)
     monkeypatch.setattr(module, "installed_files", lambda: files[:-1])
@@ -56,7 +56,7 @@ def test_other_installation_other_corpus(
 def test_interrupted_build_leaves_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stopped while labelling, nothing is left, and the next call builds it all."""
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -69,7 +69,7 @@ def test_interrupted_build_leaves_an_empty_cache(tmp_path: Path, monkeypatch: py
 
 def test_two_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another process put the same corpus in place while this one was building: theirs is opened."""
-    monkeypatch.setattr(module, "label_corpus", lambda *_: {})
+    monkeypatch.setattr(module, "label_corpus", lambda *_, **__: {})
     build = module.build_corpus
 
     def twice(path: Path, *rest: object) -> Corpus:

@@ -2,27 +2,31 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from pretraingym.env import labelling
+from pretraingym.env.agents.registry import make_labellers
 from pretraingym.env.documents import Documents
 from pretraingym.env.labelling import label_corpus
-from pretraingym.env.labels.bins import bin_scores
-from pretraingym.env.labels.contrast import log_odds
+from pretraingym.env.labels.contrast import Contrast
 from pretraingym.lm.corpus import Corpus, Labels
 
 
 @pytest.fixture(scope="module")
 def documents(tiny_corpus: Corpus) -> Documents:
     """The synthetic corpus as labellers see it."""
-    domain = tiny_corpus.labels["domain"].column
-    return Documents(tiny_corpus.texts, tiny_corpus.splits, domain, tiny_corpus.byte_lengths)
+    return Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+
+
+def label(corpus: Corpus, *specs: str) -> dict[str, Labels]:
+    """What those agents make of a corpus."""
+    agents = make_labellers(specs, corpus.reference_tasks)
+    return label_corpus(corpus.texts, corpus.splits, corpus.labels["domain"], agents=agents)
 
 
 @pytest.fixture(scope="module")
 def labels(tiny_corpus: Corpus) -> dict[str, Labels]:
     """What the labellers make of the synthetic corpus."""
-    return label_corpus(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"])
+    return label(tiny_corpus, "topic", "quality", "match")
 
 
 def test_columns(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
@@ -63,9 +67,13 @@ def test_topics_are_found(tiny_corpus: Corpus, labels: dict[str, Labels]) -> Non
     assert table.max(1).sum() / table.sum() > 0.9
 
 
-def test_deterministic_and_seeded(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
-    """The same seed gives the same labels and values."""
-    again = label_corpus(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"])
+def test_same_labels_in_other_processes(
+    tiny_corpus: Corpus, labels: dict[str, Labels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same labels and values whether one process reads the corpus or several do, batch by batch."""
+    monkeypatch.setattr(labelling, "BATCH_BYTES", int(tiny_corpus.texts.offsets[-1]) // 4)
+    monkeypatch.setattr(labelling, "usable_cores", lambda: 2)
+    again = label(tiny_corpus, "topic", "quality", "match")
     for name, column in labels.items():
         assert (column.column == again[name].column).all()
         assert (column.names, column.values) == (again[name].names, again[name].values)
@@ -77,33 +85,14 @@ def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
     rng = np.random.default_rng(0)
     train = np.array(documents.train)[:400]
     positives = np.sort(rng.permutation(train)[:80])
-    scores = log_odds(documents.features, positives, train, rng)
+    scores = Contrast(documents, positives, rng).log_odds(documents.batch(documents.train))
     rest = np.setdiff1d(train, positives)
     assert abs((scores[positives][:, None] > scores[rest]).mean() - 0.5) < 0.12
 
 
 def test_features_are_counted_once(documents: Documents) -> None:
-    """Features are unit rows, and the second labeller gets the same object."""
-    assert documents.features is documents.features
-    assert np.allclose(documents.features.multiply(documents.features).sum(1), 1, atol=1e-5)
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 50)), min_size=4, max_size=60), st.integers(1, 3))
-def test_bins_hold_their_share(rows: list[tuple[int, int]], held_out: int) -> None:
-    """Bins keep the order of scores, their shares of the training size differ from those asked for by at most one
-    document and its ties, none is empty in training, and values are plain weighted means."""
-    scores, sizes = np.array(rows, np.float64).T
-    train = range(len(rows) - held_out)
-    edges = (0.25, 0.5, 0.75)
-    note = bin_scores(scores, sizes.astype(np.int64), train, edges)
-    assert (np.diff(note.labels[np.argsort(scores, kind="stable")].astype(int)) >= 0).all()
-    score, size, label = (column[: train.stop] for column in (scores, sizes, note.labels))
-    assert set(label.tolist()) == set(range(len(note.names)))
-    for number in range(len(note.names)):
-        inside = label == number
-        assert note.values is not None
-        assert np.isclose(note.values[number], np.average(score[inside], weights=size[inside]))
-    tie = max(size[score == value].sum() for value in score)
-    for edge in edges:
-        below = [size[label < number].sum() for number in range(len(note.names) + 1)]
-        assert min(abs(part - edge * size.sum()) for part in below) <= tie
+    """Features are unit rows, and a batch's are those that agents are fitted on."""
+    first = documents.sample[:9]
+    features = documents.features(first)
+    assert np.allclose(features.multiply(features).sum(1), 1, atol=1e-5)
+    assert abs(features - documents.batch(range(9)).features).max() == 0

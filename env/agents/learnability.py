@@ -1,0 +1,25 @@
+"""learnability: what a model has yet to learn of a document and will.
+
+The reducible loss of RHO-LOSS (arXiv 2206.07137): the loss of the model in training minus that of a reference model
+that has learned what can be learned. High = not yet learned, but learnable; noise and what is known already are low.
+Departures: labels are given once, so the model in training is a small one early in its training and the reference the
+same model at its end; the difference is of a document's beginning, in nats a byte, and a static score.
+"""
+
+import numpy as np
+
+from ..documents import Batch, Documents
+from .base import Array, LabelAgent
+
+
+class LearnabilityAgent(LabelAgent):
+    """Fifths of the text by the fall of a small model's loss."""
+
+    name = "learnability"
+    uses_all_cores = True
+
+    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+        self.model = documents.language_model
+
+    def measure(self, batch: Batch) -> Array:
+        return self.model.losses(batch.texts, early=True) - self.model.losses(batch.texts)

@@ -1,0 +1,38 @@
+"""match-<task>: how much a document is like a reference task's text.
+
+The idea of DSIR (arXiv 2302.03169): the ratio of the hashed n-gram distributions of the target and of the corpus.
+Departures: a logistic regression estimates it in place of two bags of n-grams, and it becomes a category instead of a
+resampling weight.
+"""
+
+import numpy as np
+
+from ...lm.bins import bin_scores, quantile_cuts
+from ...lm.corpus import Labels
+from ...lm.errors import InputError
+from ...lm.files import nearest
+from ..documents import Batch, Documents
+from ..labels.contrast import Contrast
+from .base import Array, LabelAgent
+
+SHARES = (0.3, 0.6, 0.8, 0.9, 0.97)  # finer at the top, where a selecting console looks
+PREFIX = "match-"
+
+
+class MatchAgent(LabelAgent):
+    """Classifier of the task's validation text against training text. The test half is never looked at."""
+
+    def __init__(self, task: str) -> None:
+        self.task, self.name = task, f"{PREFIX}{task}"
+
+    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+        if self.task not in documents.tasks:
+            raise InputError(f"agent '{self.name}' matches an unknown task; {nearest(self.task, documents.tasks)}")
+        self.contrast = Contrast(documents, documents.validation(self.task), rng)
+
+    def measure(self, batch: Batch) -> Array:
+        return self.contrast.log_odds(batch)
+
+    def annotate(self, measured_D: Array, documents: Documents) -> Labels:
+        sizes, train = documents.sizes, documents.train
+        return bin_scores(measured_D, sizes, train, quantile_cuts(measured_D, sizes, train, SHARES))

@@ -1,0 +1,40 @@
+"""novelty: the cells that were used least come first.
+
+A count-based bonus, in the manner of exploration by visit counts (arXiv 1606.01868) and of the visit counts of clusters
+in Quad (arXiv 2409.16986): priority = -log(1 + epochs used of the cell). Departures: no bonus parameter, for scores are
+standardised, and epochs in place of visits, so that small cells are not novel for ever.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .base import Agent, Array, Feedback, Layout
+
+
+class NoveltyAgent(Agent):
+    """It prioritises the cells themselves and needs no labels of its own."""
+
+    name = "novelty"
+    moves = True
+
+    def start(self, num_slots: int, layout: Layout) -> None:
+        self.epochs_NC = np.zeros((num_slots, len(layout.cells)))
+
+    def score(self, labels_MA: NDArray[np.uint16]) -> Array:
+        """Unknown: text outside the pool is never used."""
+        return np.full((len(self.epochs_NC), len(labels_MA)), np.nan)
+
+    def score_cells(self, cells_CA: NDArray[np.uint16]) -> Array:
+        return -np.log1p(self.epochs_NC)
+
+    def reset(self, slots: NDArray[np.intp]) -> None:
+        self.epochs_NC[slots] = 0
+
+    def update(self, feedback: Feedback) -> None:
+        self.epochs_NC = feedback.epochs.copy()
+
+    def state_dict(self) -> dict[str, NDArray]:
+        return {"epochs": self.epochs_NC.copy()}
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self.epochs_NC = state["epochs"].copy()

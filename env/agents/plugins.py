@@ -1,0 +1,88 @@
+"""Agents by kind: those that are shipped, those that a program registers, and those of installed packages.
+
+A package brings an agent by an entry point in the group `pretraingym.agents`, whose name is the agent's:
+
+    [project.entry-points."pretraingym.agents"]
+    shortness = "my_package:ShortnessAgent"
+"""
+
+import warnings
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+
+from ...lm.errors import InputError
+from ...lm.files import nearest
+from .base import Agent
+from .domain import DomainAgent
+from .influence import InfluenceAgent
+from .learnability import LearnabilityAgent
+from .novelty import NoveltyAgent
+from .null import NullAgent
+from .perplexity import PerplexityAgent
+from .quality import QualityAgent
+from .topic import TopicAgent
+
+GROUP = "pretraingym.agents"
+SHIPPED: dict[str, Callable[..., Agent]] = {
+    kind.name: kind
+    for kind in (
+        NullAgent,
+        QualityAgent,
+        DomainAgent,
+        TopicAgent,
+        PerplexityAgent,
+        LearnabilityAgent,
+        InfluenceAgent,
+        NoveltyAgent,
+    )
+}
+RESERVED = ("column", "match")  # kinds whose agents are called after a column or a task
+_registered: dict[str, Callable[..., Agent]] = {}
+
+
+def register_agent(name: str, kind: Callable[..., Agent]) -> None:
+    """Make `kind` (a class, or whatever returns an agent) known as the agent `name` in this process. InputError: the
+    name is taken."""
+    if name in kinds() or name in RESERVED:
+        raise InputError(f"an agent called '{name}' is there already; give yours another name")
+    _registered[name] = kind
+
+
+def kinds() -> dict[str, Callable[..., Agent]]:
+    """Every kind of agent that can be named. A package that cannot be imported is named in a warning, and the rest go
+    on; so is one whose agent has a name that is taken."""
+    return {**_from_packages(), **_registered, **SHIPPED}
+
+
+def kind_called(name: str) -> Callable[..., Agent]:
+    """InputError: there is none of that name."""
+    known = kinds()
+    if name not in known:
+        raise InputError(f"unknown agent '{name}'; {nearest(name, known)}")
+    return known[name]
+
+
+@cache
+def _from_packages() -> dict[str, Callable[..., Agent]]:
+    found: dict[str, Callable[..., Agent]] = {}
+    owners: dict[str, str] = dict.fromkeys([*SHIPPED, *RESERVED], "pretraingym")
+    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+        package = entry.dist.name if entry.dist else entry.value
+        if entry.name in owners:
+            warnings.warn(
+                f"agent '{entry.name}' of package '{package}' is left out: {owners[entry.name]} has one of that name",
+                stacklevel=2,
+            )
+            continue
+        try:
+            kind = entry.load()
+        except Exception as error:  # noqa: BLE001 - whatever other people's code raises, the rest go on
+            warnings.warn(
+                f"agent '{entry.name}' of package '{package}' is left out: importing {entry.value} raised "
+                f"{type(error).__name__}: {error}",
+                stacklevel=2,
+            )
+            continue
+        found[entry.name], owners[entry.name] = kind, f"package '{package}'"
+    return found
