@@ -3,14 +3,16 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..lm.build import Progress, build_corpus
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
-from ..lm.installed import installed_files, listing_hash
+from ..lm.installed import SourceFile, installed_files, listing_hash
 from ..lm.sources import TASKS, InstalledText, installed_documents
 from .agents.registry import make_labellers
 from .labelling import label_corpus
@@ -22,27 +24,38 @@ RECIPE = 3  # raise it whenever a change to the sources or labellers changes wha
 def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cache: Path | None = None) -> Corpus:
     """The default corpus; built on first use (about a minute) and kept in the user's cache folder, or in `cache`, under
     a hash of what is installed and how it is built. `progress` hears (stage, share done)."""
-    files, config = installed_files(), InstalledText()
-    about = {
-        "source": "installed packages",
-        "recipe": RECIPE,
-        "installed": listing_hash(files),
-        "vocab_size": vocab_size,
-    }
-    about["config"] = asdict(config)
-    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+    files = installed_files()
+    key = hashlib.sha256(json.dumps(_about(files, vocab_size), sort_keys=True).encode()).hexdigest()[:16]
     path = (cache or cache_folder()) / key
     if path.is_dir():
         return Corpus.open(path, verify=True)
-    read = (lambda share: progress("read", share)) if progress else None
-    splits = installed_documents(files, config, read)
-    annotate = partial(label_corpus, agents=make_labellers(AGENTS, TASKS))
     try:
-        return build_corpus(path, splits, TASKS, vocab_size, annotate, about, progress)
+        return build_default(path, vocab_size, progress, files)
     except (OSError, InputError):
         if path.is_dir():  # another process built it meanwhile
             return Corpus.open(path)
         raise
+
+
+def build_default(
+    path: Path, vocab_size: int, progress: Progress | None = None, files: Sequence[SourceFile] | None = None
+) -> Corpus:
+    """Build the default corpus at `path`."""
+    files = installed_files() if files is None else files
+    read = (lambda share: progress("read", share)) if progress else None
+    splits = installed_documents(files, InstalledText(), read)
+    annotate = partial(label_corpus, agents=make_labellers(AGENTS, TASKS))
+    return build_corpus(path, splits, TASKS, vocab_size, annotate, _about(files, vocab_size), progress)
+
+
+def _about(files: Sequence[SourceFile], vocab_size: int) -> dict[str, Any]:
+    return {
+        "source": "installed packages",
+        "recipe": RECIPE,
+        "installed": listing_hash(files),
+        "vocab_size": vocab_size,
+        "config": asdict(InstalledText()),
+    }
 
 
 def cache_folder() -> Path:

@@ -22,6 +22,14 @@ FILE_ERRORS = {
 }
 
 
+Commands = dict[type, tuple[str, Callable[[Any], dict[str, Any]]]]
+Presets = dict[type, dict[str, Callable[[], object]]]
+
+
+class CorpusHelp:
+    """Build a corpus of your own text, add labels to one, or show what is in one."""
+
+
 def main() -> None:
     """Run one command. Exit codes: 0 done, 2 the input cannot be used (one line says why), 130 interrupted."""
     warnings.showwarning = _warn
@@ -41,32 +49,51 @@ def main() -> None:
 
 def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
     """(what to run, its configuration): the fields of the preset that is named, changed by the other flags."""
-    import tyro
-
+    if arguments[:1] == ["corpus"]:
+        return _parse_corpus(arguments[1:])
     from . import pretrain, quickstart, train_console
     from .presets import PRESETS
 
-    commands: dict[type, tuple[str, Callable[[Any], dict[str, Any]]]] = {
+    description = "Learn which data to pretrain on next, on small models; then let it drive a large one."
+    commands: Commands = {
         quickstart.QuickstartConfig: ("quickstart", quickstart.main),
         train_console.TrainConsoleConfig: ("train-console", train_console.main),
         pretrain.PretrainConfig: ("pretrain", pretrain.main),
+        CorpusHelp: ("corpus", lambda _: {}),
     }
+    config = _config(commands, PRESETS, arguments, "pretraingym", description)
+    return commands[type(config)][1], config
+
+
+def _parse_corpus(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
+    """Apart from the others, which import torch: a corpus is built without, in less memory."""
+    from . import corpus_build, corpus_label
+    from .corpus_presets import CORPUS_PRESETS
+
+    commands: Commands = {
+        corpus_build.BuildConfig: ("build", corpus_build.main),
+        corpus_label.LabelConfig: ("label", corpus_label.label),
+        corpus_label.CardConfig: ("card", corpus_label.card),
+    }
+    config = _config(commands, CORPUS_PRESETS, arguments, "pretraingym corpus", str(CorpusHelp.__doc__))
+    return commands[type(config)][1], config
+
+
+def _config(commands: Commands, presets: Presets, arguments: Sequence[str], prog: str, description: str) -> Any:
+    import tyro
+
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", default="quick")
-    preset = first.parse_known_args(arguments)[0].preset
+    first.add_argument("--preset")
+    named = first.parse_known_args(arguments)[0].preset
     kinds = []
     for kind, (name, _) in commands.items():
-        presets = PRESETS.get(kind, {"quick": kind})
-        start = presets.get(preset, presets["quick"])()  # tyro refuses an unknown name, and lists the known ones
-        kinds.append(Annotated[kind, tyro.conf.subcommand(name, default=start)])
+        known = presets.get(kind, {})
+        # tyro refuses an unknown name, and lists the known ones
+        start = known.get(named, next(iter(known.values()), None))
+        annotation = tyro.conf.subcommand(name, default=start()) if start else tyro.conf.subcommand(name)
+        kinds.append(Annotated[kind, annotation])
     any_command: Any = reduce(or_, kinds)
-    config = tyro.cli(
-        any_command,
-        args=arguments,
-        prog="pretraingym",
-        description="Learn which data to pretrain on next, on small models; then let it drive a large one.",
-    )
-    return commands[type(config)][1], config
+    return tyro.cli(any_command, args=arguments, prog=prog, description=description)
 
 
 def _warn(

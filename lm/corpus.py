@@ -59,7 +59,7 @@ class Corpus:
         self.about: dict[str, Any] = manifest["about"]
         self.counts: dict[str, int] = manifest["counts"]
         self.texts = Texts(
-            map_flat(path / "text.bin", "uint8", manifest["text_bytes"]),
+            path / "text.bin",
             map_offsets(path / "text_offsets.bin", self.num_documents, manifest["text_bytes"]),
         )
         self.labels: dict[str, Labels] = {

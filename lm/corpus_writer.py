@@ -89,8 +89,7 @@ class CorpusWriter:
     def texts(self) -> Texts:
         """All documents added so far."""
         self._text.flush()
-        data = np.memmap(self._part / "text.bin", np.uint8, "r") if self._offsets[-1] else np.zeros(0, np.uint8)
-        return Texts(data.view(np.ndarray), np.array(self._offsets, np.int64))
+        return Texts(self._part / "text.bin", np.array(self._offsets, np.int64))
 
     def encode(self, tokenizer: "Tokenizer", progress: Callable[[float], None] | None = None) -> None:
         """Tokenise all documents; `progress` hears the share that is done."""

@@ -1,6 +1,9 @@
 """The texts of a corpus as a sequence of strings that stay on disk until they are asked for."""
 
+import os
+import weakref
 from collections.abc import Sequence
+from pathlib import Path
 from typing import overload
 
 import numpy as np
@@ -8,10 +11,14 @@ from numpy.typing import NDArray
 
 
 class Texts(Sequence[str]):
-    """D documents laid end to end as UTF-8. data: (bytes,) uint8, offsets: (D + 1,) int64 into it."""
+    """D documents laid end to end as UTF-8 in a file; offsets: (D + 1,) int64 into it.
 
-    def __init__(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]):
-        self.data, self.offsets = data, offsets
+    Read, not mapped: a pass over all of them leaves no pages behind that count as this process's memory."""
+
+    def __init__(self, path: Path, offsets: NDArray[np.int64]):
+        self.offsets = offsets
+        self._file = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -22,8 +29,29 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: slice) -> list[str]: ...
     def __getitem__(self, index: int | slice) -> str | list[str]:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            start, stop, step = index.indices(len(self))
+            return self._run(start, max(start, stop)) if step == 1 else [self[i] for i in range(start, stop, step)]
         if not -len(self) <= index < len(self):
             raise IndexError(f"document {index} of {len(self)}")
         index %= len(self)
-        return self.data[self.offsets[index] : self.offsets[index + 1]].tobytes().decode("utf-8", "replace")
+        return self._run(index, index + 1)[0]
+
+    def _run(self, start: int, stop: int) -> list[str]:
+        """Consecutive documents, in one read."""
+        edges = self.offsets[start : stop + 1].tolist()
+        data = memoryview(_read(self._file, edges[-1] - edges[0], edges[0]))
+        return [
+            str(data[begin - edges[0] : end - edges[0]], "utf-8", "replace")
+            for begin, end in zip(edges[:-1], edges[1:], strict=True)
+        ]
+
+
+def _read(file: int, size: int, offset: int) -> bytes:
+    """`size` bytes from `offset` on; the system gives at most 2 GiB at a time."""
+    data = os.pread(file, size, offset)
+    while len(data) < size:
+        more = os.pread(file, size - len(data), offset + len(data))
+        if not more:
+            raise OSError(f"the text file ends at byte {offset + len(data)}, expected {offset + size}")
+        data += more
+    return data

@@ -14,7 +14,6 @@ from ...lm.corpus import Labels
 from ...lm.explanatory import sentences_per_kilobyte
 from ..documents import Batch, Documents
 from ..labels.contrast import Contrast
-from ..labels.sequence_classifier import SequenceClassifier
 from .base import Array, LabelAgent
 
 GOOD_SHARE = 0.1  # of a domain's long documents
@@ -35,6 +34,8 @@ class QualityAgent(LabelAgent):
 
     def fit(self, documents: Documents, rng: np.random.Generator) -> None:
         if self.model:
+            from ..labels.sequence_classifier import SequenceClassifier  # it needs torch
+
             self.classifier = SequenceClassifier(self.model)
         else:
             good = np.sort(rng.permutation(_good(documents))[:MAX_GOOD])

@@ -10,7 +10,7 @@ import pytest
 
 from pretraingym.lm import corpus_writer
 from pretraingym.lm.corpus import Corpus, Labels
-from pretraingym.lm.corpus_writer import CorpusWriter, add_labels
+from pretraingym.lm.corpus_writer import CorpusWriter
 from pretraingym.lm.errors import InputError
 from pretraingym.lm.manifest import fingerprint
 from pretraingym.lm.synthetic import TASKS, build_synthetic, synthetic_documents

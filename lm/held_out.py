@@ -1,0 +1,79 @@
+"""Reference text: its halves, what is held out of the training text for it, and training text that repeats it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from .corpus import reference_split
+from .documents import Document
+from .errors import InputError
+
+REPEATS = "documents that share a paragraph with reference text, left out"
+MIN_PARAGRAPH = 80  # characters; shorter ones repeat by nature
+MAX_HELD_OUT = 4000  # documents; enough for any validation loss
+TASK = "heldout"
+
+
+def halves(task: str, documents: list[Document]) -> dict[str, list[Document]]:
+    """The first half of a task's documents is its validation half, the rest its test half: neighbours, which often come
+    from one source, stay together."""
+    if len(documents) < 2:
+        raise InputError(f"reference task '{task}' has {len(documents)} documents, expected at least 2, one a half")
+    middle = len(documents) // 2
+    return {reference_split(task, "validation"): documents[:middle], reference_split(task, "test"): documents[middle:]}
+
+
+class Decontamination:
+    """Leaves out training documents that share a paragraph (of 80 characters and more, white space at its ends apart)
+    with reference text."""
+
+    def __init__(self, references: Iterable[Document]) -> None:
+        self.seen = {key for document in references for key in _paragraphs(document.text)}
+
+    def clean(self, documents: Iterable[Document], counts: Counter[str]) -> Iterator[Document]:
+        """Those of `documents` that repeat nothing; the others are counted."""
+        for document in documents:
+            if self.seen.isdisjoint(_paragraphs(document.text)):
+                yield document
+            else:
+                counts[REPEATS] += 1
+
+
+@dataclass
+class HeldOut:
+    """Holds a share of the training documents out as the reference task "heldout", chosen by a hash of their text: the
+    same ones however often and in whatever order they come."""
+
+    share: float
+    validation: list[Document] = field(default_factory=list)
+    test: list[Document] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise InputError(f"hold_out is {self.share}, expected a share between 0 and 1")
+
+    def train(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents that are not held out. At its end `validation` and `test` are whole."""
+        for document in documents:
+            digest = hashlib.blake2b(document.text.encode("utf-8", "replace"), digest_size=8).digest()
+            place = int.from_bytes(digest, "big") / 2**64 / self.share
+            half = self.validation if place < 0.5 else self.test
+            if place < 1 and len(half) < MAX_HELD_OUT // 2:
+                half.append(document)
+            else:
+                yield document
+
+    def splits(self) -> dict[str, Iterable[Document]]:
+        """What was held out, to be read after `train`."""
+        return {
+            reference_split(TASK, "validation"): (document for document in self.validation),
+            reference_split(TASK, "test"): (document for document in self.test),
+        }
+
+
+def _paragraphs(text: str) -> Iterator[bytes]:
+    for block in text.split("\n\n"):
+        paragraph = block.strip()
+        if len(paragraph) >= MIN_PARAGRAPH:
+            yield hashlib.blake2b(paragraph.encode("utf-8", "replace"), digest_size=8).digest()
