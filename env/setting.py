@@ -24,6 +24,9 @@ class Setting:
     """of that Llama"""
     model: Path | None = None
     """a folder with a transformers config.json of another causal LM to train instead; the vocabulary is the corpus's"""
+    tokenizer: Path | None = None
+    """a folder with a tokenizer.json to read the corpus with (default: the corpus's own tokens); with an own vocabulary
+    the model cannot be compared in nats a token, but in bits a byte"""
     context: int = 32
     """tokens of a window"""
     agents: tuple[str, ...] = ()
@@ -45,8 +48,14 @@ class Setting:
         if corpus is None:
             from .default_corpus import default_corpus  # builds with libraries that reading does without
 
-            return Task(default_corpus(), self.context, self.agents)
-        return Task(Corpus.open(Path(corpus)), self.context, self.agents)
+            return self.task(default_corpus())
+        return self.task(Corpus.open(Path(corpus)))
+
+    def task(self, corpus: Corpus) -> Task:
+        """`corpus` as this setting reads it. InputError: no such agents, tokenizer or labels."""
+        if self.tokenizer is not None:
+            corpus = corpus.with_tokenizer(self.tokenizer)
+        return Task(corpus, self.context, self.agents)
 
     @property
     def budget_tokens(self) -> int:

@@ -11,7 +11,7 @@ from ..lm.errors import InputError
 def preflight(setting: Setting, corpus: Corpus) -> Task:
     """The task of `setting` on `corpus`, once a model of that setting has read a window on its device. InputError:
     unknown agents, sizes that do not fit, a model or a device that cannot be used."""
-    task = Task(corpus, setting.context, setting.agents)
+    task = setting.task(corpus)
     try:
         learner = setting.learner(task, 2)  # two: a stack is what has to work
         learner.start(0, 0)

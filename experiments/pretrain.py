@@ -15,7 +15,7 @@ from .preflight import check_seed, preflight
 from .progress import Progress
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
-from .target import TargetRun, save_model
+from .target import TargetRun, bits_per_byte, save_model
 
 
 def quick_target() -> Setting:
@@ -82,7 +82,12 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         def work() -> dict[str, Any]:
             losses, learner, seconds = run.run(folder, "pretrain", progress)
             save_model(learner, 0, task, config.folder / "model")
-            return {"test_loss_nats": losses[0], "target_params": learner.num_params, "profile_s": seconds}
+            return {
+                "test_loss_nats": losses[0],
+                "test_bits_per_byte": bits_per_byte(task, losses[0]),
+                "target_params": learner.num_params,
+                "profile_s": seconds,
+            }
 
         result = folder.stage("pretrain", work)
     return {

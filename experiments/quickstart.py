@@ -21,11 +21,12 @@ from .report import write_report
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
 from .statistics import compare
-from .target import TargetRun, save_model
+from .target import TargetRun, bits_per_byte, save_model
 from .train_console import LearnConfig, train_console
 
 RIVALS = ("natural", "uniform", "paper-rule", "agreement", "lift")  # learning starts from lift
 Rows = list[dict[str, Any]]  # of metrics.jsonl
+DEFAULT_REFERENCE = {"prose": 0.75, "code": 0.25}
 LADDER = (0.5, 2.0, 4.0)  # budgets of natural, beside 1, on which tokens-to-loss is read; one seed each
 
 
@@ -41,8 +42,9 @@ class QuickstartConfig:
     proxy: Setting = field(default_factory=Setting)
     target: Setting = field(default_factory=quick_target)
     learn: LearnConfig = field(default_factory=LearnConfig)
-    reference: dict[str, float] = field(default_factory=lambda: {"prose": 0.75, "code": 0.25})
-    """weight of each reference task for the target"""
+    reference: dict[str, float] = field(default_factory=dict)
+    """weight of each reference task for the target (default: prose 3 code 1, where the corpus has these two, else all
+    the same)"""
     seeds: int = 3
     """target runs of each policy"""
     resume: bool = False
@@ -60,6 +62,8 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
         check_reference(config.reference, corpus.reference_tasks)
+        if not config.reference and set(corpus.reference_tasks) == set(DEFAULT_REFERENCE):
+            config = replace(config, reference=DEFAULT_REFERENCE)
         preflight(config.proxy, corpus)
         task = preflight(config.target, corpus)
         folder = RunFolder(config.folder, config, config.resume, corpus)
@@ -144,7 +148,8 @@ def _side_by_side(
     about = {"stage": "target-final", "seed": seed, "tokens": config.target.budget_tokens}
     about["task_weights"] = dict(scenario.reference)
     rows = [
-        {**about, "policy": policy.name, "test_loss_nats": loss} for policy, loss in zip(policies, losses, strict=True)
+        {**about, "policy": policy.name, "test_loss_nats": loss, "test_bits_per_byte": bits_per_byte(task, loss)}
+        for policy, loss in zip(policies, losses, strict=True)
     ]
     folder.log(rows)
     if seed == 0:

@@ -91,7 +91,16 @@ def _verdict(record: RunRecord) -> str:
 def _table(record: RunRecord) -> str:
     table = record.results["policies"]
     tasks = list(next(iter(table.values())).get("test_loss_by_task", {}))
-    head = ["policy", "test loss", "sd over seeds", *tasks, "gain over natural", "95% interval", "speed-up"]
+    head = [
+        "policy",
+        "test loss",
+        "sd over seeds",
+        *tasks,
+        "bits a byte",
+        "gain over natural",
+        "95% interval",
+        "speed-up",
+    ]
     rows = []
     for name in record.policies:
         row = table[name]
@@ -99,6 +108,7 @@ def _table(record: RunRecord) -> str:
         interval = f"{_signed(low)} to {_signed(high)}" if _known(low) and _known(high) else "–"
         by_task = [_number(row["test_loss_by_task"].get(task)) for task in tasks]
         cells = [_number(row["test_loss_mean"]), _number(row.get("test_loss_sd")), *by_task]
+        cells.append(_number(row.get("test_bits_per_byte")))
         if name == NATURAL:
             rows.append([name, *cells, "–", "–", "1"])
         else:

@@ -119,6 +119,7 @@ def compare(finals: Sequence[Row], rungs: Sequence[Row]) -> dict[str, dict[str, 
             "speedup_vs_natural": fast.factor if fast else None,
             "speedup_is_lower_bound": bool(fast and fast.is_lower_bound),
             "speedup_is_upper_bound": bool(fast and fast.is_upper_bound),
+            "test_bits_per_byte": float(np.mean([_task_mean(row, "test_bits_per_byte") for row in own])),
             "test_loss_by_task": {
                 task: float(np.mean([row["test_loss_nats"][task] for row in own])) for task in own[0]["test_loss_nats"]
             },
@@ -126,8 +127,8 @@ def compare(finals: Sequence[Row], rungs: Sequence[Row]) -> dict[str, dict[str, 
     return table
 
 
-def _task_mean(row: Row) -> float:
+def _task_mean(row: Row, measure: str = "test_loss_nats") -> float:
     """Mean over reference tasks, by the scenario's `task_weights` if the row has them, else plain."""
-    losses = row["test_loss_nats"]
+    losses = row[measure]
     weights = row.get("task_weights", dict.fromkeys(losses, 1.0))
     return float(np.average(list(losses.values()), weights=[weights.get(task, 0.0) for task in losses]))

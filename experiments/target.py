@@ -12,6 +12,7 @@ from ..env.episode import Episode, Outcome
 from ..env.scenario import Scenario
 from ..env.setting import Setting
 from ..env.task import Task
+from ..lm.corpus import reference_split
 from ..lm.errors import InputError
 from ..lm.files import naming_disk_errors
 from ..lm.proxies import ProxyStack
@@ -91,6 +92,16 @@ class TargetRun:
                     f"the target under '{policy.name}' diverged after {int(outcome.tokens_N[0])} tokens: its loss is "
                     "not finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
                 )
+
+
+def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
+    """Test losses by reference task, nats per token -> bits per UTF-8 byte, which compares models of any tokenizer.
+
+    The first token of a window, which is not predicted, is taken to cost as much as the others."""
+    return {
+        name: loss / float(np.log(2)) * task.corpus.tokens_per_byte(reference_split(name, "test"))
+        for name, loss in losses.items()
+    }
 
 
 def save_model(learner: ProxyStack, slot: int, task: Task, folder: Path) -> None:

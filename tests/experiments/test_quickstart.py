@@ -1,6 +1,7 @@
 """The main job on a tiny corpus: its output contract, exact resume after kills, one-line errors with exit code 2."""
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LM
 
 from pretraingym.experiments.__main__ import main
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.tokenizer import train_tokenizer
 
 CLOCK = {
     "num-intervals": 3, "steps-per-interval": 3, "batch-windows": 4, "warmup-steps": 1, "probe-windows": 16,
@@ -129,6 +131,32 @@ def test_a_learned_policy_drives_a_target_of_its_own(
     assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "model"), GPT2LMHeadModel)
 
 
+def test_a_target_with_a_tokenizer_of_its_own(
+    finished: tuple[Path, dict[str, object]], tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    """The same text, labels and policy in other tokens, compared in bits a byte."""
+    corpus = Corpus.open(Path(shutil.copytree(tiny_corpus.path, tmp_path / "corpus")))
+    train_tokenizer(corpus.texts[:200], 300).save(str(tmp_path / "tokenizer.json"))
+    call = pretrain(corpus, "--policy", str(finished[0]), "--target.tokenizer", str(tmp_path), "--folder", "out")
+    done = run(call, tmp_path)
+    assert done.returncode == 0, done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    other = corpus.with_tokenizer(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "model")
+    assert model.config.vocab_size == other.vocab_size == 300
+    for task in corpus.reference_tasks:
+        tokens = len(
+            AutoTokenizer.from_pretrained(tmp_path / "out" / "model")("".join(texts_of(corpus, task)))["input_ids"]
+        )
+        size = sum(len(text.encode()) for text in texts_of(corpus, task))
+        bits = last["test_loss_nats"][task] / np.log(2) * tokens / size
+        assert last["test_bits_per_byte"][task] == pytest.approx(bits, rel=0.01)
+
+
+def texts_of(corpus: Corpus, task: str) -> list[str]:
+    return [corpus.text(document) for document in corpus.splits[f"{task}/test"]]
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
@@ -147,6 +175,8 @@ def test_a_learned_policy_drives_a_target_of_its_own(
         (["--policy", "natural", "--target.device", "cuda:99"], "cannot be trained on 'cuda:99'"),
         (["--policy", "natural", "--target.context", "1"], "context is 1, expected at least 2"),
         (["--policy", "natural", "--target.episode.probe-windows", "0"], "probe_windows is 0, expected at least 1"),
+        (["--policy", "natural", "--target.tokenizer", "nowhere"], "no tokenizer.json in nowhere"),
+        (["--policy", "natural", "--target.agents", "null", "perplexity"], "has no labels of agent 'perplexity'"),
         (["--policy", "natural", "--seed", "-1"], "seed is -1, expected a whole number from 0"),
     ],
 )

@@ -60,7 +60,14 @@ def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 
                 rows.append(row | {"weights": console(policy, interval, rng)})
             test = {task: loss(BUDGET, gain, task) + shared[-1] + 0.012 * rng.normal() for task in ("prose", "code")}
             finals.append(
-                {"stage": "target-final", "policy": policy, "seed": seed, "tokens": BUDGET, "test_loss_nats": test}
+                {
+                    "stage": "target-final",
+                    "policy": policy,
+                    "seed": seed,
+                    "tokens": BUDGET,
+                    "test_loss_nats": test,
+                    "test_bits_per_byte": test,
+                }
             )
         for multiple in (0.5, 2, 4) if ladder else ():
             tokens = int(multiple * BUDGET)

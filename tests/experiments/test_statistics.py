@@ -125,7 +125,8 @@ def test_useless_numbers_are_refused(loss: float, tokens: float, ladder: list[tu
 
 
 def final(policy: str, seed: int, prose: float, code: float, tokens: float = 100) -> dict[str, object]:
-    return {"policy": policy, "seed": seed, "tokens": tokens, "test_loss_nats": {"prose": prose, "code": code}}
+    row = {"policy": policy, "seed": seed, "tokens": tokens, "test_loss_nats": {"prose": prose, "code": code}}
+    return row | {"test_bits_per_byte": {"prose": prose / 2, "code": code}}
 
 
 FINALS = [
@@ -142,6 +143,7 @@ def test_compare_puts_it_together() -> None:
     table = compare(FINALS, RUNGS)
     learned = table["learned"]
     assert learned["test_loss_mean"] == pytest.approx(1.9)
+    assert learned["test_bits_per_byte"] == pytest.approx((1.025 + 1.75) / 2)
     assert learned["test_loss_by_task"] == pytest.approx({"prose": 2.05, "code": 1.75})
     assert learned["gain_nats_vs_natural"] == pytest.approx(0.15)
     assert learned["gain_ci95"][0] < 0.15 < learned["gain_ci95"][1]
