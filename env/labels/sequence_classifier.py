@@ -17,7 +17,9 @@ class SequenceClassifier:
 
     def __init__(self, name: str) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()  # it would tear ours
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
