@@ -3,9 +3,11 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pretraingym.env import check_agent
 from pretraingym.env.setting import Setting
 from pretraingym.experiments.__main__ import parse
 from pretraingym.lm.corpus import Corpus
@@ -21,11 +23,18 @@ def blocks(language: str) -> list[str]:
 def test_the_gymnasium_loop_runs(
     tiny_corpus: Corpus, tiny_setting: Setting, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (example,) = blocks("python")
+    (_, example) = blocks("python")
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     given = "num_envs=4, corpus=corpus, setting=setting"  # on a tiny corpus and model instead of the default ones
     exec(example.replace("num_envs=4", given), {"corpus": tiny_corpus.path, "setting": tiny_setting})
     assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_the_agent_is_one(tiny_corpus: Corpus) -> None:
+    (agent, _) = blocks("python")
+    names: dict[str, Any] = {}
+    exec(agent, names)
+    check_agent(names["ShortnessAgent"](), tiny_corpus)
 
 
 def shell_lines() -> list[str]:
@@ -52,4 +61,4 @@ def test_files_that_it_names_exist() -> None:
 
 
 def test_it_is_about_a_hundred_lines() -> None:
-    assert len(README.splitlines()) <= 120
+    assert len(README.splitlines()) <= 140
