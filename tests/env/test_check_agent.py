@@ -1,5 +1,7 @@
 """check_agent passes every agent that is shipped."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -24,10 +26,19 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 @pytest.mark.parametrize("kind", [*SHIPPED.values(), lambda: MatchAgent("code"), lambda: QualityAgent(moves=True)])
 def test_shipped_agents_pass(small_corpus: Corpus, kind: Callable[[], Agent], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(language_model.LanguageModel.__init__, "__defaults__", (10,))  # steps
-    monkeypatch.setattr(language_model, "CONTEXT", 32)
+    for size, small in (("WIDTH", 16), ("LAYERS", 1), ("ROWS", 4), ("CONTEXT", 16)):
+        monkeypatch.setattr(language_model, size, small)
     check_agent(kind(), small_corpus)
 
 
 def test_columns_pass(tiny_corpus: Corpus) -> None:
     for name in ("topic", "match-prose"):
         check_agent(ColumnAgent(name, tiny_corpus.labels[name]), tiny_corpus)
+
+
+def test_importing_the_environment_stays_cheap() -> None:
+    probe = (
+        "import sys, pretraingym.env as env; print({'torch', 'scipy'} & set(sys.modules), env.check_agent.__module__)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout == "set() pretraingym.env.agents.checking\n"
