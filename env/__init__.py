@@ -1,9 +1,24 @@
 """Data selection as an environment: knows nothing of who chooses the weights."""
 
+from typing import TYPE_CHECKING, Any
+
 import gymnasium as gym
+
+if TYPE_CHECKING:
+    from .agents.checking import check_agent
+
+__all__ = ["check_agent"]
 
 gym.register(
     id="PretrainGym/Console-v0",
     entry_point="pretraingym.env.console_env:ConsoleEnv",
     vector_entry_point="pretraingym.env.vector_env:ConsoleVectorEnv",
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "check_agent":  # on demand, so that importing this package stays cheap
+        from .agents.checking import check_agent
+
+        return check_agent
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -50,9 +50,9 @@ class Layout:
 
 
 class Agent(ABC):
-    """One data-selection method. Offline, once a corpus, an agent with a label column gives every document a
-    category
+    """One data-selection method. Offline, once a corpus, an agent with a label column gives every document a category
     (LabelAgent). Then `start` puts it to work in N runs at once: `score` tells its priorities, `update` moves them.
+    The agent of a run is a new one: it was not fitted, and knows the labels alone.
 
     name: also that of its label column; moves: whether feedback moves it; weighted: whether it has a weight of its own
     (if not, it is a row of the observation alone); has_column: whether it needs a label column."""

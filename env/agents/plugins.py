@@ -17,6 +17,7 @@ from .base import Agent
 from .domain import DomainAgent
 from .influence import InfluenceAgent
 from .learnability import LearnabilityAgent
+from .match import PREFIX
 from .novelty import NoveltyAgent
 from .null import NullAgent
 from .perplexity import PerplexityAgent
@@ -44,7 +45,7 @@ _registered: dict[str, Callable[..., Agent]] = {}
 def register_agent(name: str, kind: Callable[..., Agent]) -> None:
     """Make `kind` (a class, or whatever returns an agent) known as the agent `name` in this process. InputError: the
     name is taken."""
-    if name in kinds() or name in RESERVED:
+    if name in kinds() or _is_reserved(name):
         raise InputError(f"an agent called '{name}' is there already; give yours another name")
     _registered[name] = kind
 
@@ -63,26 +64,32 @@ def kind_called(name: str) -> Callable[..., Agent]:
     return known[name]
 
 
+def _is_reserved(name: str) -> bool:
+    return name in RESERVED or name.startswith(PREFIX)
+
+
 @cache
 def _from_packages() -> dict[str, Callable[..., Agent]]:
     found: dict[str, Callable[..., Agent]] = {}
-    owners: dict[str, str] = dict.fromkeys([*SHIPPED, *RESERVED], "pretraingym")
+    owners: dict[str, str] = dict.fromkeys(SHIPPED, "pretraingym")
     for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
         package = entry.dist.name if entry.dist else entry.value
-        if entry.name in owners:
-            warnings.warn(
-                f"agent '{entry.name}' of package '{package}' is left out: {owners[entry.name]} has one of that name",
-                stacklevel=2,
-            )
-            continue
+        owner = "pretraingym" if _is_reserved(entry.name) else owners.get(entry.name)
         try:
-            kind = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever other people's code raises, the rest go on
-            warnings.warn(
-                f"agent '{entry.name}' of package '{package}' is left out: importing {entry.value} raised "
-                f"{type(error).__name__}: {error}",
-                stacklevel=2,
-            )
-            continue
-        found[entry.name], owners[entry.name] = kind, f"package '{package}'"
+            if owner:
+                raise InputError(f"{owner} has one of that name")
+            found[entry.name] = _loaded(entry)
+            owners[entry.name] = f"package '{package}'"
+        except InputError as fault:
+            warnings.warn(f"agent '{entry.name}' of package '{package}' is left out: {fault}", stacklevel=2)
     return found
+
+
+def _loaded(entry: metadata.EntryPoint) -> Callable[..., Agent]:
+    try:
+        kind = entry.load()
+    except (Exception, SystemExit) as error:
+        raise InputError(f"importing {entry.value} raised {type(error).__name__}: {error}") from error
+    if not callable(kind):
+        raise InputError(f"{entry.value} is a {type(kind).__name__}, expected a class of agents")
+    return kind

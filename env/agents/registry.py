@@ -92,6 +92,13 @@ def _made(name: str, kind: Callable[..., Agent], settings: str) -> Agent:
             has = nearest(key, parameters) if parameters else "it has none"
             raise InputError(f"agent '{name}' has no setting '{key}'; {has}")
         values[key] = _value(text, hints.get(key, str), f"agent '{name}': {key}")
+    for key, parameter in parameters.items():
+        optional = parameter.default is not parameter.empty or parameter.kind in (
+            parameter.VAR_POSITIONAL,
+            parameter.VAR_KEYWORD,
+        )
+        if key not in values and not optional:
+            raise InputError(f"agent '{name}' needs a value for '{key}'; name it as {name}:{key}=...")
     agent = kind(**values)
     if not isinstance(agent, Agent):
         raise InputError(f"agent '{name}' is a {type(agent).__name__}, expected a subclass of pretraingym's Agent")
