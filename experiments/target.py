@@ -16,7 +16,7 @@ from ..lm.corpus import reference_split
 from ..lm.errors import InputError
 from ..lm.files import naming_disk_errors
 from ..lm.proxies import ProxyStack
-from ..policies.base import Policy
+from ..policies.base import Policy, act_apart
 from .progress import Progress
 from .run_folder import RunFolder
 
@@ -51,7 +51,7 @@ class TargetRun:
         else:
             _restore(episode, self.policies, state)
         while episode.interval_N[0] < self.setting.episode.num_intervals:
-            outcome = episode.step(self._weights(episode))
+            outcome = episode.step(act_apart(self.policies, episode.observe()))
             self._refuse_divergence(outcome)
             if log_curves:
                 folder.log(self._rows(episode, outcome))
@@ -60,11 +60,6 @@ class TargetRun:
             folder.save_checkpoint(stage, _state(episode, self.policies))
         losses = episode.test_losses(TEST_WINDOWS)
         return [dict(zip(self.task.tasks, map(float, row), strict=True)) for row in losses], learner, episode.seconds
-
-    def _weights(self, episode: Episode) -> NDArray[np.float64]:
-        seen = episode.observe()
-        rows = [policy.act(seen.run(index)) for index, policy in enumerate(self.policies)]
-        return np.concatenate(rows)
 
     def _rows(self, episode: Episode, outcome: Outcome) -> list[dict[str, Any]]:
         return [

@@ -1,6 +1,7 @@
 """What a policy is: observations of N runs in, console weights out."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,11 @@ class Policy(ABC):
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave, after `reset`."""
+
+
+def act_apart(policies: Sequence[Policy], observation: Observation) -> Weights:
+    """What each of N policies decides for its own run of one episode, (N, K)."""
+    return np.concatenate([policy.act(observation.run(run)) for run, policy in enumerate(policies)])
 
 
 def mix(strength: float, shares: Weights, mask: NDArray[np.bool_]) -> Weights:

@@ -19,6 +19,7 @@ from ...env.core import ConsoleCore
 from ...env.episode import Episode
 from ...env.setting import Setting
 from ...env.task import Task
+from ...policies.base import act_apart
 from ...policies.registry import make_policy
 
 
@@ -67,9 +68,7 @@ def gains_of(config: HeldoutConfig, task: Task, core: ConsoleCore, numbers: rang
     for _, policy in runs:
         policy.reset(task.agent_names, 1)
     for _ in range(config.setting.episode.num_intervals):
-        seen = episode.observe()
-        weights = np.concatenate([policy.act(seen.run(run)) for run, (_, policy) in enumerate(runs)])
-        outcome = episode.step(weights)
+        outcome = episode.step(act_apart([policy for _, policy in runs], episode.observe()))
     losses = outcome.loss_N.reshape(len(numbers), len(names))
     return losses[:, :1] - losses[:, 1:]
 
