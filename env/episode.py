@@ -14,7 +14,7 @@ from ..lm.errors import InputError
 from ..lm.learner import Learner
 from .agents.base import Feedback
 from .agents.registry import label_columns, make_agents
-from .cells import CellDraws
+from .cell_draws import CellDraws
 from .console import Standardiser, check_weights
 from .episode_config import EpisodeConfig
 from .evidence import Evidence
@@ -70,6 +70,7 @@ class Episode:
         self.trained_tokens = 0  # of all runs; with `seconds`, the clock of the work done so far
         self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
         self.mask_NK = np.ones((n, num_agents), bool)
+        self._kept_scores: tuple[Array, Standardiser] | None = None
 
     # -- the random streams and samples of one run ----------------------------------------------------------------
 
@@ -96,12 +97,12 @@ class Episode:
             self.learner.start(slot, seed)
         for agent in self.agents:
             agent.reset(index)
+        self._kept_scores = None
         self.evidence.reset(index)
         self.weights_NK[index] = self.config.action_map.weights(np.zeros(self.mask_NK.shape), self.mask_NK)[index]
         for of_run in (self.tokens_N, self.spent_2N.T, self.paper_reward_NK, self.drift_NK, self.seen_gap_NK):
             of_run[index] = 0
-        natural = self.task.cells.tokens_C / self.task.cells.tokens_C.sum()
-        self.shares_NC[index] = natural
+        self.shares_NC[index] = self.task.cells.natural_C
         active = np.isin(np.arange(self.num_slots), index)
         self.train_loss_N = self._train(active, max(self.config.warmup_steps, 1))
         loss = self._evaluate(active)[0]
@@ -119,12 +120,12 @@ class Episode:
         total = self.config.total_steps * self.config.batch_windows * self.task.context
         draws = Draws(
             self.shares_NC,
-            self.draws.used_NC * (cells.tokens_C / cells.windows_C),
+            self.draws.used_NC * cells.window_tokens_C,
             self.draws.pool_tokens_NC,
-            cells.tokens_C / cells.tokens_C.sum(),
+            cells.natural_C,
             np.maximum(total - self.tokens_N, 0).astype(np.float64),
         )
-        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, cells.tokens_C)
+        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, cells.natural_C)
         moves = np.array([agent.moves for agent in self.agents], np.float64)
         agents = agent_features(
             z_NKC, mixed, lift_NKT, self.task_weights_NT, moves, self.weights_NK, self.evidence,
@@ -176,27 +177,27 @@ class Episode:
     # -- the parts of an interval ---------------------------------------------------------------------------------
 
     def _scores(self) -> tuple[Array, Standardiser]:
-        score_NKC = np.stack([agent.score(self.task.cells.labels_CA) for agent in self.agents], 1)
-        standardiser = Standardiser.of(score_NKC, self.task.cells.tokens_C)
-        return standardiser(score_NKC), standardiser
+        """Standardised scores of all cells (N, K, C) and what standardised them, kept until agents learn or forget."""
+        if self._kept_scores is None:
+            score_NKC = np.stack([agent.score(self.task.cells.labels_CA) for agent in self.agents], 1)
+            standardiser = Standardiser.of(score_NKC, self.task.cells.natural_C)
+            self._kept_scores = standardiser(score_NKC), standardiser
+        return self._kept_scores
 
     def _select(self, weights: Array) -> None:
         t0 = perf_counter()
         self.weights_NK = weights
         budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
+        natural_C, draws = self.task.cells.natural_C, self.draws
         self.shares_NC = self.config.console.shares(
-            weights,
-            self._scores()[0],
-            self.task.cells.tokens_C,
-            self.draws.pool_tokens_NC,
-            self.draws.epochs_NC,
-            budget,
+            weights, self._scores()[0], natural_C, draws.pool_tokens_NC, draws.epochs_NC, budget
         )
         self.seconds["select"] += perf_counter() - t0
 
     def _train(self, active: NDArray[np.bool_], steps: int) -> Array:
         t0 = perf_counter()
-        ids = np.zeros((self.num_slots, steps * self.config.batch_windows), np.int64)
+        shape = (self.num_slots, steps * self.config.batch_windows)
+        ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
         for slot in map(int, np.flatnonzero(active)):
             ids[slot] = self.draws.draw(slot, self.shares_NC[slot], ids.shape[1], self._rng(slot, DRAW))
         drawn_N = active * self.task.windows.lengths(ids).sum(1)
@@ -253,8 +254,8 @@ class Episode:
         feedback = Feedback(labels_CA[cell_NP], share_NP, loss, influence, self.losses_4N[3])
         for agent in self.agents:
             agent.update(feedback)
-        tokens_C = self.task.cells.tokens_C
-        moved_NK = np.sqrt((self._scores()[0] - z_NKC) ** 2 @ (tokens_C / tokens_C.sum()))
+        self._kept_scores = None
+        moved_NK = np.sqrt((self._scores()[0] - z_NKC) ** 2 @ self.task.cells.natural_C)
         gap_NK = seen_gaps(z_NKP, loss, np.stack([p.seen for p in probes]), share_NP)
         self.drift_NK[active], self.seen_gap_NK[active] = moved_NK[active], gap_NK[active]
         self.seconds["influence"] += perf_counter() - t0
@@ -294,3 +295,4 @@ class Episode:
         for prefix, part in self._parts().items():
             own = {key.removeprefix(f"{prefix}/"): v for key, v in state.items() if key.startswith(f"{prefix}/")}
             part.load_state_dict(own)
+        self._kept_scores = None

@@ -1,5 +1,7 @@
 """What all episodes on one corpus share: its windows, cells, labels and reference tasks."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,8 +12,12 @@ from ..lm.errors import InputError
 from ..lm.files import nearest
 from ..lm.windows import Windows
 from .agents.registry import check_names, known_agents, label_columns
+from .cell_builder import LabelledDocuments, build_cells
+from .cell_store import stored_cells
 from .cells import CellIndex
 from .scenario import Scenario
+
+IN_MEMORY = 2_000_000  # documents: the index of more is kept on disk
 
 
 @dataclass(frozen=True)
@@ -40,20 +46,27 @@ class Task:
         self.agent_names = tuple(self.agent_names) or known_agents(self.corpus)
         check_names(self.agent_names, self.corpus)
         columns = label_columns(self.agent_names, self.corpus)
-        train = self.corpus.splits["train"]
         self.windows = Windows(self.corpus, self.context)
-        labels = np.stack([self.corpus.labels[column].column for column in columns], 1)
-        self.cells = CellIndex(self.windows, train, labels[train.start : train.stop], columns)
-        lengths = np.diff(self.corpus.token_offsets)
+        self.cells = self._index(columns)
         documents = [np.array(self.corpus.splits[f"{task}/validation"]) for task in self.tasks]
-        self.reference_labels = labels[np.concatenate(documents)]
+        reference, offsets = np.concatenate(documents), self.corpus.token_offsets
+        self.reference_labels = np.stack([self.corpus.labels[column].column[reference] for column in columns], 1)
         owner = np.repeat(np.arange(len(documents)), [len(part) for part in documents])
-        tokens = (owner == np.arange(len(documents))[:, None]) * lengths[np.concatenate(documents)]
+        tokens = (owner == np.arange(len(documents))[:, None]) * (offsets[reference + 1] - offsets[reference])
         self.reference_share = tokens / tokens.sum(1, keepdims=True)
 
     @property
     def tasks(self) -> tuple[str, ...]:
         return self.corpus.reference_tasks
+
+    def _index(self, columns: tuple[str, ...]) -> CellIndex:
+        """The index of the training documents; that of a large corpus lies in a folder of the corpus, built once."""
+        train, labels = self.corpus.splits["train"], {name: self.corpus.labels[name].column for name in columns}
+        source = LabelledDocuments(self.corpus.token_offsets, self.context, train, labels)
+        if len(train) <= IN_MEMORY:
+            return build_cells(source)
+        key = json.dumps([self.corpus.fingerprint, self.context, columns])
+        return stored_cells(self.corpus.path / f"cells-{hashlib.sha256(key.encode()).hexdigest()[:16]}", source)
 
     def task_weights(self, scenario: Scenario) -> NDArray[np.float64]:
         """The scenario's weight of each of the corpus's reference tasks, (T,)."""
@@ -72,8 +85,7 @@ class Task:
         ids, owner, weight = [], [], []
         for index, (task, wanted) in enumerate(zip(self.tasks, number, strict=True)):
             pool = self.windows.ids(self.corpus.splits[f"{task}/{half}"])
-            picks = rng.permutation(len(pool))
-            ids.append(pool.start + np.resize(picks, wanted))
+            ids.append(np.resize(rng.permutation(pool), wanted))
             owner.append(np.full(wanted, index))
             weight.append(np.full(wanted, weights_T[index] / max(wanted, 1)))
         total = np.concatenate(weight)
