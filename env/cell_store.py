@@ -47,9 +47,7 @@ def write_cells(folder: Path, source: LabelledDocuments) -> None:
         for name in (*CELLS, "group_start_G"):
             np.save(part / f"{name}.npy", getattr(cells, name))
         del cells  # closes the maps
-        files = sorted(part.iterdir())
-        manifest = {"schema": SCHEMA, "files": {file.name: file.stat().st_size for file in files}}
-        (part / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        (part / "manifest.json").write_text(json.dumps({"schema": SCHEMA}), encoding="utf-8")
         for file in part.iterdir():
             with open(file, "rb") as handle:
                 os.fsync(handle.fileno())
@@ -68,9 +66,6 @@ def open_cells(folder: Path) -> CellIndex:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         if manifest["schema"] != SCHEMA:
             raise ValueError(f"schema {manifest['schema']}, this version reads {SCHEMA}")
-        for name, size in manifest["files"].items():
-            if (folder / name).stat().st_size != size:
-                raise ValueError(f"{name} has {(folder / name).stat().st_size} bytes, its manifest says {size}")
         arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy") for name in CELLS}
         arrays |= {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in LISTS}
     except (*DAMAGE, KeyError) as error:

@@ -34,7 +34,7 @@ def spend(log_rate_C: Array, pool_C: Array, budget: float) -> Array:
             spent_C[part], growth_C[part] = _near_middle(epochs[bin_B], growth[bin_B], offset_B, pool_B)
         step = (budget - spent_C.sum()) / growth_C.sum()
         log_tau += step
-        if abs(step) < 1e-6:  # what is left out from here on is below step**2
+        if abs(step) < 2e-7:  # what is left out from here on is below a hundred-thousandth of it
             growth_C *= step
             spent_C += growth_C
             return spent_C
@@ -42,13 +42,11 @@ def spend(log_rate_C: Array, pool_C: Array, budget: float) -> Array:
 
 def _log_tau(log_rate_C: Array, pool_C: Array, budget: float) -> float:
     """Log of the time at which `budget` is spent. What is spent is convex and rising in it, so Newton's method goes to
-    the right of the root in its first step and then falls to it. log(1 + x) <= x puts the root to the right of where
-    it starts, log(1 + x) >= log(x) to the left of `high`."""
-    high = (budget - (pool_C * log_rate_C).sum()) / pool_C.sum()
+    the right of the root in its first step and then falls to it. It starts to the left, for log(1 + x) <= x."""
     log_tau, step = np.log(budget / (pool_C * np.exp(log_rate_C)).sum()), np.inf
     while abs(step) >= 1e-7:  # squared, as a next step would be, it is nothing
         epochs_C, growth_C = _epochs(log_rate_C + log_tau)
-        step = min((budget - (pool_C * epochs_C).sum()) / (pool_C * growth_C).sum(), high - log_tau)
+        step = (budget - (pool_C * epochs_C).sum()) / (pool_C * growth_C).sum()
         log_tau += step
     return float(log_tau)
 
