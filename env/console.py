@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lm.errors import InputError
+from .flow import spend
 
 Array = NDArray[np.float64]
 
@@ -18,10 +19,9 @@ class Standardiser:
     spread_NK: Array
 
     @classmethod
-    def of(cls, score_NKC: Array, tokens_C: Array) -> "Standardiser":
-        share = tokens_C / tokens_C.sum()
-        mean = score_NKC @ share
-        return cls(mean, np.sqrt(((score_NKC - mean[..., None]) ** 2) @ share))
+    def of(cls, score_NKC: Array, natural_C: Array) -> "Standardiser":
+        mean = score_NKC @ natural_C
+        return cls(mean, np.sqrt(((score_NKC - mean[..., None]) ** 2) @ natural_C))
 
     def __call__(self, score_NKM: Array) -> Array:
         """Scores in deviations from the corpus's mean, within [-5, 5]; 0 where an agent cannot tell (NaN) and for
@@ -49,17 +49,20 @@ class Console:
         if self.mode not in ("softmax", "topk"):
             raise InputError(f"console mode is '{self.mode}', expected 'softmax' or 'topk'")
 
-    def mixed_score(self, weights_NK: Array, z_NKC: Array, tokens_C: Array) -> Array:
+    def mixed_score(self, weights_NK: Array, z_NKC: Array, natural_C: Array) -> Array:
         """Beta * (1 - w_null) * sum_a w~_a z_a / max(sd, min_spread) -> (N, C)."""
         strength = 1 - weights_NK[:, :1]
         shares = weights_NK[:, 1:] / np.maximum(strength, 1e-12)
-        mixed = np.einsum("nk,nkc->nc", shares, z_NKC[:, 1:])
-        natural = tokens_C / tokens_C.sum()
-        spread = np.sqrt(np.maximum((mixed**2) @ natural - (mixed @ natural) ** 2, 0))[:, None]
-        return self.beta * strength * mixed / np.maximum(spread, self.min_spread)
+        mixed_NC = np.einsum("nk,nkc->nc", shares, z_NKC[:, 1:])
+        weighted_NC = mixed_NC * natural_C  # no `@ natural_C`: its last bits depend on the other runs and on threads
+        mean = weighted_NC.sum(1, keepdims=True)
+        weighted_NC *= mixed_NC
+        spread = np.sqrt(np.maximum(weighted_NC.sum(1, keepdims=True) - mean**2, 0))
+        mixed_NC *= self.beta * strength / np.maximum(spread, self.min_spread)
+        return mixed_NC
 
     def shares(
-        self, weights_NK: Array, z_NKC: Array, tokens_C: Array, pool_NC: Array, epochs_NC: Array, budget: float
+        self, weights_NK: Array, z_NKC: Array, natural_C: Array, pool_NC: Array, epochs_NC: Array, budget: float
     ) -> Array:
         """Share of each cell in the coming `budget` tokens -> (N, C), rows sum to 1.
 
@@ -68,26 +71,14 @@ class Console:
         epochs(tau) = log(exp(epochs) + tau exp(score)), and tau is such that the budget is spent. So a cell cannot
         be used up many times inside one interval, and the interval's length does not change the mixture.
         """
-        score_NC = self.mixed_score(weights_NK, z_NKC, tokens_C)
+        score_NC = self.mixed_score(weights_NK, z_NKC, natural_C)
         if self.mode == "topk":
             return _top_shares(score_NC, pool_NC, self.top_share)
-        log_rate = score_NC - epochs_NC
-        log_rate -= log_rate.max(1, keepdims=True)
-        low = np.log(budget / (pool_NC * np.exp(log_rate)).sum(1))  # log1p(x) <= x: the root lies above
-        high = low + 1.0
-        while (short := _spent(log_rate, pool_NC, high).sum(1) < budget).any():
-            high = np.where(short, high + 8.0, high)
-        for _ in range(50):
-            middle = (low + high) / 2
-            short = _spent(log_rate, pool_NC, middle).sum(1) < budget
-            low, high = np.where(short, middle, low), np.where(short, high, middle)
-        spent = _spent(log_rate, pool_NC, high)
-        return spent / spent.sum(1, keepdims=True)
-
-
-def _spent(log_rate_NC: Array, pool_NC: Array, log_tau_N: Array) -> Array:
-    """Tokens drawn from each cell by the time tau: pool * log(1 + tau * rate)."""
-    return pool_NC * np.logaddexp(0.0, log_rate_NC + log_tau_N[:, None])
+        score_NC -= epochs_NC
+        for score_C, pool_C in zip(score_NC, pool_NC, strict=True):
+            spent_C = spend(score_C, pool_C, budget)
+            np.divide(spent_C, spent_C.sum(), out=score_C)
+        return score_NC
 
 
 def _top_shares(score_NC: Array, pool_NC: Array, top_share: float) -> Array:

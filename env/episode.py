@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from ..lm.learner import Learner
+from .agent_group import AgentGroup
 from .agents.base import Feedback
-from .cells import CellDraws
-from .console import Standardiser, check_weights
+from .cell_draws import CellDraws
+from .console import check_weights
 from .episode_config import EpisodeConfig
 from .evidence import Evidence
 from .features import Draws, agent_features, paper_rewards, seen_gaps, training_features
@@ -51,9 +52,7 @@ class Episode:
         self.task, self.learner, self.config = task, learner, config
         n, num_agents, num_tasks = learner.num_slots, len(task.agent_names), len(task.tasks)
         self.num_slots = n
-        self.agents = task.make_agents()
-        for agent in self.agents:
-            agent.start(n, task.layout)
+        self.agents = AgentGroup(task, n)
         columns = list(task.layout.columns)
         self._column_K = [columns.index(name) if name in columns else None for name in task.agent_names]
         self.draws = CellDraws(task.cells, n)
@@ -70,7 +69,7 @@ class Episode:
         self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
         self.trained_tokens = 0  # of all runs; with `seconds`, the clock of the work done so far
         self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
-        self.mask_NK = np.tile([agent.weighted for agent in self.agents], (n, 1))
+        self.mask_NK = np.tile([agent.weighted for agent in self.agents.members], (n, 1))
 
     # -- the random streams and samples of one run ----------------------------------------------------------------
 
@@ -95,14 +94,12 @@ class Episode:
             self.task_weights_NT[slot] = self.task.task_weights(scenario)
             self.draws.reset(slot, seed, scenario.pool_budgets * budget)
             self.learner.start(slot, seed)
-        for agent in self.agents:
-            agent.reset(index)
+        self.agents.reset(index)
         self.evidence.reset(index)
         self.weights_NK[index] = self.config.action_map.weights(np.zeros(self.mask_NK.shape), self.mask_NK)[index]
         for of_run in (self.tokens_N, self.spent_2N.T, self.paper_reward_NK, self.drift_NK, self.seen_gap_NK):
             of_run[index] = 0
-        natural = self.task.cells.tokens_C / self.task.cells.tokens_C.sum()
-        self.shares_NC[index] = natural
+        self.shares_NC[index] = self.task.cells.natural_C
         active = np.isin(np.arange(self.num_slots), index)
         self.train_loss_N = self._train(active, max(self.config.warmup_steps, 1))
         loss = self._evaluate(active)[0]
@@ -113,22 +110,20 @@ class Episode:
     def observe(self) -> Observation:
         """What the policies see now, of all N runs."""
         t0 = perf_counter()
-        z_NKC, standardiser = self._scores()
+        z_NKC = self.agents.scores
         cells = self.task.cells
-        score_NKR = np.stack([agent.score(self.task.reference_labels) for agent in self.agents], 1)
-        lift_NKT = (standardiser(score_NKR) * self.task.reference_known) @ self.task.reference_share.T
         total = self.config.total_steps * self.config.batch_windows * self.task.context
         draws = Draws(
             self.shares_NC,
-            self.draws.used_NC * (cells.tokens_C / cells.windows_C),
+            self.draws.used_NC * cells.window_tokens_C,
             self.draws.pool_tokens_NC,
-            cells.tokens_C / cells.tokens_C.sum(),
+            cells.natural_C,
             np.maximum(total - self.tokens_N, 0).astype(np.float64),
         )
-        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, cells.tokens_C)
-        moves = np.array([agent.moves for agent in self.agents], np.float64)
+        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, cells.natural_C)
+        moves = np.array([agent.moves for agent in self.agents.members], np.float64)
         agents = agent_features(
-            z_NKC, mixed, lift_NKT, self.task_weights_NT, moves, self.weights_NK, self.evidence,
+            z_NKC, mixed, self.agents.lift(), self.task_weights_NT, moves, self.weights_NK, self.evidence,
             self.drift_NK, self.seen_gap_NK, self.paper_reward_NK, draws,
         )  # fmt: skip
         progress = self.tokens_N / total
@@ -176,33 +171,20 @@ class Episode:
 
     # -- the parts of an interval ---------------------------------------------------------------------------------
 
-    def _scores(self) -> tuple[Array, Standardiser]:
-        score_NKC = np.stack([agent.score_cells(self.task.cells.labels_CA) for agent in self.agents], 1)
-        if not np.isfinite(score_NKC).all():
-            worst = self.agents[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
-            raise InputError(
-                f"agent '{worst}' gave NaN or infinite priorities, expected finite ones: run check_agent on it"
-            )
-        standardiser = Standardiser.of(score_NKC, self.task.cells.tokens_C)
-        return standardiser(score_NKC), standardiser
-
     def _select(self, weights: Array) -> None:
         t0 = perf_counter()
         self.weights_NK = weights
         budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
+        natural_C, draws = self.task.cells.natural_C, self.draws
         self.shares_NC = self.config.console.shares(
-            weights,
-            self._scores()[0],
-            self.task.cells.tokens_C,
-            self.draws.pool_tokens_NC,
-            self.draws.epochs_NC,
-            budget,
+            weights, self.agents.scores, natural_C, draws.pool_tokens_NC, draws.epochs_NC, budget
         )
         self.seconds["select"] += perf_counter() - t0
 
     def _train(self, active: NDArray[np.bool_], steps: int) -> Array:
         t0 = perf_counter()
-        ids = np.zeros((self.num_slots, steps * self.config.batch_windows), np.int64)
+        shape = (self.num_slots, steps * self.config.batch_windows)
+        ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
         for slot in map(int, np.flatnonzero(active)):
             ids[slot] = self.draws.draw(slot, self.shares_NC[slot], ids.shape[1], self._rng(slot, DRAW))
         drawn_N = active * self.task.windows.lengths(ids).sum(1)
@@ -251,7 +233,7 @@ class Episode:
         )
         share_NP, cell_NP = np.stack([p.share for p in probes]), np.stack([p.cell for p in probes])
         influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), share_NP)
-        z_NKC = self._scores()[0]  # priorities before this probe
+        z_NKC = self.agents.scores  # priorities before this probe
         z_NKP = np.take_along_axis(z_NKC, cell_NP[:, None], 2)
         self.evidence.update(z_NKP, influence, share_NP)
         reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[cell_NP], self._column_K)
@@ -259,10 +241,8 @@ class Episode:
         feedback = Feedback(
             labels_CA[cell_NP], share_NP, loss, influence, self.losses_4N[3].copy(), self.draws.epochs_NC
         )
-        for agent in self.agents:
-            agent.update(feedback)
-        tokens_C = self.task.cells.tokens_C
-        moved_NK = np.sqrt((self._scores()[0] - z_NKC) ** 2 @ (tokens_C / tokens_C.sum()))
+        self.agents.update(feedback)
+        moved_NK = np.sqrt((self.agents.scores - z_NKC) ** 2 @ self.task.cells.natural_C)
         gap_NK = seen_gaps(z_NKP, loss, np.stack([p.seen for p in probes]), share_NP)
         self.drift_NK[active], self.seen_gap_NK[active] = moved_NK[active], gap_NK[active]
         self.seconds["influence"] += perf_counter() - t0
@@ -275,8 +255,7 @@ class Episode:
     )  # fmt: skip
 
     def _parts(self) -> dict[str, Any]:
-        parts = {"learner": self.learner, "draws": self.draws, "evidence": self.evidence}
-        return parts | {f"agent.{agent.name}": agent for agent in self.agents}
+        return {"learner": self.learner, "draws": self.draws, "evidence": self.evidence, "agents": self.agents}
 
     @property
     def clock(self) -> NDArray[np.float64]:

@@ -3,33 +3,60 @@
 import numpy as np
 from numpy.typing import NDArray
 
-ROUNDS = 4  # enough for sampling order (Luby-Rackoff); this is no cryptography
+from .blocks import blocks
+
+Words = NDArray[np.uint64]
+ROUNDS = 4  # enough for sampling order (Luby-Rackoff); even, so that both halves end where they began
+ROUND_KEYS = np.arange(1, ROUNDS + 1, dtype=np.uint64) * np.uint64(0xD1B54A32D192ED03)  # odd, without a pattern
 
 
-def permute(index: NDArray[np.int64], size: NDArray[np.int64], key: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """Where the permutation of range(size) chosen by `key` sends `index`; all three (M,), 0 <= index < size."""
-    bits = np.ceil(np.log2(np.maximum(size, 4)) / 2).astype(np.uint64)
-    mask = (np.uint64(1) << bits) - np.uint64(1)
-    value = index.astype(np.uint64)
-    todo = np.ones(len(value), bool)
-    while todo.any():
-        value[todo] = _encrypt(value[todo], bits[todo], mask[todo], key[todo])
-        todo = value >= size.astype(np.uint64)  # outside the range: walk on along the cycle
-    return value.astype(np.int64)
+def permute(index: NDArray[np.int64], size: NDArray[np.int64], key: Words) -> NDArray[np.int64]:
+    """Where the permutation of range(size) chosen by `key` sends `index`; all three (M,), 0 <= index < size.
+
+    An index is a place in a rectangle of about sqrt(size) x sqrt(size), which has less than a row too many: so only
+    one index in sqrt(size) leaves the range and has to walk on along its cycle (Black and Rogaway 2002)."""
+    place_M = np.empty(len(index), np.int64)
+    for part in blocks(len(index)):
+        place_M[part] = _permute_block(index[part].astype(np.uint64), size[part].astype(np.uint64), key[part])
+    return place_M
 
 
-def _encrypt(
-    value: NDArray[np.uint64], bits: NDArray[np.uint64], mask: NDArray[np.uint64], key: NDArray[np.uint64]
-) -> NDArray[np.uint64]:
-    left, right = value >> bits, value & mask
-    for turn in range(ROUNDS):
-        left, right = right, left ^ (mix(right ^ mix(key + np.uint64(turn))) & mask)
-    return (left << bits) | right
-
-
-def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mix(value: Words) -> Words:
     """The finaliser of splitmix64 (Steele et al. 2014): every input bit moves about half of the output bits."""
     value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+    value ^= value >> np.uint64(30)
+    value *= np.uint64(0xBF58476D1CE4E5B9)
+    value ^= value >> np.uint64(27)
+    value *= np.uint64(0x94D049BB133111EB)
+    value ^= value >> np.uint64(31)
+    return value
+
+
+def _permute_block(index_M: Words, size_M: Words, key_M: Words) -> Words:
+    rows_M = np.ceil(np.sqrt(size_M)).astype(np.uint64)
+    columns_M = (size_M + rows_M - np.uint64(1)) // rows_M
+    # A shift first, so that every place is as likely even in a range that is too small for the network to mix.
+    place_M = index_M + key_M % size_M
+    place_M -= size_M * (place_M >= size_M)
+    place_M = _encrypt(place_M, rows_M, columns_M, key_M)
+    outside = np.flatnonzero(place_M >= size_M)
+    while len(outside):
+        place_M[outside] = _encrypt(place_M[outside], rows_M[outside], columns_M[outside], key_M[outside])
+        outside = outside[place_M[outside] >= size_M[outside]]
+    return place_M
+
+
+def _encrypt(place_M: Words, rows_M: Words, columns_M: Words, key_M: Words) -> Words:
+    left = place_M // columns_M
+    right = place_M - left * columns_M
+    of_left, of_right = rows_M, columns_M
+    for round_key in ROUND_KEYS:
+        shift = mix(right ^ (key_M + round_key))
+        shift >>= np.uint64(32)
+        shift *= of_left
+        shift >>= np.uint64(32)  # a 32-bit fraction times the size: random below the size, without a division
+        shift += left
+        shift -= of_left * (shift >= of_left)
+        left, right = right, shift
+        of_left, of_right = of_right, of_left
+    return left * columns_M + right

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .cells import CellDraws
+from .cell_draws import CellDraws
 
 
 @dataclass(frozen=True)

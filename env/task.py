@@ -1,5 +1,7 @@
 """What all episodes on one corpus share: its windows, cells, labels and reference tasks."""
 
+import hashlib
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +13,12 @@ from ..lm.files import nearest
 from ..lm.windows import Windows
 from .agents.base import Agent, Layout
 from .agents.registry import default_agents, label_name, make_agents
+from .cell_builder import LabelledDocuments, build_cells
+from .cell_store import stored_cells
 from .cells import CellIndex
 from .scenario import Scenario
+
+IN_MEMORY = 2_000_000  # documents: the index of more is kept on disk
 
 
 @dataclass(frozen=True)
@@ -42,20 +48,18 @@ class Task:
         self.agents = tuple(self.agents) or default_agents(self.corpus)
         self.agent_names = tuple(map(label_name, self.agents))
         columns = {agent.name: self.corpus.labels[agent.name] for agent in self.make_agents() if agent.has_column}
-        train = self.corpus.splits["train"]
         self.windows = Windows(self.corpus, self.context)
-        labels = np.stack([column.column for column in columns.values()], 1)
-        self.cells = CellIndex(self.windows, train, labels[train.start : train.stop], tuple(columns))
+        self.cells = self._index(tuple(columns))
         self.layout = Layout(columns, self.cells.labels_CA)
-        lengths = np.diff(self.corpus.token_offsets)
         documents = [np.array(self.corpus.splits[f"{task}/validation"]) for task in self.tasks]
-        self.reference_labels = labels[np.concatenate(documents)]
-        self.reference_known = np.ones((len(self.agent_names), len(self.reference_labels)), bool)
+        reference, offsets = np.concatenate(documents), self.corpus.token_offsets
+        self.reference_labels = np.stack([labels.column[reference] for labels in columns.values()], 1)
+        self.reference_known = np.ones((len(self.agent_names), len(reference)), bool)
         for column, name in enumerate(columns):
             known = np.isin(self.reference_labels[:, column], self.cells.labels_CA[:, column])
             self.reference_known[self.agent_names.index(name)] = known
         owner = np.repeat(np.arange(len(documents)), [len(part) for part in documents])
-        tokens = (owner == np.arange(len(documents))[:, None]) * lengths[np.concatenate(documents)]
+        tokens = (owner == np.arange(len(documents))[:, None]) * (offsets[reference + 1] - offsets[reference])
         self.reference_share = tokens / tokens.sum(1, keepdims=True)
 
     def make_agents(self) -> list[Agent]:
@@ -65,6 +69,15 @@ class Task:
     @property
     def tasks(self) -> tuple[str, ...]:
         return self.corpus.reference_tasks
+
+    def _index(self, columns: tuple[str, ...]) -> CellIndex:
+        """The index of the training documents; that of a large corpus lies in a folder of the corpus, built once."""
+        train, labels = self.corpus.splits["train"], {name: self.corpus.labels[name].column for name in columns}
+        source = LabelledDocuments(self.corpus.token_offsets, self.context, train, labels)
+        if len(train) <= IN_MEMORY:
+            return build_cells(source)
+        key = json.dumps([self.corpus.fingerprint, self.context, columns])
+        return stored_cells(self.corpus.path / f"cells-{hashlib.sha256(key.encode()).hexdigest()[:16]}", source)
 
     def task_weights(self, scenario: Scenario) -> NDArray[np.float64]:
         """The scenario's weight of each of the corpus's reference tasks, (T,)."""
@@ -83,8 +96,7 @@ class Task:
         ids, owner, weight = [], [], []
         for index, (task, wanted) in enumerate(zip(self.tasks, number, strict=True)):
             pool = self.windows.ids(self.corpus.splits[f"{task}/{half}"])
-            picks = rng.permutation(len(pool))
-            ids.append(pool.start + np.resize(picks, wanted))
+            ids.append(np.resize(rng.permutation(pool), wanted))
             owner.append(np.full(wanted, index))
             weight.append(np.full(wanted, weights_T[index] / max(wanted, 1)))
         total = np.concatenate(weight)

@@ -8,13 +8,14 @@ from pretraingym.env.console import Console, Standardiser, check_weights
 from pretraingym.lm.errors import InputError
 
 TOKENS = np.array([100.0, 200.0, 300.0, 400.0])
+NATURAL = TOKENS / TOKENS.sum()
 Z = np.stack([np.zeros(4), [2.0, 0.5, -0.2, -0.6], [-1.0, 1.5, 0.3, -0.7]])[None]
 FRESH = np.zeros((1, 4))
 
 
 def shares(weights: list[float], budget: float = 1e-3, epochs: np.ndarray = FRESH, **options: object) -> np.ndarray:
     console = Console(**options)  # type: ignore[arg-type]
-    return console.shares(np.array([weights]), Z, TOKENS, TOKENS[None], epochs, budget)[0]
+    return console.shares(np.array([weights]), Z, NATURAL, TOKENS[None], epochs, budget)[0]
 
 
 def test_all_weight_on_null_is_natural() -> None:
@@ -24,8 +25,7 @@ def test_all_weight_on_null_is_natural() -> None:
 
 def test_short_intervals_follow_the_design_formula() -> None:
     mixed = 0.7 * Z[0, 1] + 0.3 * Z[0, 2]
-    natural = TOKENS / TOKENS.sum()
-    spread = np.sqrt(natural @ mixed**2 - (natural @ mixed) ** 2)
+    spread = np.sqrt(NATURAL @ mixed**2 - (NATURAL @ mixed) ** 2)
     epochs = np.array([[0.5, 0.0, 2.0, 0.1]])
     expected = TOKENS * np.exp(8 * 0.4 * mixed / spread - epochs[0])
     np.testing.assert_allclose(shares([0.6, 0.28, 0.12], epochs=epochs), expected / expected.sum(), rtol=1e-4)
@@ -43,13 +43,26 @@ def test_long_intervals_equal_many_short_ones() -> None:
 
 def test_agents_that_cancel_out_select_nothing() -> None:
     z = np.stack([np.zeros(4), Z[0, 1], -Z[0, 1]])[None]
-    mixed = Console().mixed_score(np.array([[0.2, 0.4, 0.4]]), z, TOKENS)
+    mixed = Console().mixed_score(np.array([[0.2, 0.4, 0.4]]), z, NATURAL)
     np.testing.assert_allclose(mixed, 0, atol=1e-12)
 
 
 def test_topk_fills_whole_cells_by_score() -> None:
     picked = shares([0, 1, 0], mode="topk", top_share=0.2)
     np.testing.assert_allclose(picked, [0.5, 0.5, 0, 0])  # 200 of 1,000 tokens: all of the best cell, half of the next
+
+
+@pytest.mark.parametrize("num_cells", [3, 455, 20_000])
+def test_a_run_does_not_depend_on_its_company(num_cells: int) -> None:
+    rng = np.random.default_rng(0)
+    z, weights = rng.normal(size=(7, 4, num_cells)), rng.dirichlet(np.ones(4), 7)
+    natural, epochs = rng.dirichlet(np.ones(num_cells)), rng.exponential(1, (7, num_cells))
+    pool = np.tile(natural * 1e6, (7, 1))
+    together = Console().shares(weights, z, natural, pool, epochs, 1e4)
+    for run in range(7):
+        one = slice(run, run + 1)
+        alone = Console().shares(weights[one], z[one], natural, pool[one], epochs[one], 1e4)
+        np.testing.assert_array_equal(alone[0], together[run])
 
 
 def test_unknown_mode_is_refused() -> None:
@@ -59,12 +72,11 @@ def test_unknown_mode_is_refused() -> None:
 
 def test_standardised_scores_have_mean_zero_and_deviation_one_over_tokens() -> None:
     scores = np.random.default_rng(0).normal(5, 3, (2, 3, 4))
-    z = Standardiser.of(scores, TOKENS)(scores)
-    natural = TOKENS / TOKENS.sum()
-    np.testing.assert_allclose(z @ natural, 0, atol=1e-12)
-    np.testing.assert_allclose(z**2 @ natural, 1)
+    z = Standardiser.of(scores, NATURAL)(scores)
+    np.testing.assert_allclose(z @ NATURAL, 0, atol=1e-12)
+    np.testing.assert_allclose(z**2 @ NATURAL, 1)
     constant = np.full((1, 1, 4), 7.0)
-    assert (Standardiser.of(constant, TOKENS)(constant) == 0).all()
+    assert (Standardiser.of(constant, NATURAL)(constant) == 0).all()
 
 
 @pytest.mark.parametrize(

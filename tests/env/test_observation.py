@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pretraingym.env.cells import CellDraws
+from pretraingym.env.cell_draws import CellDraws
 from pretraingym.env.episode import Episode
 from pretraingym.env.evidence import Evidence
 from pretraingym.env.features import paper_rewards, seen_gaps
@@ -85,7 +85,7 @@ def test_probes_tell_what_was_drawn(tiny_corpus: Corpus, tiny_setting: Setting) 
     task = Task(tiny_corpus, tiny_setting.context)
     draws = CellDraws(task.cells, 1)
     draws.reset(0, 3, pool_tokens=5000.0)
-    drawn = set(draws.draw(0, task.cells.tokens_C / task.cells.tokens_C.sum(), 200, np.random.default_rng(0)).tolist())
+    drawn = set(draws.draw(0, task.cells.natural_C, 200, np.random.default_rng(0)).tolist())
     probe = sample_probe(draws, 0, 100, np.random.default_rng(1))
     assert 10 < probe.seen.sum() < 90
     assert [window in drawn for window in probe.ids.tolist()] == probe.seen.tolist()

@@ -1,10 +1,12 @@
 """The stateless permutation against its definition: every index of range(size) exactly once."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
-from pretraingym.env.permutation import permute
+from pretraingym.env.permutation import mix, permute
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**64 - 1))
@@ -25,3 +27,12 @@ def test_sizes_may_differ_by_row() -> None:
     size = np.array([1, 2, 3, 1000, 10**12])
     place = permute(size - 1, size, np.arange(5, dtype=np.uint64))
     assert ((place >= 0) & (place < size)).all()
+
+
+@pytest.mark.parametrize("size", [2, 3, 5, 6, 7, 100])
+def test_every_place_is_as_likely(size: int) -> None:
+    """Over keys, in small ranges too."""
+    keys = mix(np.arange(20_000, dtype=np.uint64))
+    for index in (0, size - 1):
+        places = permute(np.full(len(keys), index), np.full(len(keys), size), keys)
+        assert chisquare(np.bincount(places, minlength=size)).pvalue > 0.001

@@ -7,7 +7,7 @@ import pytest
 
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
-from pretraingym.experiments.benchmarks import heldout, signal, transfer
+from pretraingym.experiments.benchmarks import cells, heldout, signal, transfer
 from pretraingym.lm.corpus import Corpus
 
 
@@ -60,3 +60,17 @@ def test_transfer(tiny_corpus: Corpus, longer: Setting) -> None:
     figures = transfer.measure(config)
     assert figures["consoles"] == 7  # six agents alone, and all together
     assert all(value > 0.5 for value in figures["spearman"].values())
+
+
+def test_cells() -> None:
+    """Three corpora by two sets of categories, of which the larger has every document alone in its cell."""
+    figures = cells.measure(cells.CellsConfig(documents=3000, windows=1000))
+    assert [(row["documents"], row["cells"]) for row in figures["grid"]] == [
+        (30, 30), (30, 30), (300, 300), (300, 300), (3000, 455), (3000, 3000),
+    ]  # fmt: skip
+    largest = figures["grid"][-2:]
+    assert figures["reweight_ms"] == max(row["reweight_ms"] for row in largest)
+    assert figures["draw_1k_ms"] == max(row["draw_ms"] for row in largest)
+    assert figures["json_lines_s"] == min(row["json_lines_s"] for row in largest)
+    assert all(0 < row["open_s"] < 1 and 10 < row["peak_rss_mib"] < 1024 for row in largest)
+    assert all(row["numpy_ms"] > 0 for row in largest)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.errors import InputError
-from pretraingym.lm.windows import PADDING, Windows
+from pretraingym.lm.windows import MAX_PARTS, PADDING, Windows, count_parts
 
 
 @dataclass
@@ -40,20 +40,21 @@ def test_windows_are_those_of_the_definition(lengths: list[int], context: int) -
     windows = Windows(Tokens(tokens, offsets), context)  # type: ignore[arg-type]
     documents = [tokens[a:b].tolist() for a, b in zip(offsets, offsets[1:], strict=False)]
     expected = [(owner, window) for owner, text in enumerate(documents) for window in plain(text, context)]
-    ids = np.arange(windows.num_windows)
-    assert windows.num_windows == len(expected)
+    ids = windows.ids(range(len(documents)))
+    assert len(ids) == len(expected)
+    assert (np.diff(ids) > 0).all()
     assert windows.document(ids).tolist() == [owner for owner, _ in expected]
     assert windows.lengths(ids).tolist() == [len(window) for _, window in expected]
     padded = [window + [PADDING] * (context - len(window)) for _, window in expected]
     assert windows.fetch(ids).tolist() == padded
     for owner in range(len(documents)):
-        assert [i for i in ids if expected[i][0] == owner] == list(windows.ids(range(owner, owner + 1)))
+        assert ids[[of == owner for of, _ in expected]].tolist() == windows.ids(range(owner, owner + 1)).tolist()
 
 
 def test_shapes_and_types(tiny_corpus: Corpus) -> None:
     """Ids of any shape give tokens of that shape and a context more; ids need no order and may repeat."""
     windows = Windows(tiny_corpus, 32)
-    ids = np.random.default_rng(0).integers(windows.num_windows, size=(2, 3, 4))
+    ids = np.random.default_rng(0).choice(windows.ids(range(tiny_corpus.num_documents)), (2, 3, 4))
     tokens = windows.fetch(ids)
     assert tokens.shape == (2, 3, 4, 32)
     assert tokens.dtype == np.int64
@@ -65,16 +66,26 @@ def test_windows_of_a_split_are_its_documents(tiny_corpus: Corpus) -> None:
     """The ids of all splits together are all windows, each once, and each belongs to its split's documents."""
     windows = Windows(tiny_corpus, 50)
     ids = [windows.ids(documents) for documents in tiny_corpus.splits.values()]
-    assert sorted(i for part in ids for i in part) == list(range(windows.num_windows))
+    assert sorted(i for part in ids for i in part) == windows.ids(range(tiny_corpus.num_documents)).tolist()
     for part, documents in zip(ids, tiny_corpus.splits.values(), strict=True):
-        assert set(windows.document(np.array(part)).tolist()) == set(documents)
+        assert set(windows.document(part).tolist()) == set(documents)
 
 
 def test_bad_input(tiny_corpus: Corpus) -> None:
     """Ids outside the corpus and a context of nothing are refused."""
     windows = Windows(tiny_corpus, 50)
-    for ids in ([-1], [windows.num_windows]):
-        with pytest.raises(InputError, match="window id"):
+    last = windows.ids(range(tiny_corpus.num_documents))[-1]
+    for ids in ([-1], [tiny_corpus.num_documents << 24]):
+        with pytest.raises(InputError, match="window ids of documents"):
             windows.fetch(ids)
+    with pytest.raises(InputError, match="window .* of document .* given, which has .* tokens in windows of 50"):
+        windows.fetch([0, last + 1])
     with pytest.raises(InputError, match="context 0"):
         Windows(tiny_corpus, 0)
+
+
+def test_a_document_with_more_windows_than_an_id_can_tell_apart_is_refused() -> None:
+    lengths = np.array([3, 2 * MAX_PARTS])
+    assert count_parts(lengths, 2).tolist() == [2, MAX_PARTS]
+    with pytest.raises(InputError, match="33554433 tokens has 16777217 windows of 2, expected at most 16777216"):
+        count_parts(lengths + 1, 2)

@@ -1,0 +1,60 @@
+"""The flow of a budget into cells against the plain root of the plain sum."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+
+from pretraingym.env.flow import spend
+
+
+def plain(log_rate: np.ndarray, pool: np.ndarray, budget: float) -> np.ndarray:
+    def spent(log_tau: float) -> np.ndarray:
+        return pool * np.logaddexp(0.0, log_rate + log_tau)
+
+    high = (budget - (pool * log_rate).sum()) / pool.sum() + 1
+    low = -log_rate.max() + np.log(budget / pool.sum()) - 1
+    log_tau = brentq(lambda x: spent(x).sum() - budget, low, high, xtol=1e-13, rtol=1e-14)
+    return spent(log_tau)
+
+
+def some_cells(num_cells: int, spread: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return spread * rng.uniform(-1, 1, num_cells), rng.lognormal(0, 3, num_cells)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 50), st.floats(0, 130), st.floats(-9, 3.5), st.integers(0, 2**32), st.floats(-20, 20))
+def test_few_cells(num_cells: int, spread: float, log10_epochs: float, seed: int, origin: float) -> None:
+    """From a billionth of the pool to thousands of epochs, and scores of any origin."""
+    log_rate, pool = some_cells(num_cells, spread, seed)
+    budget = 10**log10_epochs * pool.sum()
+    spent = spend(log_rate + origin, pool, budget)
+    assert spent.sum() == pytest.approx(budget, rel=1e-12)
+    np.testing.assert_allclose(spent, plain(log_rate, pool, budget), rtol=1e-10)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.1, 3.0, 20.0, 133.0])
+@pytest.mark.parametrize("epochs", [1e-6, 1e-2, 1.0, 300.0])
+def test_many_cells(spread: float, epochs: float) -> None:
+    """So many that they go into bins."""
+    log_rate, pool = some_cells(50_000, spread)
+    budget = epochs * pool.sum()
+    np.testing.assert_allclose(spend(log_rate, pool, budget), plain(log_rate, pool, budget), rtol=3e-12)
+
+
+@pytest.mark.parametrize("gap", [40.0, 200.0, 1000.0])
+def test_a_tiny_favoured_cell_does_not_take_it_all(gap: float) -> None:
+    """All of one cell's billionth, many times over, is not the budget; the rest must come from the other."""
+    log_rate, pool = np.array([0.0, -gap]), np.array([1e-9, 1.0])
+    spent = spend(log_rate, pool, 1e-3)
+    assert spent.sum() == pytest.approx(1e-3, rel=1e-12)
+    np.testing.assert_allclose(spent, plain(log_rate, pool, 1e-3), rtol=1e-10)
+
+
+def test_what_was_given_is_left_alone() -> None:
+    log_rate, pool = some_cells(20_000, 3.0)
+    before = log_rate.copy(), pool.copy()
+    spend(log_rate, pool, 1e3)
+    np.testing.assert_array_equal((log_rate, pool), before)
