@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import gymnasium as gym
 
 if TYPE_CHECKING:
-    from .agents.checking import check_agent
+    from .checking.check import check_agent
 
 __all__ = ["check_agent"]
 
@@ -18,7 +18,7 @@ gym.register(
 
 def __getattr__(name: str) -> Any:
     if name == "check_agent":  # on demand, so that importing this package stays cheap
-        from .agents.checking import check_agent
+        from .checking.check import check_agent
 
         return check_agent
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

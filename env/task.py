@@ -54,6 +54,8 @@ class Task:
         documents = [np.array(self.corpus.splits[f"{task}/validation"]) for task in self.tasks]
         reference, offsets = np.concatenate(documents), self.corpus.token_offsets
         self.reference_labels = np.stack([labels.column[reference] for labels in columns.values()], 1)
+        for shared in (self.reference_labels, self.cells.labels_CA):
+            shared.setflags(write=False)  # all agents get the same ones
         self.reference_known = np.ones((len(self.agent_names), len(reference)), bool)
         for column, name in enumerate(columns):
             known = np.isin(self.reference_labels[:, column], self.cells.labels_CA[:, column])

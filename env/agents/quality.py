@@ -53,7 +53,7 @@ class QualityAgent(LabelAgent):
 def _good(documents: Documents) -> NDArray[np.int64]:
     """The long documents of the sample with most sentences a kilobyte, GOOD_SHARE of each domain's."""
     long = documents.sample[documents.sizes[documents.sample] >= LONG_BYTES]
-    if not len(long):  # a corpus of short documents
+    if len(long) < 1 / GOOD_SHARE:  # a corpus of short documents
         long = documents.sample
     rate = np.array([sentences_per_kilobyte(documents.texts[int(document)]) for document in long])
     chosen = []

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.errors import InputError
 from ..documents import NUM_FEATURES, Batch, Documents
 
 FOLDS = 3
@@ -19,6 +20,11 @@ class Contrast:
         from sklearn.linear_model import LogisticRegression
 
         negatives = rng.permutation(np.setdiff1d(documents.sample, positives))[:MAX_NEGATIVES]
+        if min(len(positives), len(negatives)) < FOLDS:
+            raise InputError(
+                f"a classifier of {len(positives)} documents against {len(negatives)} others was asked for, expected "
+                f"at least {FOLDS} of each: give more text, or leave out the agents quality and match (--agents)"
+            )
         self.fitted = np.concatenate([positives, negatives])
         features = documents.features(self.fitted)
         columns = np.unique(features.indices)  # the others would get no weight, and cost time

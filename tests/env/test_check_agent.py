@@ -41,4 +41,4 @@ def test_importing_the_environment_stays_cheap() -> None:
         "import sys, pretraingym.env as env; print({'torch', 'scipy'} & set(sys.modules), env.check_agent.__module__)"
     )
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
-    assert done.stdout == "set() pretraingym.env.agents.checking\n"
+    assert done.stdout == "set() pretraingym.env.checking.check\n"

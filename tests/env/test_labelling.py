@@ -9,6 +9,7 @@ from pretraingym.env.documents import Documents
 from pretraingym.env.labelling import label_corpus
 from pretraingym.env.labels.contrast import Contrast
 from pretraingym.lm.corpus import Corpus, Labels
+from pretraingym.lm.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,13 @@ def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
     scores = Contrast(documents, positives, rng).log_odds(documents.batch(documents.train))
     rest = np.setdiff1d(train, positives)
     assert abs((scores[positives][:, None] > scores[rest]).mean() - 0.5) < 0.12
+
+
+def test_too_few_documents_for_a_classifier(documents: Documents) -> None:
+    with pytest.raises(
+        InputError, match="a classifier of 2 documents against 998 others.*expected at least 3"
+    ):
+        Contrast(documents, documents.sample[:2], np.random.default_rng(0))
 
 
 def test_features_are_counted_once(documents: Documents) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from ...lm.corpus import Labels
 from ...lm.errors import InputError
 from ...lm.token_set import batches
+from ..agents.base import Array, LabelAgent
 from ..documents import Documents
 from ..labelling import BATCH_BYTES
-from .base import Array, LabelAgent
 from .global_seeds import global_seeds
 
 SLACK = 1e-4  # of the spread of what was measured: sums of another length are rounded otherwise

@@ -5,8 +5,8 @@ import re
 
 from ...lm.corpus import Corpus
 from ...lm.errors import InputError
+from ..agents.base import Agent, LabelAgent
 from ..documents import Documents
-from .base import Agent, LabelAgent
 from .label_check import checked_labels
 from .run_check import check_runs
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ...lm.corpus import Labels
 from ...lm.errors import InputError
+from ..agents.base import Agent, Array, Feedback, Layout
 from ..documents import Documents
-from .base import Agent, Array, Feedback, Layout
 
 RUNS = np.arange(3)
 WINDOWS = 48  # of a probe of one run

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from ...lm.corpus import Labels
 from ...lm.errors import InputError
+from ..agents.base import Agent, Array
 from ..documents import Documents
-from .base import Agent, Array
 from .global_seeds import global_seeds
 from .trial import RUNS, Bench, Trial
 

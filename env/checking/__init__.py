@@ -1,0 +1,1 @@
+"""Telling the author of an agent what is wrong with it."""
