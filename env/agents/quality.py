@@ -17,7 +17,7 @@ from ..labels.contrast import Contrast
 from .base import Array, LabelAgent
 
 GOOD_SHARE = 0.1  # of a domain's long documents
-LONG_BYTES = 1000
+LONG_BYTES, MIN_LONG = 1000, 100
 MAX_GOOD = 1000
 UNIT_CUTS = (1.0, 2.0, 3.0, 4.0)  # the paper's five bins of a score from 0 to 5, which has its own bin's top at 5.0
 
@@ -53,7 +53,7 @@ class QualityAgent(LabelAgent):
 def _good(documents: Documents) -> NDArray[np.int64]:
     """The long documents of the sample with most sentences a kilobyte, GOOD_SHARE of each domain's."""
     long = documents.sample[documents.sizes[documents.sample] >= LONG_BYTES]
-    if len(long) < 1 / GOOD_SHARE:  # a corpus of short documents
+    if len(long) < MIN_LONG:  # a corpus of short documents
         long = documents.sample
     rate = np.array([sentences_per_kilobyte(documents.texts[int(document)]) for document in long])
     chosen = []
