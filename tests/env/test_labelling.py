@@ -92,9 +92,7 @@ def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
 
 
 def test_too_few_documents_for_a_classifier(documents: Documents) -> None:
-    with pytest.raises(
-        InputError, match="a classifier of 2 documents against 998 others.*expected at least 3"
-    ):
+    with pytest.raises(InputError, match="a classifier of 2 documents against 998 others.*expected at least 3"):
         Contrast(documents, documents.sample[:2], np.random.default_rng(0))
 
 
