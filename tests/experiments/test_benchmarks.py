@@ -1,14 +1,17 @@
 """The benchmarks run, on a tiny corpus, and measure what they say."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
-from pretraingym.experiments.benchmarks import cells, heldout, signal, transfer
+from pretraingym.experiments.benchmarks import cells, corpus, heldout, signal, transfer
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.synthetic import DOMAINS, synthetic_documents
 
 
 @pytest.fixture
@@ -45,6 +48,22 @@ def test_the_bigrams_are_a_distribution(tiny_corpus: Corpus) -> None:
     unigram = np.unique(after, return_counts=True)[1] / len(after)
     loss = signal.bigram_loss_nats(task, 60_000)
     assert entropy[0] - entropy[1] < loss < -(unigram * np.log(unigram)).sum()
+
+
+def test_corpus(tmp_path: Path) -> None:
+    documents = synthetic_documents(0, 40)["train"]
+    lines = [json.dumps({"text": document.text, "domain": DOMAINS[document.domain]}) for document in documents]
+    (tmp_path / "made-up.jsonl").write_text("\n".join(lines))
+    config = corpus.CorpusBenchmark((str(tmp_path / "made-up.jsonl"),), (1, 2), folder=tmp_path / "built")
+    figures = corpus.measure(config)
+    assert figures["x2"]["text_mb"] == pytest.approx(2 * figures["x1"]["text_mb"], rel=0.1)
+    for measured in figures.values():
+        assert 50 < measured["peak_rss_mib"] < 2048
+        assert 0.1 < measured["tokenise_ratio"] < 10
+        assert 0 < measured["open_s"] < 1
+        assert measured["label_mb_per_s"] > 0
+    stages = corpus._stage_s("read: started\nlabel: done after 1:05, 1/1\ntokenise: done after 1:00:02")
+    assert stages == {"label": 65, "tokenise": 3602}
 
 
 def test_heldout(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
