@@ -51,7 +51,7 @@ def test_the_bigrams_are_a_distribution(tiny_corpus: Corpus) -> None:
 
 
 def test_corpus(tmp_path: Path) -> None:
-    documents = synthetic_documents(0, 40)["train"]
+    documents = synthetic_documents(0, 300)["train"]
     lines = [json.dumps({"text": document.text, "domain": DOMAINS[document.domain]}) for document in documents]
     (tmp_path / "made-up.jsonl").write_text("\n".join(lines))
     config = corpus.CorpusBenchmark((str(tmp_path / "made-up.jsonl"),), (1, 2), folder=tmp_path / "built")
