@@ -28,7 +28,7 @@ def spend(log_rate_C: Array, pool_C: Array, budget: float) -> Array:
             spent_C[part], growth_C[part] = _near_middle(epochs[bin_B], growth[bin_B], offset_B, pool_B)
         step = (budget - spent_C.sum()) / growth_C.sum()
         log_tau += step
-        if abs(step) < 2e-7:  # what is left out from here on is below a hundred-thousandth of it
+        if not abs(step) >= 2e-7:  # also NaN; what is left out from here on is below a hundred-thousandth of it
             growth_C *= step
             spent_C += growth_C
             return spent_C
