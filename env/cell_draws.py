@@ -76,13 +76,11 @@ class CellDraws:
 
 
 def edges(share_C: NDArray[np.float64], window_tokens_C: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where each cell ends in [0, 1] if a window is drawn by one uniform number, (C,); 1 from the last cell on that has
-    a share. Shares are of tokens, so a cell of short windows has more of the draws."""
+    """Where each cell ends in [0, 1] if a window is drawn by one uniform number, (C,); exactly 1 from the last cell
+    on that has a share. Shares are of tokens, so a cell of short windows has more of the draws."""
     edge_C = share_C / window_tokens_C
     np.cumsum(edge_C, out=edge_C)
     edge_C /= edge_C[-1]
-    last = len(share_C) - 1 - np.argmax(share_C[::-1] > 0)
-    edge_C[last:] = 1.0
     return edge_C
 
 

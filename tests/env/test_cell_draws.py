@@ -53,6 +53,9 @@ def test_no_window_twice_before_the_cell_is_used_up(index: CellIndex, seed: int,
     assert len(set(first.tolist())) == size
     assert set(second.tolist()) == set(first.tolist())
     assert draws.epochs_NC[0].tolist() == (2.0 * share).tolist()
+    orders = draws.windows_at(0, np.full(2 * size, cell), np.arange(2 * size)).reshape(2, size)
+    assert (np.sort(orders) == np.sort(first)).all()
+    assert size < 10 or (orders[0] != orders[1]).any()
 
 
 @settings(max_examples=40, deadline=None)

@@ -67,6 +67,7 @@ def test_state_goes_on_exactly(task: Task, make: Callable[[int], Episode]) -> No
     one, other = make(2), make(2)
     one.begin([0, 1], [PROSE, MIXED], [5, 6])
     one.step(weights)
+    other.begin([0, 1], [MIXED, PROSE], [7, 8])
     other.load_state_dict(one.state_dict())
     seen = [one.observe(), other.observe()]
     np.testing.assert_array_equal(seen[0].agents, seen[1].agents)
