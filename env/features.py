@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .category_sums import category_sums
 from .evidence import Evidence
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, bounds
 
@@ -97,9 +98,10 @@ def paper_rewards(
         if column is None:
             reward[:, agent] = product.mean(1)
             continue
-        one_hot = labels_NPA[:, :, column, None] == np.arange(int(labels_NPA[:, :, column].max()) + 1)
-        count = one_hot.sum(1)
-        category = np.einsum("np,npc->nc", product, one_hot) / np.maximum(count, 1)
+        label_NP = labels_NPA[:, :, column]
+        num_categories = int(label_NP.max()) + 1
+        count = category_sums(label_NP, np.ones_like(product), num_categories)
+        category = category_sums(label_NP, product, num_categories) / np.maximum(count, 1)
         reward[:, agent] = category.sum(1) / np.maximum((count > 0).sum(1), 1)
     return reward
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ...lm.bins import bin_scores, quantile_cuts
 from ...lm.corpus import Labels
 from ...lm.errors import InputError
+from ..category_sums import category_sums
 from ..documents import Batch, Documents
 
 Array = NDArray[np.float64]
@@ -139,10 +140,10 @@ class LabelAgent(Agent):
     def update(self, feedback: Feedback) -> None:
         if not self.moves:
             return
-        one_hot = feedback.labels[:, :, self.column, None] == np.arange(self.priority_NC.shape[1])
-        weight = one_hot * feedback.share[:, :, None]
-        total = weight.sum(1)
-        mean = np.einsum("npc,np->nc", weight, np.nan_to_num(feedback.influence)) / np.maximum(total, 1e-12)
+        label_NP, num_categories = feedback.labels[:, :, self.column], self.priority_NC.shape[1]
+        total = category_sums(label_NP, feedback.share, num_categories)
+        influence = feedback.share * np.nan_to_num(feedback.influence)
+        mean = category_sums(label_NP, influence, num_categories) / np.maximum(total, 1e-12)
         moved = (1 - self.eta) * self.priority_NC + self.eta * mean
         self.priority_NC = np.where((total > 0) & feedback.usable[:, None], moved, self.priority_NC)
 
