@@ -13,4 +13,4 @@ def category_sums(
     num_runs = len(labels_NP)
     place_NP = labels_NP.astype(np.int64) + np.arange(num_runs)[:, None] * num_categories
     total = np.bincount(place_NP.ravel(), weight_NP.ravel(), num_runs * num_categories)
-    return total.reshape(num_runs, num_categories)
+    return total.astype(np.float64).reshape(num_runs, num_categories)

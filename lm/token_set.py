@@ -1,5 +1,6 @@
 """A corpus's documents as one tokenizer's tokens; a corpus can have several such sets beside one text."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -95,7 +96,9 @@ def other_tokens(
             sync_folder(part)
             if not folder.is_dir():  # another process may have been faster
                 part.rename(folder)
-        except PermissionError:
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
             raise InputError(
                 f"{corpus_folder} cannot be written, and keeps its tokens there; copy the corpus"
             ) from None

@@ -1,5 +1,6 @@
 """Building from documents: the labels they bring, and what is refused."""
 
+import errno
 from collections import Counter
 from pathlib import Path
 
@@ -90,6 +91,18 @@ def test_another_tokenizer_reads_the_same_corpus(tiny_corpus: Corpus, tmp_path: 
     assert {path: path.stat().st_mtime_ns for path in corpus.path.rglob("*")} == before  # nothing is tokenised twice
     with pytest.raises(InputError, match="no tokenizer.json in"):
         corpus.with_tokenizer(tmp_path)
+
+
+def test_a_corpus_that_cannot_be_written(tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = build(tmp_path / "c", {})
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(InputError, match="c cannot be written, and keeps its tokens there; copy the corpus"):
+            corpus.with_tokenizer(tiny_corpus.path)
 
 
 def test_a_tokenizer_that_is_given(tiny_corpus: Corpus, tmp_path: Path) -> None:
