@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lm.errors import InputError
+from .blocks import blocks
 from .flow import spend
 
 Array = NDArray[np.float64]
@@ -54,10 +55,14 @@ class Console:
         strength = 1 - weights_NK[:, :1]
         shares = weights_NK[:, 1:] / np.maximum(strength, 1e-12)
         mixed_NC = np.einsum("nk,nkc->nc", shares, z_NKC[:, 1:])
-        weighted_NC = mixed_NC * natural_C  # no `@ natural_C`: its last bits depend on the other runs and on threads
-        mean = weighted_NC.sum(1, keepdims=True)
-        weighted_NC *= mixed_NC
-        spread = np.sqrt(np.maximum(weighted_NC.sum(1, keepdims=True) - mean**2, 0))
+        mean, square = np.zeros((2, len(mixed_NC), 1))
+        for part in blocks(mixed_NC.shape[1]):
+            # No `@ natural_C`: its last bits depend on the other runs and on threads.
+            weighted_NB = mixed_NC[:, part] * natural_C[part]
+            mean += weighted_NB.sum(1, keepdims=True)
+            weighted_NB *= mixed_NC[:, part]
+            square += weighted_NB.sum(1, keepdims=True)
+        spread = np.sqrt(np.maximum(square - mean**2, 0))
         mixed_NC *= self.beta * strength / np.maximum(spread, self.min_spread)
         return mixed_NC
 
