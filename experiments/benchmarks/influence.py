@@ -5,8 +5,9 @@
 Trains one model under natural, then takes the influence of documents (one window each, as many of every category of a
 label column) on the mean loss of reference sequences. The oracle takes each document alone: one step of the optimiser
 as it stands, the fall of the loss on all reference sequences, then weights and moments as they were. Prints a table;
-last line: one JSON object with `spearman_category` (of category means), `spearman_document`, `speedup` (wall time of
-the oracle over that of influence, on the same cores), and the same correlations by reference task and by label column.
+last line: one JSON object with `spearman_category` (of the means of all label columns' categories), `spearman_document`,
+`speedup` (wall time of the oracle over that of influence, on the same cores), and the correlations by reference task
+and by label column, for influence and for its preconditioned variant.
 """
 
 import json
@@ -89,7 +90,7 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
             agreement[kind][name] = correlations(task, documents, score_P, fall_PR[:, rows].mean(1))
             print(f"{kind}, reference {name}: {agreement[kind][name]}", flush=True)
     return {
-        "spearman_category": agreement["influence"]["all"][config.category],
+        "spearman_category": agreement["influence"]["all"]["category"],
         "spearman_document": agreement["influence"]["all"]["document"],
         "speedup": round(oracle_s / float(np.median(influence_s)), 1),
         "oracle_s": round(oracle_s, 2),
@@ -164,15 +165,17 @@ def preconditioned(learner: ProxyStack, reference: NDArray[np.int64], probe: NDA
 
 
 def correlations(task: Task, documents: NDArray[np.int64], influence_P: Floats, fall_P: Floats) -> dict[str, float]:
-    """Spearman's, of influence with the oracle's fall: of the documents, and of the means of each label's categories
-    (those of eight documents or more)."""
-    figures = {"document": spearman(influence_P, fall_P)}
+    """Spearman's, of influence with the oracle's fall: of the documents, and of the means of categories (those of eight
+    documents or more), of all label columns in one ranking and of each column alone."""
+    figures, every = {"document": spearman(influence_P, fall_P)}, np.zeros((0, 2))
     for name, labels in task.corpus.labels.items():
         of_P = labels.column[documents]
         members = [of_P == category for category in np.unique(of_P) if (of_P == category).sum() >= 8]
-        if len(members) > 2:
-            figures[name] = spearman(*([values[rows].mean() for rows in members] for values in (influence_P, fall_P)))
-    return figures
+        means = np.array([(influence_P[rows].mean(), fall_P[rows].mean()) for rows in members]).reshape(-1, 2)
+        every = np.concatenate([every, means])
+        if len(means) > 2:
+            figures[name] = spearman(*means.T)
+    return {"category": spearman(*every.T), "categories": len(every), **figures}
 
 
 def spearman(first: Any, second: Any) -> float:
