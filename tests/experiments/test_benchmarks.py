@@ -9,7 +9,7 @@ import pytest
 
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
-from pretraingym.experiments.benchmarks import cells, corpus, heldout, signal, transfer
+from pretraingym.experiments.benchmarks import cells, corpus, heldout, influence, signal, transfer
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.synthetic import DOMAINS, synthetic_documents
 
@@ -93,3 +93,26 @@ def test_cells() -> None:
     assert figures["json_lines_s"] == min(row["json_lines_s"] for row in largest)
     assert all(0 < row["open_s"] < 1 and 10 < row["peak_rss_mib"] < 1024 for row in largest)
     assert all(row["numpy_ms"] > 0 for row in largest)
+
+
+def test_influence(tiny_corpus: Corpus, longer: Setting) -> None:
+    config = influence.InfluenceConfig(str(tiny_corpus.path), longer, 0.75, "domain", 60, 32, repeats=1)
+    figures = influence.measure(config)
+    assert figures["spearman_document"] > 0.5
+    assert figures["spearman_category"] > 0.8
+    assert figures["speedup"] > 2
+    assert set(figures["agreement"]["influence"]) == {"all", *tiny_corpus.reference_tasks}
+
+
+def test_the_oracle_leaves_the_model_as_it_was(tiny_corpus: Corpus, longer: Setting) -> None:
+    config = influence.InfluenceConfig(str(tiny_corpus.path), longer, documents=8, references=8)
+    task, rng = Task(tiny_corpus, longer.context), np.random.default_rng(0)
+    learner = influence.trained(config, task, rng)
+    before = learner.state_dict()
+    documents = influence.stratified(task, "domain", 10, rng)
+    assert (np.bincount(tiny_corpus.labels["domain"].column[documents]) == 2).all()
+    windows = task.windows.first[documents]
+    fall_PR = influence.oracle(learner, windows, windows)
+    for name, value in learner.state_dict().items():
+        np.testing.assert_array_equal(value, before[name], err_msg=name)
+    assert (np.diag(fall_PR) > 0).mean() > 0.8  # a step on a window lowers its own loss

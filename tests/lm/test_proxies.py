@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 from transformers import AutoModelForCausalLM, GPT2Config, PretrainedConfig, Qwen3Config
 
 from pretraingym.lm.corpus import Corpus
@@ -176,6 +177,23 @@ def test_influence_is_the_inner_product_of_gradients(tiny_corpus: Corpus, tmp_pa
     influence, loss = learner.influence(ids[:, 0], ids[:, 1])
     np.testing.assert_allclose(influence[0], exact, rtol=0.05, atol=0.02 * np.abs(exact).max())
     np.testing.assert_allclose(loss, learner.evaluate(ids[:, 1], False), atol=5e-3)
+
+
+def test_influence_ranks_windows_as_a_step_on_each_does(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    learner, one = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 1), np.ones(1, bool)
+    ids = some_ids(windows, tiny_corpus, 1)
+    learner.train(ids[:, :40], one)
+    reference = np.array(windows.ids(tiny_corpus.splits["prose/validation"]))[None, :64]
+    probe = ids[:, 40:].reshape(1, -1)
+    influence = learner.influence(reference, probe)[0][0]
+    before, state = learner.evaluate(reference, False).mean(), learner.state_dict()
+    fall = np.zeros(probe.shape[1])
+    for index, window in enumerate(probe[0]):
+        learner.train(np.full((1, 1, 1), window), one)
+        fall[index] = before - learner.evaluate(reference, False).mean()
+        learner.load_state_dict(state)
+    assert spearmanr(influence, fall).statistic > 0.8
 
 
 def test_dropout_is_off(tiny_corpus: Corpus) -> None:
