@@ -30,7 +30,8 @@ class Setting:
     context: int = 32
     """tokens of a window"""
     agents: tuple[str, ...] = ()
-    """names, null first; empty = all that the corpus has"""
+    """names, null first, settings after a colon as in quality:moves=true; empty = those the corpus has labels of, and
+    influence"""
     lr_warmup_steps: int = 20
     """optimiser steps in which the learning rate rises to its peak; it falls to 0 at the end"""
     device: str = "cpu"
