@@ -108,7 +108,12 @@ class Shard:
             tensor[models] = value
 
     def influence(self, reference_NRT: Tensor, probe_NPT: Tensor, step: float) -> tuple[Tensor, Tensor]:
-        """Derivative of each probe window's loss along the reference gradient -> (influence, loss), each (N, P)."""
+        """Derivative of each probe window's loss along the reference gradient -> (influence, loss), each (N, P).
+
+        Of the plain gradient. What the optimiser makes of it tells better what one real step does with a million
+        parameters late in training (rank correlation .92 to .85 by document, .93 to .90 by category), but not on the
+        default proxies (.90 to .91 by category), where no console gained by it: experiments/results/influence.md.
+        """
         return self.slopes(self.gradient(reference_NRT), probe_NPT, step)
 
     def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:

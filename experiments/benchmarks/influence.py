@@ -5,9 +5,9 @@
 Trains one model under natural, then takes the influence of documents (one window each, as many of every category of a
 label column) on the mean loss of reference sequences. The oracle takes each document alone: one step of the optimiser
 as it stands, the fall of the loss on all reference sequences, then weights and moments as they were. Prints a table;
-last line: one JSON object with `spearman_category` (of the means of all label columns' categories), `spearman_document`,
-`speedup` (wall time of the oracle over that of influence, on the same cores), and the correlations by reference task
-and by label column, for influence and for its preconditioned variant.
+last line: one JSON object with `spearman_category` (of the means of the categories of all label columns),
+`spearman_document`, `speedup` (wall time of the oracle over that of influence, on the same cores), and the correlations
+by reference task and by label column, for influence and for its preconditioned variant.
 """
 
 import json
@@ -151,14 +151,16 @@ def preconditioned(learner: ProxyStack, reference: NDArray[np.int64], probe: NDA
     shard, rate = learner.shards[0], torch.from_numpy(learner.learning_rate()).float()
     gradient = shard.gradient(torch.from_numpy(learner.windows.fetch(reference)))
     tensors = shard.tensors()
-    saved, direction = [tensor.clone() for tensor in tensors], {}
+    saved = [tensor.clone() for tensor in tensors]
+    direction: dict[str, torch.Tensor] = {}
     for sign in (1, -1):
         for name, parameter in shard.parameters.items():
             parameter.grad = sign * SHARE * gradient[name]
         shard.optimizer.step(rate)
         for name, parameter in shard.parameters.items():
             parameter.grad = None
-            direction[name] = direction.get(name, 0) - sign * parameter.data / 2  # a step goes down the gradient
+            step_down = sign * parameter.data / 2
+            direction[name] = direction[name] - step_down if name in direction else -step_down
         torch._foreach_copy_(tensors, saved)
     tokens = torch.from_numpy(learner.windows.fetch(probe))
     return shard.slopes(direction, tokens, learner.train_config.influence_step)[0][0].double().numpy()
