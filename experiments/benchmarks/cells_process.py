@@ -4,7 +4,6 @@ python -m pretraingym.experiments.benchmarks.cells_process ACTION FOLDER JSON_AR
 """
 
 import json
-import resource
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,5 +153,7 @@ ACTIONS: dict[str, Callable[..., Figures]] = {
 if __name__ == "__main__":
     arguments: dict[str, Any] = json.loads(sys.argv[3])
     figures = ACTIONS[sys.argv[1]](Path(sys.argv[2]), **arguments)
-    peak_rss_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(figures | {"peak_rss_mib": peak_rss_mib}))
+    # Not getrusage's: that begins at what the parent held when it started this process.
+    status = Path("/proc/self/status").read_text().splitlines()
+    (peak_rss_kib,) = (int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    print(json.dumps(figures | {"peak_rss_mib": peak_rss_kib / 1024}))
