@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lm.errors import InputError
+from ..lm.state import state_under
 from .agents.base import Feedback
 from .console import Standardiser
 from .task import Task
@@ -66,6 +67,5 @@ class AgentGroup:
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""
         for agent in self.members:
-            prefix = f"{agent.name}/"
-            agent.load_state_dict({key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)})
+            agent.load_state_dict(state_under(f"{agent.name}/", state))
         self._kept = None

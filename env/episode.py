@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from ..lm.learner import Learner
+from ..lm.state import state_under
 from .agent_group import AgentGroup
 from .agents.base import Feedback
 from .cell_draws import CellDraws
@@ -279,5 +280,4 @@ class Episode:
         for name in (*self._ARRAYS, "clock"):
             setattr(self, name, np.array(state[name]))
         for prefix, part in self._parts().items():
-            own = {key.removeprefix(f"{prefix}/"): v for key, v in state.items() if key.startswith(f"{prefix}/")}
-            part.load_state_dict(own)
+            part.load_state_dict(state_under(f"{prefix}/", state))

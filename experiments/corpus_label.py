@@ -8,7 +8,7 @@ import numpy as np
 
 from ..env.agents.registry import make_labellers
 from ..env.labelling import label_corpus
-from ..lm.bins import bin_scores, quantile_cuts
+from ..lm.bins import quantile_bins
 from ..lm.corpus import Corpus, Labels
 from ..lm.corpus_writer import add_labels
 from ..lm.errors import InputError
@@ -74,5 +74,4 @@ def _scores(name: str, path: Path, corpus: Corpus) -> Labels:
     if np.isinf(scores.astype(np.float64)).any():
         raise InputError(f"scores '{name}' in {path} hold infinite numbers, expected finite ones, or NaN for none")
     sizes, train = np.diff(corpus.texts.offsets), corpus.splits["train"]
-    values = scores.astype(np.float64)
-    return bin_scores(values, sizes, train, quantile_cuts(values, sizes, train))
+    return quantile_bins(scores.astype(np.float64), sizes, train)

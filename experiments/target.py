@@ -16,6 +16,7 @@ from ..lm.corpus import reference_split
 from ..lm.errors import InputError
 from ..lm.files import naming_disk_errors
 from ..lm.proxies import ProxyStack
+from ..lm.state import state_under
 from ..policies.base import Policy, act_apart
 from .progress import Progress
 from .run_folder import RunFolder
@@ -122,9 +123,6 @@ def _state(episode: Episode, policies: list[Policy]) -> dict[str, NDArray]:
 
 
 def _restore(episode: Episode, policies: list[Policy], state: dict[str, NDArray]) -> None:
-    def part(prefix: str) -> dict[str, NDArray]:
-        return {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-
-    episode.load_state_dict(part("episode/"))
+    episode.load_state_dict(state_under("episode/", state))
     for index, policy in enumerate(policies):
-        policy.load_state_dict(part(f"policy{index}/"))
+        policy.load_state_dict(state_under(f"policy{index}/", state))

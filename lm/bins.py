@@ -31,6 +31,13 @@ def quantile_cuts(
     return tuple(cuts[cuts > score[order[0]]].tolist())
 
 
+def quantile_bins(
+    scores: NDArray[np.float64], sizes: NDArray[np.int64], train: range, shares: Sequence[float] = QUINTILES
+) -> Labels:
+    """Categories that hold those shares of the training text: `bin_scores` at `quantile_cuts`."""
+    return bin_scores(scores, sizes, train, quantile_cuts(scores, sizes, train, shares))
+
+
 def bin_scores(scores: NDArray[np.float64], sizes: NDArray[np.int64], train: range, cuts: Sequence[float]) -> Labels:
     """Categories between `cuts` (rising); a score on a cut falls above it, so one at the top of its scale is in the top
     bin. A bin's value is the mean score of its training text (of an empty bin: its edge, or the nearest one). Documents

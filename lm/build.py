@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bins import MISSING, bin_scores, quantile_cuts
+from .bins import MISSING, bin_scores, quantile_bins
 from .corpus import TRAIN, Corpus, Labels
 from .corpus_writer import MAX_CATEGORIES, CorpusWriter
 from .documents import Document
@@ -99,7 +99,7 @@ class _Column:
             raise InputError(f"no training document has the label '{self.name}'; name a column that has values")
         if self.are_scores:
             sizes = np.diff(texts.offsets)
-            return bin_scores(values, sizes, train, quantile_cuts(values, sizes, train) if cuts is None else cuts)
+            return quantile_bins(values, sizes, train) if cuts is None else bin_scores(values, sizes, train, cuts)
         names = sorted(self.numbers, key=_natural)
         place = np.empty(len(names), np.uint16)
         place[[self.numbers[name] for name in names]] = np.arange(len(names))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.bins import bin_scores, quantile_cuts
+from ...lm.bins import QUINTILES, quantile_bins
 from ...lm.corpus import Labels
 from ...lm.errors import InputError
 from ..category_sums import category_sums
@@ -104,6 +104,7 @@ class LabelAgent(Agent):
 
     has_column = True
     eta: float = 0.3
+    shares: tuple[float, ...] = QUINTILES  # of the text below each cut between categories
     uses_all_cores: bool = False  # True: `measure` is called in the main process, not in one a core
 
     def fit(self, documents: Documents, rng: np.random.Generator) -> None:
@@ -115,8 +116,7 @@ class LabelAgent(Agent):
 
     def annotate(self, measured_D: Array, documents: Documents) -> Labels:
         """Make categories of what was measured of all D documents."""
-        sizes, train = documents.sizes, documents.train
-        return bin_scores(measured_D, sizes, train, quantile_cuts(measured_D, sizes, train))
+        return quantile_bins(measured_D, documents.sizes, documents.train, self.shares)
 
     def start(self, num_slots: int, layout: Layout) -> None:
         labels = layout.columns[self.name]

@@ -7,20 +7,19 @@ resampling weight.
 
 import numpy as np
 
-from ...lm.bins import bin_scores, quantile_cuts
-from ...lm.corpus import Labels
 from ...lm.errors import InputError
 from ...lm.files import nearest
 from ..documents import Batch, Documents
 from ..labels.contrast import Contrast
 from .base import Array, LabelAgent
 
-SHARES = (0.3, 0.6, 0.8, 0.9, 0.97)  # finer at the top, where a selecting console looks
 PREFIX = "match-"
 
 
 class MatchAgent(LabelAgent):
     """Classifier of the task's validation text against training text. The test half is never looked at."""
+
+    shares = (0.3, 0.6, 0.8, 0.9, 0.97)  # finer at the top, where a selecting console looks
 
     def __init__(self, task: str) -> None:
         self.task, self.name = task, f"{PREFIX}{task}"
@@ -32,7 +31,3 @@ class MatchAgent(LabelAgent):
 
     def measure(self, batch: Batch) -> Array:
         return self.contrast.log_odds(batch)
-
-    def annotate(self, measured_D: Array, documents: Documents) -> Labels:
-        sizes, train = documents.sizes, documents.train
-        return bin_scores(measured_D, sizes, train, quantile_cuts(measured_D, sizes, train, SHARES))

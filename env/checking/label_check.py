@@ -101,6 +101,7 @@ def _sent(agent: LabelAgent) -> LabelAgent:
     """The fitted agent as another process gets it."""
     if agent.uses_all_cores:
         return agent
+    # The bytes are this process's own, made in the line that reads them: nothing from a file or a network is unpickled.
     from joblib import wrap_non_picklable_objects  # as its workers get them
 
     try:
