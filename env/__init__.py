@@ -14,6 +14,11 @@ gym.register(
     entry_point="pretraingym.env.console_env:ConsoleEnv",
     vector_entry_point="pretraingym.env.vector_env:ConsoleVectorEnv",
 )
+gym.register(
+    id="PretrainGym/Surrogate-v0",
+    entry_point="pretraingym.env.surrogate:surrogate_env",
+    vector_entry_point="pretraingym.env.surrogate:surrogate_vector_env",
+)
 
 
 def __getattr__(name: str) -> Any:

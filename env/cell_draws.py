@@ -6,9 +6,10 @@ The state of a run is one counter a cell and its seed.
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lm.hashing import mix
 from .blocks import blocks
 from .cells import CellIndex
-from .permutation import mix, permute
+from .permutation import permute
 
 
 class CellDraws:

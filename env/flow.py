@@ -16,7 +16,7 @@ def spend(log_rate_C: Array, pool_C: Array, budget: float) -> Array:
     Where there are more cells than bins of log rates, epochs are computed for the bins, and for the cells by a Taylor
     series about the middle of their bin: as exact as a logarithm and an exponential a cell, in a third of the time."""
     log_rate_C -= log_rate_C.max()
-    num_bins = int(-log_rate_C.min() / WIDTH) + 1
+    num_bins = int(log_rate_C.min() * (-1 / WIDTH)) + 1  # as `_binned` computes them: a division may round otherwise
     if num_bins >= len(log_rate_C):
         return pool_C * _epochs(log_rate_C + _log_tau(log_rate_C, pool_C, budget))[0]
     bin_C, offset_C, moments = _binned(log_rate_C, pool_C, num_bins)

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lm.hashing import Words, mix
 from .blocks import blocks
 
-Words = NDArray[np.uint64]
 ROUNDS = 4  # enough for sampling order (Luby-Rackoff); even, so that both halves end where they began
 ROUND_KEYS = np.arange(1, ROUNDS + 1, dtype=np.uint64) * np.uint64(0xD1B54A32D192ED03)  # odd, without a pattern
 
@@ -19,17 +19,6 @@ def permute(index: NDArray[np.int64], size: NDArray[np.int64], key: Words) -> ND
     for part in blocks(len(index)):
         place_M[part] = _permute_block(index[part].astype(np.uint64), size[part].astype(np.uint64), key[part])
     return place_M
-
-
-def mix(value: Words) -> Words:
-    """The finaliser of splitmix64 (Steele et al. 2014): every input bit moves about half of the output bits."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value ^= value >> np.uint64(30)
-    value *= np.uint64(0xBF58476D1CE4E5B9)
-    value ^= value >> np.uint64(27)
-    value *= np.uint64(0x94D049BB133111EB)
-    value ^= value >> np.uint64(31)
-    return value
 
 
 def _permute_block(index_M: Words, size_M: Words, key_M: Words) -> Words:

@@ -51,3 +51,9 @@ def test_a_tiny_favoured_cell_does_not_take_it_all(gap: float) -> None:
     spent = spend(log_rate.copy(), pool, 1e-3)
     assert spent.sum() == pytest.approx(1e-3, rel=2e-9)
     np.testing.assert_allclose(spent, plain(log_rate, pool, 1e-3), rtol=1e-8)
+
+
+def test_bins_are_as_many_as_the_lowest_rate_needs() -> None:
+    """.47 / .01 is rounded below 47, and .47 * 100 is not: the last cell once fell out of the last bin."""
+    log_rate, pool = -np.linspace(0, 0.47, 100), np.ones(100)
+    np.testing.assert_allclose(spend(log_rate.copy(), pool, 30.0), plain(log_rate, pool, 30.0), rtol=1e-8)

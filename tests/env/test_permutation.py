@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from pretraingym.env.permutation import mix, permute
+from pretraingym.env.permutation import permute
+from pretraingym.lm.hashing import mix
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**64 - 1))

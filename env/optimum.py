@@ -1,0 +1,86 @@
+"""What can be gained on a surrogate at best: by constant weights, and by any schedule of text whatever."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..lm.surrogate import Dynamics
+from .episode import Episode
+from .scenario import Scenario
+from .surrogate import SurrogateSetting
+from .task import Task
+
+Array = NDArray[np.float64]
+CANDIDATES, BEST = 64, 8
+
+
+def final_losses(task: Task, setting: SurrogateSetting, scenario: Scenario, weights_NK: Array, seed: int) -> Array:
+    """Validation loss at the end of N runs that keep their weights throughout, (N,) nats per token: the formula's own,
+    without the noise of measuring it. What agents learn from noisy influence stays as noisy as it is."""
+    learner = setting.learner(task, len(weights_NK))
+    episode = Episode(task, learner, setting.episode)
+    slots = list(range(len(weights_NK)))
+    episode.begin(slots, [scenario] * len(slots), [seed] * len(slots))
+    for _ in range(setting.episode.num_intervals):
+        episode.step(weights_NK)
+    return learner.dynamics.loss(learner.effective_NT) @ task.task_weights(scenario)
+
+
+def best_static(
+    task: Task, setting: SurrogateSetting, scenario: Scenario, seeds: tuple[int, ...] = (0, 1), rounds: int = 6
+) -> tuple[Array, float, float]:
+    """(weights (K,), their final loss, natural's), nats per token, means over the seeds: the best constant console.
+
+    A search over the simplex: every single agent at five strengths and random mixtures, then `rounds` of mixtures
+    around the eight best, ever nearer. A lower bound on the best, within noise of it where brute force can tell (the
+    tests compare with a grid)."""
+    rng, num_agents = np.random.default_rng(0), len(task.agent_names)
+    found_MK, loss_M = np.zeros((0, num_agents)), np.zeros(0)
+    strengths = [np.eye(num_agents)[[0]]]
+    for strength in (0.1, 0.25, 0.5, 0.75, 1.0):
+        strengths.append((1 - strength) * np.eye(num_agents)[0] + strength * np.eye(num_agents)[1:])
+    batch_NK = np.concatenate([*strengths, rng.dirichlet(np.full(num_agents, 0.3), CANDIDATES)])
+    for turn in range(rounds + 1):
+        loss_N = np.mean([final_losses(task, setting, scenario, batch_NK, seed) for seed in seeds], 0)
+        found_MK, loss_M = np.concatenate([found_MK, batch_NK]), np.concatenate([loss_M, loss_N])
+        best_BK = found_MK[np.argsort(loss_M)[:BEST]]
+        near_NK = best_BK[rng.integers(BEST, size=CANDIDATES)]
+        share = 0.5 ** (turn + 1) * rng.random((CANDIDATES, 1))
+        batch_NK = (1 - share) * near_NK + share * rng.dirichlet(np.full(num_agents, 0.3), CANDIDATES)
+    return found_MK[np.argmin(loss_M)], float(loss_M.min()), float(loss_M[0])  # the first candidate was natural
+
+
+def schedule_bound(
+    dynamics: Dynamics, pool_C: Array, budget_I: Array, task_weights_T: Array, warmup: int = 0, steps: int = 2000
+) -> float:
+    """A final loss that no schedule of text can go below, nats per token. pool_C: tokens of each kind there are;
+    budget_I: tokens of each interval, of which the first `warmup` intervals are natural text (of the pool).
+
+    Each interval may draw any mixture, and repeats count from the interval's own first token on, by a smooth worth that
+    is nowhere below the real one: so it bounds from below, tightly where little is repeated. The rest is a concave
+    maximum over simplices, by Frank and Wolfe's method (1956), whose duality gap is taken off: the number holds at any
+    number of steps."""
+    middle_I = (np.cumsum(budget_I) - budget_I / 2) / budget_I.sum()
+    worth_ICT = dynamics.transfer(middle_I)
+    spent_IC = np.outer(budget_I, pool_C / pool_C.sum())
+    free = np.arange(len(budget_I)) >= warmup
+    bound = -np.inf
+    for step in range(steps):
+        value_IC, marginal_IC = _smooth_worth(spent_IC, pool_C, dynamics.repeat_epochs)
+        effective_T = np.einsum("ic,ict->t", value_IC, worth_ICT)
+        slope_T = task_weights_T * dynamics.slope(effective_T)
+        gain_IC = np.einsum("ict,t->ic", worth_ICT, slope_T) * marginal_IC
+        all_in_one_IC = budget_I[:, None] * (gain_IC == gain_IC.max(1, keepdims=True))
+        all_in_one_IC /= np.maximum((all_in_one_IC > 0).sum(1, keepdims=True), 1)
+        direction_IC = np.where(free[:, None], all_in_one_IC - spent_IC, 0.0)
+        loss = float(dynamics.loss(effective_T) @ task_weights_T)
+        bound = max(bound, loss - float((gain_IC * direction_IC).sum()))
+        spent_IC = spent_IC + 2 / (step + 2) * direction_IC
+    return bound
+
+
+def _smooth_worth(spent_IC: Array, pool_C: Array, repeat_epochs: float) -> tuple[Array, Array]:
+    """Fresh tokens that `spent` are worth at most, and what one more is: the first epoch in full, later ones by
+    exp(-(epochs - 1) / repeat_epochs), at every point no less than the steps of exp(-whole epochs / repeat_epochs)."""
+    over_IC = np.maximum(spent_IC / pool_C - 1, 0)
+    marginal_IC = np.exp(-over_IC / repeat_epochs)
+    return np.minimum(spent_IC, pool_C) + pool_C * repeat_epochs * (1 - marginal_IC), marginal_IC

@@ -1,0 +1,128 @@
+"""The surrogate of a labelled corpus: which kinds of its text help which reference task, read from the labels."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..lm.corpus import Corpus
+from ..lm.errors import InputError
+from ..lm.surrogate import Dynamics, Surrogate
+from ..lm.synthetic import build_synthetic
+from .console_env import ConsoleEnv
+from .default_corpus import cache_folder
+from .episode_config import EpisodeConfig
+from .task import Task
+from .vector_env import ConsoleVectorEnv
+
+RATIO = 10.0  # a category counts for at most this many times more, or less, in a reference task than in the corpus
+CLOCK = EpisodeConfig(
+    steps_per_interval=8, batch_windows=8, warmup_steps=2, probe_windows=64, reference_windows=16,
+    validation_windows=16, final_windows=64,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SurrogateSetting:
+    """What an episode on the surrogate is made of; takes the place of `Setting`. The numbers of `Dynamics` that are not
+    here have their defaults."""
+
+    context: int = 16
+    """tokens of a window"""
+    agents: tuple[str, ...] = ()
+    """names, null first; empty = those the corpus has labels of, and influence"""
+    twist: float = 0.5
+    """deviation of the log worth of each kind of text from what its labels say, so that no agent knows it all"""
+    turn: float = 0.0
+    """0: text is worth the same throughout; 1: at the end of training each kind is worth what another was at its start,
+    so that no constant console is good"""
+    seed: int = 0
+    """of twist and turn"""
+    loss_sd: float = 0.014
+    """nats, of a task's loss between runs that drew other text"""
+    influence_noise: float = 3.0
+    """of one window's influence over the root mean square of the influence"""
+    episode: EpisodeConfig = field(default_factory=lambda: CLOCK)
+
+    def __post_init__(self) -> None:
+        if not (self.twist >= 0 and 0 <= self.turn <= 1 and self.loss_sd >= 0 and self.influence_noise >= 0):
+            raise InputError(
+                f"surrogate has twist {self.twist}, turn {self.turn}, loss_sd {self.loss_sd}, influence_noise "
+                f"{self.influence_noise}; expected none below 0, turn at most 1"
+            )
+
+    def open_task(self, corpus: str | Path | None = None) -> Task:
+        """The built corpus in that folder; without one, a synthetic one, which is built in a second on first use."""
+        if corpus is not None:
+            return self.task(Corpus.open(Path(corpus)))
+        path = cache_folder() / "synthetic-0"
+        if path.is_dir():
+            return self.task(Corpus.open(path))
+        try:
+            return self.task(build_synthetic(path))
+        except (OSError, InputError):
+            if path.is_dir():  # another process built it meanwhile
+                return self.task(Corpus.open(path))
+            raise
+
+    def task(self, corpus: Corpus) -> Task:
+        """`corpus` as this setting reads it."""
+        return Task(corpus, self.context, self.agents)
+
+    def learner(self, task: Task, num_slots: int) -> Surrogate:
+        """`num_slots` fresh runs on this task's windows."""
+        kind_D, task_D = _of_documents(task)
+        return Surrogate(self.dynamics(task), task.windows, kind_D, task_D, self.episode.schedule(0), num_slots)
+
+    def dynamics(self, task: Task) -> Dynamics:
+        """The transfer from the labels, twisted and turned; a token of natural text is worth 1 to every task."""
+        rng, natural_C = np.random.default_rng([self.seed, 0]), task.cells.natural_C
+        log_CT = _label_log_ratios(task)
+        log_CT += self.twist * rng.standard_normal(log_CT.shape)
+        early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
+        other_CT = np.exp(log_CT[rng.permutation(len(log_CT))])
+        late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)
+        budget = self.episode.total_steps * self.episode.batch_windows * self.context
+        found = Dynamics(early_CT, late_CT, float(budget))
+        return replace(found, loss_sd=self.loss_sd, influence_noise=self.influence_noise)
+
+
+def _label_log_ratios(task: Task) -> NDArray[np.float64]:
+    """Log of how much likelier a cell's categories are in a reference task than in the corpus, the mean over label
+    columns -> (C, T)."""
+    cells, ratios = task.cells, []
+    for column in range(cells.labels_CA.shape[1]):
+        label_C, label_R = cells.labels_CA[:, column].astype(np.intp), task.reference_labels[:, column].astype(np.intp)
+        count = int(max(label_C.max(), label_R.max())) + 1
+        natural = np.bincount(label_C, cells.natural_C, count)
+        reference = np.stack([np.bincount(label_R, share, count) for share in task.reference_share], 1)
+        ratio = reference / np.maximum(natural, 1e-12)[:, None]
+        ratios.append(np.log(np.clip(ratio, 1 / RATIO, RATIO))[label_C])
+    return np.mean(ratios, 0)
+
+
+def _of_documents(task: Task) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of every document of the corpus: its cell (0 where it is no training text) and its reference task (or 0)."""
+    corpus = task.corpus
+    kind_D, task_D = np.zeros((2, corpus.num_documents), np.intp)
+    train = np.arange(corpus.splits["train"].start, corpus.splits["train"].stop)
+    train = train[np.diff(corpus.token_offsets)[train] > 0]
+    labels = np.stack([corpus.labels[name].column[train] for name in task.layout.columns], 1)
+    tuples = np.concatenate([task.cells.labels_CA, labels])
+    inverse = np.unique(tuples, axis=0, return_inverse=True)[1].reshape(-1)
+    kind_D[train] = inverse[task.cells.num_cells :]  # the cells are all tuples there are, in the same order
+    for index, name in enumerate(task.tasks):
+        for half in ("validation", "test"):
+            task_D[np.array(corpus.splits[f"{name}/{half}"])] = index
+    return kind_D, task_D
+
+
+def surrogate_env(**options: object) -> ConsoleEnv:
+    """`ConsoleEnv` on the surrogate: its arguments, of which `setting` is a `SurrogateSetting`."""
+    return ConsoleEnv(**{"setting": SurrogateSetting(), **options})  # type: ignore[arg-type]
+
+
+def surrogate_vector_env(**options: object) -> ConsoleVectorEnv:
+    """`ConsoleVectorEnv` on the surrogate: its arguments, of which `setting` is a `SurrogateSetting`."""
+    return ConsoleVectorEnv(**{"setting": SurrogateSetting(), **options})  # type: ignore[arg-type]

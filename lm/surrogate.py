@@ -1,0 +1,171 @@
+"""Surrogate: N language models that are formulas. The loss of each reference task falls by a power law in the data that
+helped it; nothing is trained, and a step costs microseconds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .hashing import Words, mix, normals
+from .learner import Floats, Ids, Schedule
+from .windows import MAX_PARTS, Windows, count_parts
+
+LOSS, WINDOW, INFLUENCE = range(3)  # what a random number is for
+
+
+@dataclass(frozen=True)
+class Dynamics:
+    """How data lowers losses.
+
+    transfer_CT: what one fresh token of kind c is worth to task t at the start of training, and late_CT at its end
+    (between them linear in progress); natural text is worth about 1. Task t's loss is floor + amplitude * (start +
+    E / unit_tokens) ** -exponent, nats per token, E the effective tokens. The k-th repeat of a window is worth
+    exp(-k / repeat_epochs) of a fresh one (arXiv 2305.16264, whose 15 epochs are for language models of every size
+    it tried).
+
+    The numbers are those of the quickstart's proxy: with them natural ends at 3.76 nats from 6.2, and a draw worth 2.5
+    times natural gains .35, as measured there (.383). loss_sd: of a task's loss between runs that drew other text
+    (measured .014). window_sd: of the loss between windows of one task (assumed). influence_noise: of one window's
+    influence, over the root mean square of the influence itself (assumed; a right agent's agreement is then about .3)."""
+
+    transfer_CT: Floats
+    late_CT: Floats
+    unit_tokens: float
+    floor: float = 2.5
+    amplitude: float = 1.28
+    exponent: float = 0.355
+    start: float = 0.05
+    repeat_epochs: float = 15.0
+    loss_sd: float = 0.014
+    window_sd: float = 0.5
+    influence_noise: float = 3.0
+
+    def loss(self, effective_NT: Floats) -> Floats:
+        """Of E effective tokens, of the same shape, nats per token."""
+        return self.floor + self.amplitude * (self.start + effective_NT / self.unit_tokens) ** -self.exponent
+
+    def slope(self, effective_NT: Floats) -> Floats:
+        """How much one more effective token lowers the loss, of the same shape."""
+        there = (self.start + effective_NT / self.unit_tokens) ** (-self.exponent - 1)
+        return self.amplitude * self.exponent * there / self.unit_tokens
+
+    def transfer(self, progress_N: Floats) -> Floats:
+        """Worth of a fresh token at that share of the training, (N, C, T)."""
+        late = progress_N[:, None, None]
+        return (1 - late) * self.transfer_CT + late * self.late_CT
+
+
+class Surrogate:
+    """A Learner of `num_slots` runs. kind_D: (D,) which kind of text (row of the transfer) each document is; task_D:
+    (D,) which reference task it belongs to, where it does. All randomness is a function of the run's seed and of what
+    it has drawn, so that twins that draw the same text stay twins."""
+
+    num_params = 0
+
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        windows: Windows,
+        kind_D: NDArray[np.intp],
+        task_D: NDArray[np.intp],
+        schedule: Schedule,
+        num_slots: int,
+    ) -> None:
+        self.dynamics, self.windows, self.schedule, self.num_slots = dynamics, windows, schedule, num_slots
+        self._kind_D, self._task_D = kind_D, task_D
+        parts = count_parts(np.diff(windows.corpus.token_offsets), windows.context)
+        self._first_D = np.cumsum(parts) - parts
+        num_tasks = dynamics.transfer_CT.shape[1]
+        self._near_CT = dynamics.transfer_CT / dynamics.transfer_CT.sum(1, keepdims=True)
+        self.seed_N = np.zeros(num_slots, np.uint64)
+        self.drawn_N = np.zeros(num_slots, np.uint64)  # a digest of the windows drawn so far
+        self.steps_N = np.zeros(num_slots, np.int64)
+        self.effective_NT = np.zeros((num_slots, num_tasks))
+        self.times_NW = np.zeros((num_slots, int(parts.sum())), np.uint16)  # each window was drawn
+
+    def start(self, slot: int, seed: int) -> None:
+        self.seed_N[slot] = seed
+        self.drawn_N[slot] = self.steps_N[slot] = self.effective_NT[slot] = 0
+        self.times_NW[slot] = 0
+
+    def learning_rate(self) -> Floats:
+        return self.schedule.fraction(self.steps_N)
+
+    @property
+    def progress_N(self) -> Floats:
+        return np.minimum(self.steps_N / self.schedule.total_steps, 1.0)
+
+    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
+        num_slots, num_steps, _ = windows.shape
+        ids_NM = windows.reshape(num_slots, -1)
+        kind_NM, value_NM = self._kind_D[self.windows.document(ids_NM)], self._values(ids_NM, active)
+        before_N, num_kinds = self.progress_N, len(self.dynamics.transfer_CT)
+        self.steps_N[active] += num_steps
+        place = kind_NM + np.arange(num_slots)[:, None] * num_kinds
+        value_NC = np.bincount(place.ravel(), value_NM.ravel(), num_slots * num_kinds).reshape(num_slots, num_kinds)
+        transfer_NCT = self.dynamics.transfer((before_N + self.progress_N) / 2)
+        loss_NT = self.dynamics.loss(self.effective_NT)
+        self.effective_NT += active[:, None] * np.einsum("nc,nct->nt", value_NC, transfer_NCT)
+        loss_NT = (loss_NT + self.dynamics.loss(self.effective_NT)) / 2
+        self.drawn_N[active] += mix(ids_NM.astype(np.uint64)).sum(1)[active]
+        loss_N = np.einsum("nmt,nt->n", self._near_CT[kind_NM], loss_NT) / ids_NM.shape[1]
+        return np.where(active, loss_N, np.nan)
+
+    def _values(self, ids_NM: Ids, active: NDArray[np.bool_]) -> Floats:
+        """Fresh tokens that each window is worth, (N, M), and count it as drawn."""
+        place = self._place(ids_NM)
+        flat = self.times_NW.reshape(-1)
+        distinct, first, inverse, count = np.unique(place, return_index=True, return_inverse=True, return_counts=True)
+        order = np.argsort(inverse.ravel(), kind="stable")
+        turn = np.empty(place.size, np.int64)  # which of this call's draws of the window it is
+        turn[order] = np.arange(place.size) - np.repeat(np.cumsum(count) - count, count)
+        times = flat[place].astype(np.float64) + turn.reshape(place.shape)
+        counted = active[first // place.shape[1]]
+        flat[distinct[counted]] += count[counted].astype(np.uint16)
+        return self.windows.lengths(ids_NM) * np.exp(-times / self.dynamics.repeat_epochs)
+
+    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
+        task_NB = self._task_D[self.windows.document(windows)]
+        tasks = np.arange(self.effective_NT.shape[1]).astype(np.uint64)
+        noise_NT = normals(self._key(LOSS)[:, None] ^ mix(tasks)[None])
+        loss_NT = self.dynamics.loss(self.effective_NT) + self.dynamics.loss_sd * noise_NT
+        return np.take_along_axis(loss_NT, task_NB, 1) + self._offset(windows)
+
+    def influence(self, reference: Ids, probe: Ids) -> tuple[Floats, Floats]:
+        dynamics, num_tasks = self.dynamics, self.effective_NT.shape[1]
+        task_NR = self._task_D[self.windows.document(reference)]
+        share_NT = (task_NR[:, :, None] == np.arange(num_tasks)).mean(1)
+        worth_NT = share_NT * dynamics.slope(self.effective_NT)
+        worth_NC = np.einsum("nct,nt->nc", dynamics.transfer(self.progress_N), worth_NT)
+        kind_NP = self._kind_D[self.windows.document(probe)]
+        times_NP = self.times_NW.reshape(-1)[self._place(probe)]
+        clean_NP = np.take_along_axis(worth_NC, kind_NP, 1) * np.exp(times_NP / -dynamics.repeat_epochs)
+        noise_NP = normals(self._key(INFLUENCE)[:, None] ^ mix(probe.astype(np.uint64)))
+        rms_N = np.sqrt((clean_NP**2).mean(1, keepdims=True))
+        loss_NT = dynamics.loss(self.effective_NT)
+        loss_NP = np.einsum("npt,nt->np", self._near_CT[kind_NP], loss_NT) + self._offset(probe)
+        return clean_NP + dynamics.influence_noise * rms_N * noise_NP, loss_NP
+
+    def _place(self, ids_NM: Ids) -> NDArray[np.int64]:
+        number = self._first_D[self.windows.document(ids_NM)] + (ids_NM & (MAX_PARTS - 1))
+        return number + np.arange(self.num_slots)[:, None] * self.times_NW.shape[1]
+
+    def _key(self, purpose: int) -> Words:
+        return mix(mix(self.seed_N + np.uint64(purpose)) ^ self.drawn_N)
+
+    def _offset(self, ids: Ids) -> Floats:
+        """How much harder than others of its kind a window is, whoever reads it, nats per token."""
+        return self.dynamics.window_sd * normals(mix(ids.astype(np.uint64)) + np.uint64(WINDOW))
+
+    def state_dict(self) -> dict[str, NDArray]:
+        return {
+            "seed": self.seed_N.copy(),
+            "drawn": self.drawn_N.copy(),
+            "steps": self.steps_N.copy(),
+            "effective": self.effective_NT.copy(),
+            "times": self.times_NW.copy(),
+        }
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self.seed_N, self.drawn_N, self.steps_N = state["seed"].copy(), state["drawn"].copy(), state["steps"].copy()
+        self.effective_NT, self.times_NW = state["effective"].copy(), state["times"].copy()

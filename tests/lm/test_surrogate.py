@@ -1,0 +1,130 @@
+"""The surrogate against its own formulas, worked out by hand."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.hashing import normals
+from pretraingym.lm.learner import Schedule
+from pretraingym.lm.surrogate import Dynamics, Surrogate
+from pretraingym.lm.windows import Windows
+
+CONTEXT, TOTAL = 16, 40
+QUIET = Dynamics(
+    np.array([[2.0, 0.1], [0.2, 1.5]]), np.array([[0.5, 0.1], [0.2, 3.0]]), 10_000.0, loss_sd=0.0, window_sd=0.0,
+    influence_noise=0.0,
+)  # fmt: skip
+
+
+def make(corpus: Corpus, num_slots: int = 1, dynamics: Dynamics = QUIET) -> Surrogate:
+    """Even documents are of kind 0, odd ones of kind 1; the second task's documents are those of the "code" splits."""
+    kind = np.arange(corpus.num_documents) % 2
+    task = np.zeros(corpus.num_documents, np.intp)
+    task[np.array(corpus.splits["code/validation"])] = 1
+    learner = Surrogate(dynamics, Windows(corpus, CONTEXT), kind, task, Schedule(TOTAL, 0), num_slots)
+    for slot in range(num_slots):
+        learner.start(slot, 100 + slot)
+    return learner
+
+
+def ids_of_kind(corpus: Corpus, kind: int, count: int) -> np.ndarray:
+    windows = Windows(corpus, CONTEXT)
+    ids = windows.ids(corpus.splits["train"])
+    full = ids[(windows.document(ids) % 2 == kind) & (windows.lengths(ids) == CONTEXT)]
+    return full[:count]
+
+
+def losses_by_task(corpus: Corpus, learner: Surrogate) -> np.ndarray:
+    windows = Windows(corpus, CONTEXT)
+    ids = [windows.ids(corpus.splits[f"{task}/validation"])[0] for task in ("prose", "code")]
+    return learner.evaluate(np.tile(ids, (learner.num_slots, 1)), False)
+
+
+def test_loss_falls_by_the_power_law(tiny_corpus: Corpus) -> None:
+    learner = make(tiny_corpus)
+    learner.train(ids_of_kind(tiny_corpus, 0, 20 * 8).reshape(1, 20, 8), np.ones(1, bool))
+    transfer = 0.75 * QUIET.transfer_CT[0] + 0.25 * QUIET.late_CT[0]  # half of the training, a quarter in the middle
+    effective = 20 * 8 * CONTEXT * transfer
+    np.testing.assert_allclose(learner.effective_NT[0], effective)
+    expected = 2.5 + 1.28 * (0.05 + effective / 10_000) ** -0.355
+    np.testing.assert_allclose(losses_by_task(tiny_corpus, learner)[0], expected)
+
+
+def test_repeats_decay(tiny_corpus: Corpus) -> None:
+    """Whether inside one call or over several; other windows are as fresh as before."""
+    one, two = ids_of_kind(tiny_corpus, 0, 2)
+    for calls in ([[one, one, one, two]], [[one], [one], [one, two]], [[two, one], [one, one]]):
+        learner = make(tiny_corpus, dynamics=replace(QUIET, late_CT=QUIET.transfer_CT))
+        for call in calls:
+            learner.train(np.array(call).reshape(1, 1, -1), np.ones(1, bool))
+        worth = 2 + np.exp(-1 / 15) + np.exp(-2 / 15)
+        np.testing.assert_allclose(learner.effective_NT[0], worth * CONTEXT * QUIET.transfer_CT[0])
+
+
+def test_influence_is_the_fall_of_a_small_step(tiny_corpus: Corpus) -> None:
+    learner = make(tiny_corpus, 2, replace(QUIET, unit_tokens=1e6, late_CT=QUIET.transfer_CT))
+    old = ids_of_kind(tiny_corpus, 1, 4)
+    learner.train(np.tile(old, (2, 1, 1)), np.ones(2, bool))
+    code = Windows(tiny_corpus, CONTEXT).ids(tiny_corpus.splits["code/validation"])[:5]
+    probe = np.array([ids_of_kind(tiny_corpus, 0, 1)[0], ids_of_kind(tiny_corpus, 1, 9)[8], old[0]])
+    influence, _ = learner.influence(np.tile(code, (2, 1)), np.tile(probe, (2, 1)))
+    state, before = learner.state_dict(), losses_by_task(tiny_corpus, learner)[:, 1]
+    for index, window in enumerate(probe):
+        learner.train(np.full((2, 1, 1), window), np.ones(2, bool))
+        fall = before - losses_by_task(tiny_corpus, learner)[:, 1]
+        np.testing.assert_allclose(influence[:, index] * CONTEXT, fall, rtol=1e-2)
+        learner.load_state_dict(state)
+    assert influence[0, 1] > influence[0, 2] > influence[0, 0] > 0
+
+
+def test_noise_is_that_of_the_run_and_of_what_it_drew(tiny_corpus: Corpus) -> None:
+    learner = make(tiny_corpus, 300, replace(QUIET, loss_sd=0.02))
+    for slot in range(300):
+        learner.start(slot, slot // 2)
+    ids = np.tile(ids_of_kind(tiny_corpus, 0, 4), (300, 1, 1))
+    learner.train(ids, np.ones(300, bool))
+    same = losses_by_task(tiny_corpus, learner)
+    np.testing.assert_array_equal(same[0::2], same[1::2])  # twins that drew the same
+    assert same.std(0) == pytest.approx(0.02, rel=0.2)
+    assert abs(np.corrcoef(same[0::2].T)[0, 1]) < 0.25  # of the two tasks
+    ids[1::2] = ids_of_kind(tiny_corpus, 0, 8)[4:]
+    learner.train(ids, np.ones(300, bool))
+    apart = losses_by_task(tiny_corpus, learner)
+    assert abs(np.corrcoef(apart[0::2, 0], apart[1::2, 0])[0, 1]) < 0.25
+
+
+def test_slots_are_independent_and_the_inactive_untouched(tiny_corpus: Corpus) -> None:
+    noisy = replace(QUIET, loss_sd=0.02, window_sd=0.5, influence_noise=2.0)
+    three, one = make(tiny_corpus, 3, noisy), make(tiny_corpus, 1, noisy)
+    one.start(0, 102)
+    ids = np.random.default_rng(0).choice(ids_of_kind(tiny_corpus, 0, 50), (3, 6, 4))
+    together, alone = three.train(ids, np.array([True, False, True])), one.train(ids[2:], np.ones(1, bool))
+    assert np.isnan(together[1])
+    assert together[2] == alone[0]
+    assert three.steps_N.tolist() == [6, 0, 6]
+    assert not three.times_NW[1].any()
+    assert not three.effective_NT[1].any()
+    np.testing.assert_array_equal(losses_by_task(tiny_corpus, three)[2], losses_by_task(tiny_corpus, one)[0])
+    for seen, expected in zip(
+        three.influence(ids[:, 0], ids[:, 1]), one.influence(ids[2:, 0], ids[2:, 1]), strict=True
+    ):
+        np.testing.assert_array_equal(seen[2], expected[0])
+
+
+def test_state_goes_on_exactly(tiny_corpus: Corpus) -> None:
+    noisy = replace(QUIET, loss_sd=0.02)
+    straight, resumed = make(tiny_corpus, 2, noisy), make(tiny_corpus, 2, noisy)
+    ids = np.random.default_rng(0).choice(ids_of_kind(tiny_corpus, 0, 20), (2, 6, 4))
+    straight.train(ids, np.ones(2, bool))
+    resumed.load_state_dict(straight.state_dict())
+    np.testing.assert_array_equal(straight.train(ids, np.ones(2, bool)), resumed.train(ids, np.ones(2, bool)))
+    np.testing.assert_array_equal(losses_by_task(tiny_corpus, straight), losses_by_task(tiny_corpus, resumed))
+
+
+def test_normals_are_normal() -> None:
+    drawn = normals(np.arange(100_000, dtype=np.uint64))
+    assert drawn.mean() == pytest.approx(0, abs=0.02)
+    assert drawn.std() == pytest.approx(1, abs=0.02)
+    assert (abs(drawn) > 2).mean() == pytest.approx(0.0455, abs=0.004)
