@@ -34,39 +34,51 @@ class CellDraws:
     def epochs_NC(self) -> NDArray[np.float64]:
         return self.used_NC / self.pool_NC
 
-    def draw(self, slot: int, share_C: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """`count` window ids whose tokens follow the distribution `share_C` over cells, in random order.
+    def draw(
+        self, slots: NDArray[np.intp], share_SC: NDArray[np.float64], count: int, rngs: list[np.random.Generator]
+    ) -> NDArray[np.int64]:
+        """`count` window ids for each of S slots, (S, count), whose tokens follow the distributions `share_SC` over
+        cells, in random order.
 
         Stratified (one uniform number in each of `count` equal slices), which leaves the expectation alone and takes
         most of the noise out of the mixture."""
-        below_C = _points_below(edges(share_C, self.cells.window_tokens_C), rng.random(count))
-        count_C = np.diff(below_C, prepend=0)
-        cell_M = np.repeat(np.arange(self.cells.num_cells), count_C)
-        first_turn_C = self.used_NC[slot] + count_C - below_C
-        turn_M = np.arange(count) + first_turn_C[cell_M]
-        self.used_NC[slot] += count_C
-        number_M = self._numbers(slot, cell_M, turn_M)
-        number_M.sort()  # so that the index is read from front to back
-        ids_M = self.cells.window_ids(number_M)
-        rng.shuffle(ids_M)
-        return ids_M
+        random_SM = np.stack([rng.random(count) for rng in rngs])
+        below_SC = _points_below(edges(share_SC, self.cells.window_tokens_C), random_SM)
+        count_SC = np.diff(below_SC, prepend=0, axis=1)
+        cells = np.broadcast_to(np.arange(self.cells.num_cells), count_SC.shape)
+        cell_SM = np.repeat(cells.reshape(-1), count_SC.reshape(-1)).reshape(random_SM.shape)
+        first_turn_SC = self.used_NC[slots] + count_SC - below_SC
+        turn_SM = np.arange(count) + np.take_along_axis(first_turn_SC, cell_SM, 1)
+        self.used_NC[slots] += count_SC
+        number_SM = self._numbers(slots, cell_SM, turn_SM)
+        number_SM.sort(axis=1)  # so that the index is read from front to back
+        ids_SM = self.cells.window_ids(number_SM.reshape(-1)).reshape(number_SM.shape)
+        for ids_M, rng in zip(ids_SM, rngs, strict=True):
+            rng.shuffle(ids_M)
+        return ids_SM
 
-    def windows_at(self, slot: int, cell_M: NDArray[np.int64], turn_M: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The windows that the draws number `turn` from each cell give: an own order in every epoch."""
-        return self.cells.window_ids(self._numbers(slot, cell_M, turn_M))
+    def windows_at(
+        self, slots: NDArray[np.intp], cell_SM: NDArray[np.int64], turn_SM: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """The windows that the draws number `turn` from each cell give, (S, M): an own order in every epoch."""
+        number_SM = self._numbers(slots, cell_SM, turn_SM)
+        return self.cells.window_ids(number_SM.reshape(-1)).reshape(number_SM.shape)
 
-    def _numbers(self, slot: int, cell_M: NDArray[np.int64], turn_M: NDArray[np.int64]) -> NDArray[np.int64]:
-        number_M = np.empty(len(cell_M), np.int64)
-        seed = self.seed_N[slot]
-        for part in blocks(len(cell_M)):
-            cell_B, pool_B = cell_M[part], self.pool_NC[slot, cell_M[part]]
-            label_B = cell_B.astype(np.uint64)
-            epoch_B, place_B = np.divmod(turn_M[part], pool_B)
-            key_B = mix(mix(seed + label_B) + epoch_B.astype(np.uint64))
+    def _numbers(
+        self, slots: NDArray[np.intp], cell_SM: NDArray[np.int64], turn_SM: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        number_SM = np.empty(cell_SM.shape, np.int64)
+        cells, turns, numbers = cell_SM.reshape(-1), turn_SM.reshape(-1), number_SM.reshape(-1)
+        for part in blocks(numbers.size):
+            slot_B = slots[np.arange(part.start, min(part.stop, numbers.size)) // cell_SM.shape[1]]
+            cell_B, seed_B = cells[part], self.seed_N[slot_B]
+            pool_B, label_B = self.pool_NC[slot_B, cell_B], cell_B.astype(np.uint64)
+            epoch_B, place_B = np.divmod(turns[part], pool_B)
+            key_B = mix(mix(seed_B + label_B) + epoch_B.astype(np.uint64))
             member_B = permute(place_B, pool_B, key_B)  # which member of the pool
-            window_B = permute(member_B, self.cells.windows_C[cell_B], mix(seed ^ mix(label_B)))
-            number_M[part] = self.cells.first_C[cell_B] + window_B
-        return number_M
+            window_B = permute(member_B, self.cells.windows_C[cell_B], mix(seed_B ^ mix(label_B)))
+            numbers[part] = self.cells.first_C[cell_B] + window_B
+        return number_SM
 
     def state_dict(self) -> dict[str, NDArray]:
         return {"used": self.used_NC.copy(), "pool": self.pool_NC.copy(), "seed": self.seed_N.copy()}
@@ -76,18 +88,19 @@ class CellDraws:
         self.pool_tokens_NC = self.pool_NC * self.cells.window_tokens_C
 
 
-def edges(share_C: NDArray[np.float64], window_tokens_C: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where each cell ends in [0, 1] if a window is drawn by one uniform number, (C,); exactly 1 from the last cell
+def edges(share_SC: NDArray[np.float64], window_tokens_C: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where each cell ends in [0, 1] if a window is drawn by one uniform number, (S, C); exactly 1 from the last cell
     on that has a share. Shares are of tokens, so a cell of short windows has more of the draws."""
-    edge_C = share_C / window_tokens_C
-    np.cumsum(edge_C, out=edge_C)
-    edge_C /= edge_C[-1]
-    return edge_C
+    edge_SC = share_SC / window_tokens_C
+    np.cumsum(edge_SC, axis=1, out=edge_SC)
+    edge_SC /= edge_SC[:, -1:].copy()
+    return edge_SC
 
 
-def _points_below(edge_C: NDArray[np.float64], random_M: NDArray[np.float64]) -> NDArray[np.int64]:
-    """How many of the points (m + random_m) / M lie below each edge, (C,): all those of the slices before the edge's
+def _points_below(edge_SC: NDArray[np.float64], random_SM: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many of the points (m + random_m) / M lie below each edge, (S, C): all those of the slices before the edge's
     own, and that slice's if it does."""
-    scaled_C = edge_C * len(random_M)
-    slice_C = np.minimum(scaled_C.astype(np.int64), len(random_M) - 1)
-    return slice_C + (random_M[slice_C] < scaled_C - slice_C)
+    count = random_SM.shape[1]
+    scaled_SC = edge_SC * count
+    slice_SC = np.minimum(scaled_SC.astype(np.int64), count - 1)
+    return slice_SC + (np.take_along_axis(random_SM, slice_SC, 1) < scaled_SC - slice_SC)

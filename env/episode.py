@@ -79,10 +79,14 @@ class Episode:
         return np.random.default_rng(np.random.SeedSequence([int(self.seed_N[slot]), purpose, interval]))
 
     def _reference(self, count: int, purpose: int, half: str = "validation") -> list[ReferenceSample]:
-        return [
-            self.task.sample_reference(self.task_weights_NT[slot], count, half, self._rng(slot, purpose))
-            for slot in range(self.num_slots)
-        ]
+        kept: dict[tuple[int, int, bytes], ReferenceSample] = {}  # the runs of a group have the same one
+        samples = []
+        for slot, weights_T in enumerate(self.task_weights_NT):
+            key = int(self.seed_N[slot]), int(self.interval_N[slot]), weights_T.tobytes()
+            if key not in kept:
+                kept[key] = self.task.sample_reference(weights_T, count, half, self._rng(slot, purpose))
+            samples.append(kept[key])
+        return samples
 
     # -- the life of a run ----------------------------------------------------------------------------------------
 
@@ -186,8 +190,10 @@ class Episode:
         t0 = perf_counter()
         shape = (self.num_slots, steps * self.config.batch_windows)
         ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
-        for slot in map(int, np.flatnonzero(active)):
-            ids[slot] = self.draws.draw(slot, self.shares_NC[slot], ids.shape[1], self._rng(slot, DRAW))
+        slots = np.flatnonzero(active)
+        ids[slots] = self.draws.draw(
+            slots, self.shares_NC[slots], ids.shape[1], [self._rng(int(slot), DRAW) for slot in slots]
+        )
         drawn_N = active * self.task.windows.lengths(ids).sum(1)
         self.tokens_N += drawn_N
         self.trained_tokens += int(drawn_N.sum())
@@ -224,15 +230,11 @@ class Episode:
         """Measure influence on a probe, and let the evidence and then the agents learn from it."""
         t0 = perf_counter()
         config, labels_CA = self.config, self.task.cells.labels_CA
-        probes = [
-            sample_probe(self.draws, slot, config.probe_windows, self._rng(slot, PROBE))
-            for slot in range(self.num_slots)
-        ]
+        slots = np.arange(self.num_slots)
+        probe = sample_probe(self.draws, slots, config.probe_windows, [self._rng(int(slot), PROBE) for slot in slots])
         references = self._reference(config.reference_windows, INFLUENCE)
-        influence, loss = self.learner.influence(
-            np.stack([sample.ids for sample in references]), np.stack([probe.ids for probe in probes])
-        )
-        share_NP, cell_NP = np.stack([p.share for p in probes]), np.stack([p.cell for p in probes])
+        influence, loss = self.learner.influence(np.stack([sample.ids for sample in references]), probe.ids)
+        share_NP, cell_NP = probe.share, probe.cell
         influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), share_NP)
         z_NKC = self.agents.scores  # priorities before this probe
         z_NKP = np.take_along_axis(z_NKC, cell_NP[:, None], 2)
@@ -244,7 +246,7 @@ class Episode:
         )
         self.agents.update(feedback)
         moved_NK = np.sqrt((self.agents.scores - z_NKC) ** 2 @ self.task.cells.natural_C)
-        gap_NK = seen_gaps(z_NKP, loss, np.stack([p.seen for p in probes]), share_NP)
+        gap_NK = seen_gaps(z_NKP, loss, probe.seen, share_NP)
         self.drift_NK[active], self.seen_gap_NK[active] = moved_NK[active], gap_NK[active]
         self.seconds["influence"] += perf_counter() - t0
 

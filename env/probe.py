@@ -10,8 +10,8 @@ from .cell_draws import CellDraws
 
 @dataclass(frozen=True)
 class ProbeSample:
-    """Windows of one run's pool: ids, cell, share and seen, each (P,); share-weighted means estimate means over the
-    corpus's tokens, shares sum to 1; seen: whether the run has drawn the window."""
+    """Windows of S runs' pools: ids, cell, share and seen, each (S, P); share-weighted means estimate means over the
+    corpus's tokens, shares sum to 1 a run; seen: whether the run has drawn the window."""
 
     ids: NDArray[np.int64]
     cell: NDArray[np.int64]
@@ -19,17 +19,19 @@ class ProbeSample:
     seen: NDArray[np.bool_]
 
 
-def sample_probe(draws: CellDraws, slot: int, count: int, rng: np.random.Generator) -> ProbeSample:
+def sample_probe(draws: CellDraws, slots: NDArray[np.intp], count: int, rngs: list[np.random.Generator]) -> ProbeSample:
     """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
     large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata."""
     tokens_C = draws.cells.tokens_C
     chance_C = np.sqrt(tokens_C) / np.sqrt(tokens_C).sum()
-    points = (np.arange(count) + rng.random()) / count
+    points = (np.arange(count) + np.array([[rng.random()] for rng in rngs])) / count
     cell = np.minimum(np.searchsorted(np.cumsum(chance_C), points, side="right"), len(chance_C) - 1)
-    turn = rng.integers(draws.pool_NC[slot, cell])  # in the first epoch's order, so that those drawn come first
+    pool = draws.pool_NC[slots[:, None], cell]
+    # In the first epoch's order, so that those drawn come first.
+    turn = np.stack([rng.integers(pool_P) for rng, pool_P in zip(rngs, pool, strict=True)])
     weight = tokens_C[cell] / chance_C[cell]
-    seen = turn < draws.used_NC[slot, cell]
-    return ProbeSample(draws.windows_at(slot, cell, turn), cell, weight / weight.sum(), seen)
+    seen = turn < draws.used_NC[slots[:, None], cell]
+    return ProbeSample(draws.windows_at(slots, cell, turn), cell, weight / weight.sum(1, keepdims=True), seen)
 
 
 def in_units_of_rms(influence_NP: NDArray[np.float64], share_NP: NDArray[np.float64]) -> NDArray[np.float64]:

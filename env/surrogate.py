@@ -35,10 +35,10 @@ class SurrogateSetting:
     twist: float = 0.5
     """deviation of the log worth of each kind of text from what its labels say, so that no agent knows it all"""
     turn: float = 0.0
-    """0: text is worth the same throughout; 1: at the end of training each kind is worth what another was at its start,
-    so that no constant console is good"""
+    """0: text is worth the same throughout; 1: at the end of training a kind is worth the inverse of what it was at the
+    start, so that no constant console is good"""
     seed: int = 0
-    """of twist and turn"""
+    """of the twist"""
     loss_sd: float = 0.014
     """nats, of a task's loss between runs that drew other text"""
     influence_noise: float = 3.0
@@ -81,7 +81,7 @@ class SurrogateSetting:
         log_CT = _label_log_ratios(task)
         log_CT += self.twist * rng.standard_normal(log_CT.shape)
         early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
-        other_CT = np.exp(log_CT[rng.permutation(len(log_CT))])
+        other_CT = np.exp(-log_CT)
         late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)
         budget = self.episode.total_steps * self.episode.batch_windows * self.context
         found = Dynamics(early_CT, late_CT, float(budget))

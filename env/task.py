@@ -43,6 +43,7 @@ class Task:
     agents: tuple[str, ...] = ()
     windows: Windows = field(init=False)
     cells: CellIndex = field(init=False)
+    _reference: dict[str, NDArray[np.int64]] = field(init=False, default_factory=dict)  # window ids by split
 
     def __post_init__(self) -> None:
         self.agents = tuple(self.agents) or default_agents(self.corpus)
@@ -97,12 +98,17 @@ class Task:
         number = _apportion(weights_T, count)
         ids, owner, weight = [], [], []
         for index, (task, wanted) in enumerate(zip(self.tasks, number, strict=True)):
-            pool = self.windows.ids(self.corpus.splits[f"{task}/{half}"])
+            pool = self._reference_windows(f"{task}/{half}")
             ids.append(np.resize(rng.permutation(pool), wanted))
             owner.append(np.full(wanted, index))
             weight.append(np.full(wanted, weights_T[index] / max(wanted, 1)))
         total = np.concatenate(weight)
         return ReferenceSample(np.concatenate(ids), np.concatenate(owner), total / total.sum())
+
+    def _reference_windows(self, split: str) -> NDArray[np.int64]:
+        if split not in self._reference:
+            self._reference[split] = self.windows.ids(self.corpus.splits[split])
+        return self._reference[split]
 
 
 def _apportion(weights_T: NDArray[np.float64], count: int) -> NDArray[np.intp]:

@@ -26,7 +26,7 @@ class Dynamics:
     The numbers are those of the quickstart's proxy: with them natural ends at 3.76 nats from 6.2, and a draw worth 2.5
     times natural gains .35, as measured there (.383). loss_sd: of a task's loss between runs that drew other text
     (measured .014). window_sd: of the loss between windows of one task (assumed). influence_noise: of one window's
-    influence, over the root mean square of the influence itself (assumed; a right agent's agreement is then about .3)."""
+    influence, over the root mean square of the influence itself (assumed)."""
 
     transfer_CT: Floats
     late_CT: Floats
@@ -122,7 +122,7 @@ class Surrogate:
         times = flat[place].astype(np.float64) + turn.reshape(place.shape)
         counted = active[first // place.shape[1]]
         flat[distinct[counted]] += count[counted].astype(np.uint16)
-        return self.windows.lengths(ids_NM) * np.exp(-times / self.dynamics.repeat_epochs)
+        return np.asarray(self.windows.lengths(ids_NM) * np.exp(-times / self.dynamics.repeat_epochs), np.float64)
 
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
         task_NB = self._task_D[self.windows.document(windows)]

@@ -72,9 +72,9 @@ def draw(folder: Path, windows: int) -> Figures:
         shares_NC = console.shares(
             weights, z_NKC, cells.natural_C, draws.pool_tokens_NC, draws.epochs_NC, windows * CONTEXT
         )
-        edges(shares_NC[0], cells.window_tokens_C)
+        edges(shares_NC, cells.window_tokens_C)
         t1 = _clocks()
-        draws.draw(0, shares_NC[0], windows, rng)
+        draws.draw(np.array([0]), shares_NC, windows, [rng])
         spent_s.append([t1 - t0, _clocks() - t1])
     reweight, drawing = 1e3 * np.median(spent_s[1:], 0)
     for array in (cells.document_R, cells.start_R, cells.group_start_G):

@@ -85,10 +85,10 @@ def test_probes_tell_what_was_drawn(tiny_corpus: Corpus, tiny_setting: Setting) 
     task = Task(tiny_corpus, tiny_setting.context)
     draws = CellDraws(task.cells, 1)
     draws.reset(0, 3, pool_tokens=5000.0)
-    drawn = set(draws.draw(0, task.cells.natural_C, 200, np.random.default_rng(0)).tolist())
-    probe = sample_probe(draws, 0, 100, np.random.default_rng(1))
+    drawn = set(draws.draw(np.array([0]), task.cells.natural_C[None], 200, [np.random.default_rng(0)])[0].tolist())
+    probe = sample_probe(draws, np.array([0]), 100, [np.random.default_rng(1)])
     assert 10 < probe.seen.sum() < 90
-    assert [window in drawn for window in probe.ids.tolist()] == probe.seen.tolist()
+    assert [window in drawn for window in probe.ids[0].tolist()] == probe.seen[0].tolist()
 
 
 def test_unknown_feature_is_an_error() -> None:

@@ -1,6 +1,5 @@
 """The surrogate of a corpus as an environment, and the known best on it."""
 
-from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
@@ -53,31 +52,32 @@ def test_transfer_follows_the_labels(task: Task) -> None:
     assert np.argmax(worth, 0).tolist() == [0, 1]  # prose helps prose most, code helps code
     turned = SurrogateSetting(twist=0, turn=1).dynamics(task)
     np.testing.assert_array_equal(turned.transfer_CT, dynamics.transfer_CT)
-    assert abs(turned.late_CT - dynamics.transfer_CT).max() > 1
+    worth = [turned.late_CT[domain_C == domain].mean(0) for domain in range(5)]
+    assert np.argmin(worth, 0).tolist() == [0, 1]
     np.testing.assert_allclose(natural @ turned.late_CT, 1)
 
 
 def test_natural_ends_where_the_proxy_does(task: Task) -> None:
     natural = np.eye(len(task.agent_names))[[0]]
-    assert final_losses(task, SurrogateSetting(), PROSE, natural, 0)[0] == pytest.approx(3.76, abs=0.05)
+    assert final_losses(task, SurrogateSetting(), PROSE, lambda _: natural, [0])[0] == pytest.approx(3.76, abs=0.05)
 
 
 @pytest.fixture(scope="module")
-def three_agents(tiny_corpus: Corpus) -> Iterator[tuple[Task, SurrogateSetting]]:
+def three_agents(tiny_corpus: Corpus) -> tuple[Task, SurrogateSetting]:
     setting = SurrogateSetting(agents=("null", "match-prose", "quality"))
-    yield setting.task(tiny_corpus), setting
+    return setting.task(tiny_corpus), setting
 
 
 def test_best_static_is_the_best_of_a_grid(three_agents: tuple[Task, SurrogateSetting]) -> None:
     task, setting = three_agents
     steps = np.linspace(0, 1, 21)
     grid = np.array([(1 - a - b, a, b) for a, b in product(steps, steps) if a + b < 1 + 1e-9]).clip(0)
-    losses = np.mean([final_losses(task, setting, PROSE, grid, seed) for seed in (0, 1)], 0)
-    weights, best, natural = best_static(task, setting, PROSE)
+    losses = np.mean([final_losses(task, setting, PROSE, lambda _: grid, [seed] * len(grid)) for seed in (0, 1)], 0)
+    weights, best, natural = best_static(task, setting, PROSE, seeds=(0, 1))
     assert best <= losses.min() + 0.002
     assert best > losses.min() - 0.01
     assert abs(weights - grid[losses.argmin()]).max() < 0.25
-    assert natural == losses[np.flatnonzero(grid[:, 0] == 1)[0]]
+    assert natural == pytest.approx(losses[np.flatnonzero(grid[:, 0] == 1)[0]], abs=0.02)
 
 
 def test_no_console_beats_the_bound(three_agents: tuple[Task, SurrogateSetting]) -> None:
