@@ -1,0 +1,1 @@
+"""Single-file programs to read and to copy from."""
