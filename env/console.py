@@ -80,10 +80,8 @@ class Console:
         if self.mode == "topk":
             return _top_shares(score_NC, pool_NC, self.top_share)
         score_NC -= epochs_NC
-        for score_C, pool_C in zip(score_NC, pool_NC, strict=True):
-            spent_C = spend(score_C, pool_C, budget)
-            np.divide(spent_C, spent_C.sum(), out=score_C)
-        return score_NC
+        spent_NC = spend(score_NC, pool_NC, budget)
+        return np.divide(spent_NC, spent_NC.sum(1, keepdims=True), out=score_NC)
 
 
 def _top_shares(score_NC: Array, pool_NC: Array, top_share: float) -> Array:

@@ -9,20 +9,32 @@ Array = NDArray[np.float64]
 WIDTH = 0.01  # of a bin of log rates: half of it to the fourth power, over 4!, is below 1e-10
 
 
-def spend(log_rate_C: Array, pool_C: Array, budget: float) -> Array:
-    """Tokens drawn from each cell, (C,): pool * log(1 + tau * rate) with the time tau at which they sum to `budget`, to
-    a billionth of it. Overwrites `log_rate_C`: fresh memory for arrays of many cells would cost more than the rest.
+def spend(log_rate_NC: Array, pool_NC: Array, budget: float) -> Array:
+    """Tokens drawn from each cell in N runs, (N, C): pool * log(1 + tau * rate) with the time tau at which a run's sum
+    to `budget`, to a billionth of it. Overwrites `log_rate_NC`: fresh memory for arrays of many cells would cost more
+    than the rest.
 
     Where there are more cells than bins of log rates, epochs are computed for the bins, and for the cells by a Taylor
     series about the middle of their bin: as exact as a logarithm and an exponential a cell, in a third of the time."""
-    log_rate_C -= log_rate_C.max()
-    num_bins = int(log_rate_C.min() * (-1 / WIDTH)) + 1  # as `_binned` computes them: a division may round otherwise
-    if num_bins >= len(log_rate_C):
-        return pool_C * _epochs(log_rate_C + _log_tau(log_rate_C, pool_C, budget))[0]
+    log_rate_NC -= log_rate_NC.max(1, keepdims=True)
+    # As `_binned` computes the bins: a division may round otherwise.
+    num_bins_N = (log_rate_NC.min(1) * (-1 / WIDTH)).astype(np.int64) + 1
+    few_N = num_bins_N >= log_rate_NC.shape[1]
+    spent_NC = np.empty(pool_NC.shape)
+    if few_N.any():
+        rate, pool = log_rate_NC[few_N], pool_NC[few_N]
+        spent_NC[few_N] = pool * _epochs(rate + _log_tau(rate, pool, budget)[:, None])[0]
+    for run in np.flatnonzero(~few_N):
+        _spend_by_bins(log_rate_NC[run], pool_NC[run], budget, int(num_bins_N[run]), spent_NC[run])
+    return spent_NC
+
+
+def _spend_by_bins(log_rate_C: Array, pool_C: Array, budget: float, num_bins: int, spent_C: Array) -> None:
+    """`spend` of one run, into `spent_C`."""
     bin_C, offset_C, moments = _binned(log_rate_C, pool_C, num_bins)
     log_tau = _log_tau_of_bins(moments, budget)
-    spent_C = np.empty(len(pool_C))
-    while True:
+    step = np.inf
+    while abs(step) >= 1e-9:  # NaN ends it too
         epochs, growth = _epochs(_middle(np.arange(num_bins)) + log_tau)
         spent = grown = 0.0
         for part in blocks(len(pool_C)):
@@ -32,19 +44,20 @@ def spend(log_rate_C: Array, pool_C: Array, budget: float) -> Array:
             spent, grown = spent + spent_B.sum(), grown + growth_B.sum()
         step = (budget - spent) / grown
         log_tau += step
-        if not abs(step) >= 1e-9:  # also NaN
-            return spent_C
 
 
-def _log_tau(log_rate_C: Array, pool_C: Array, budget: float) -> float:
-    """Log of the time at which `budget` is spent. What is spent is convex and rising in it, so Newton's method goes to
-    the right of the root in its first step and then falls to it. It starts to the left, for log(1 + x) <= x."""
-    log_tau, step = np.log(budget / (pool_C * np.exp(log_rate_C)).sum()), np.inf
-    while abs(step) >= 1e-7:  # squared, as a next step would be, it is nothing
-        epochs_C, growth_C = _epochs(log_rate_C + log_tau)
-        step = (budget - (pool_C * epochs_C).sum()) / (pool_C * growth_C).sum()
-        log_tau += step
-    return float(log_tau)
+def _log_tau(log_rate_NC: Array, pool_NC: Array, budget: float) -> Array:
+    """Log of the time at which `budget` is spent, (N,). What is spent is convex and rising in it, so Newton's method
+    goes to the right of the root in its first step and then falls to it. It starts to the left, for log(1 + x) <= x. A
+    run that is there stays there, so that its last bit does not depend on the others."""
+    log_tau_N = np.log(budget / (pool_NC * np.exp(log_rate_NC)).sum(1))
+    going_N = np.ones(len(log_tau_N), bool)
+    while going_N.any():
+        epochs_NC, growth_NC = _epochs(log_rate_NC + log_tau_N[:, None])
+        step_N = (budget - (pool_NC * epochs_NC).sum(1)) / (pool_NC * growth_NC).sum(1)
+        log_tau_N = np.where(going_N, log_tau_N + step_N, log_tau_N)
+        going_N &= abs(step_N) >= 1e-7  # squared, as a next step would be, it is nothing
+    return log_tau_N
 
 
 def _log_tau_of_bins(moments: Array, budget: float) -> float:
@@ -54,7 +67,7 @@ def _log_tau_of_bins(moments: Array, budget: float) -> float:
     pool, first, second = moments[:, some]
     mean = first / pool
     log_rate = _middle(some) + mean
-    log_tau = _log_tau(log_rate, pool, budget)
+    log_tau = _log_tau(log_rate[None], pool[None], budget)[0]
     growth = _epochs(log_rate + log_tau)[1]
     beyond_mean = (second - first * mean) * growth * (1 - growth) / 2  # that cells spend more than their bin's mean
     return float(log_tau - beyond_mean.sum() / (pool * growth).sum())

@@ -30,7 +30,7 @@ def test_few_cells(num_cells: int, spread: float, log10_epochs: float, seed: int
     """From a billionth of the pool to thousands of epochs, and scores of any origin."""
     log_rate, pool = some_cells(num_cells, spread, seed)
     budget = 10**log10_epochs * pool.sum()
-    spent = spend(log_rate + origin, pool, budget)
+    spent = spend((log_rate + origin)[None], pool[None], budget)[0]
     assert spent.sum() == pytest.approx(budget, rel=2e-9)
     np.testing.assert_allclose(spent, plain(log_rate, pool, budget), rtol=1e-8)
 
@@ -41,14 +41,16 @@ def test_many_cells(spread: float, epochs: float) -> None:
     """So many that they go into bins."""
     log_rate, pool = some_cells(50_000, spread)
     budget = epochs * pool.sum()
-    np.testing.assert_allclose(spend(log_rate.copy(), pool, budget), plain(log_rate, pool, budget), rtol=1e-8)
+    np.testing.assert_allclose(
+        spend(log_rate[None].copy(), pool[None], budget)[0], plain(log_rate, pool, budget), rtol=1e-8
+    )
 
 
 @pytest.mark.parametrize("gap", [40.0, 200.0, 1000.0])
 def test_a_tiny_favoured_cell_does_not_take_it_all(gap: float) -> None:
     """All of one cell's billionth, many times over, is not the budget; the rest must come from the other."""
     log_rate, pool = np.array([0.0, -gap]), np.array([1e-9, 1.0])
-    spent = spend(log_rate.copy(), pool, 1e-3)
+    spent = spend(log_rate[None].copy(), pool[None], 1e-3)[0]
     assert spent.sum() == pytest.approx(1e-3, rel=2e-9)
     np.testing.assert_allclose(spent, plain(log_rate, pool, 1e-3), rtol=1e-8)
 
@@ -56,4 +58,16 @@ def test_a_tiny_favoured_cell_does_not_take_it_all(gap: float) -> None:
 def test_bins_are_as_many_as_the_lowest_rate_needs() -> None:
     """.47 / .01 is rounded below 47, and .47 * 100 is not: the last cell once fell out of the last bin."""
     log_rate, pool = -np.linspace(0, 0.47, 100), np.ones(100)
-    np.testing.assert_allclose(spend(log_rate.copy(), pool, 30.0), plain(log_rate, pool, 30.0), rtol=1e-8)
+    np.testing.assert_allclose(
+        spend(log_rate[None].copy(), pool[None], 30.0)[0], plain(log_rate, pool, 30.0), rtol=1e-8
+    )
+
+
+def test_a_run_does_not_depend_on_its_company() -> None:
+    """Some with bins and some without, bit for bit."""
+    cells = [some_cells(300, spread, seed) for seed, spread in enumerate((0.0, 0.5, 1.4, 3.0, 60.0))]
+    log_rate, pool = (np.stack(parts) for parts in zip(*cells, strict=True))
+    together = spend(log_rate.copy(), pool, 50.0)
+    for run in range(5):
+        alone = spend(log_rate[run : run + 1].copy(), pool[run : run + 1], 50.0)
+        np.testing.assert_array_equal(together[run], alone[0])
