@@ -6,8 +6,9 @@ import gymnasium as gym
 
 if TYPE_CHECKING:
     from .checking.check import check_agent
+    from .checking.vector_check import check_vector_env
 
-__all__ = ["check_agent"]
+__all__ = ["check_agent", "check_vector_env"]
 
 gym.register(
     id="PretrainGym/Console-v0",
@@ -26,4 +27,8 @@ def __getattr__(name: str) -> Any:
         from .checking.check import check_agent
 
         return check_agent
+    if name == "check_vector_env":
+        from .checking.vector_check import check_vector_env
+
+        return check_vector_env
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -5,15 +5,18 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.vector import AutoresetMode
 
 from ..lm.errors import InputError
 from .core import ConsoleCore
+from .env_state import Stateful
+from .resets import reset_core
 from .setting import Setting
-from .vector_env import as_batch, next_reset, spaces, step_info
+from .vector_env import as_batch, spaces, step_info
 
 
-class ConsoleEnv(gym.Env):
-    """As `ConsoleVectorEnv`, for one run and without autoreset."""
+class ConsoleEnv(Stateful, gym.Env):
+    """As `ConsoleVectorEnv`, for one run and without autoreset. Where an option of `reset` is by slot, give one."""
 
     metadata: dict[str, Any] = {"render_modes": []}
 
@@ -28,27 +31,24 @@ class ConsoleEnv(gym.Env):
     ) -> None:
         setting = setting or Setting()
         task = setting.open_task(corpus)
-        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set)
+        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set, AutoresetMode.DISABLED)
         self.observation_space, self.action_space = spaces(self.core)
         self.agent_names, self.action_map = task.agent_names, self.core.action_map
         self.horizon = setting.episode.num_intervals
         self.render_mode = render_mode
-        self._next_episode = 0
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
-        first, base_seed, scenario = next_reset(self, seed, options, self._next_episode)
-        self.core.reset(base_seed, first, scenario)
-        self._next_episode = first + 1
-        return self._observation(), {}
+        reset_core(self, self.core, seed, options)
+        return self._observation(), {"run_seed": self.core.run_seed_N[0]}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         if np.shape(action) != self.action_space.shape:
             raise InputError(f"action has shape {np.shape(action)}, expected {self.action_space.shape}: one an agent")
         move = self.core.step(np.asarray(action)[None])
-        info = {name: value[0] for name, value in step_info(self.core, move, 1).items() if not name.startswith("_")}
+        info = {name: value[0] for name, value in step_info(self.core, move).items() if not name.startswith("_")}
         return self._observation(), float(move.reward_N[0]), bool(move.terminated_N[0]), False, info
 
     def _observation(self) -> dict[str, np.ndarray]:

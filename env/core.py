@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from .action import ActionMap
+from .controls import Controls
 from .episode import Episode, Outcome
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
 from .scenario import SETS, Scenario, sample_scenario
@@ -16,14 +18,18 @@ from .task import Task
 
 DIVERGENCE_PENALTY_NATS = 1.0  # about three times the largest gain seen: never worth it (assumed)
 REWARDS = ("paired", "raw")
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Transition:
-    """One step of N runs: rewards (N,) nats, terminated (N,), and what happened underneath."""
+    """One step of N runs: rewards (N,) nats, terminated (N,), stepped (N,): False where the step began an episode
+    instead (NEXT_STEP), run_seed (N,) of the episodes that the rewards belong to, and what happened underneath."""
 
     reward_N: NDArray[np.float64]
-    terminated_N: NDArray[np.bool_]
+    terminated_N: Bools
+    stepped_N: Bools
+    run_seed_N: NDArray[np.int64]
     outcome: Outcome
 
 
@@ -32,10 +38,19 @@ class ConsoleCore:
     reward "paired", one hidden control a group: the twin under natural, whose fall of the loss is subtracted.
 
     Episode e of group g under base seed s is the same run whatever N. A run that diverged repeats its episode; the
-    others of its group go on, and it follows them one episode behind."""
+    others of its group go on, and it follows them one episode behind. When the next episode begins is `autoreset_mode`:
+    in the step that ends one (SAME_STEP; call `next_episodes`), in the step after, which takes no action (NEXT_STEP),
+    or when `begin_next` says so (DISABLED)."""
 
     def __init__(
-        self, task: Task, setting: Setting, num_envs: int, group_size: int, reward: str, scenario_set: str
+        self,
+        task: Task,
+        setting: Setting,
+        num_envs: int,
+        group_size: int,
+        reward: str,
+        scenario_set: str,
+        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
     ) -> None:
         if reward not in REWARDS:
             raise InputError(f"reward is '{reward}', expected one of {', '.join(REWARDS)}")
@@ -43,14 +58,16 @@ class ConsoleCore:
             raise InputError(f"scenario_set is '{scenario_set}', expected one of {', '.join(SETS)}")
         if num_envs < 1 or group_size < 1 or num_envs % group_size:
             raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
-        self.num_envs, self.group_size, self.scenario_set = num_envs, group_size, scenario_set
-        self.num_groups = num_envs // group_size
+        self.num_envs, self.group_size, self.scenario_set, self.reward = num_envs, group_size, scenario_set, reward
+        self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode
         num_controls = self.num_groups if reward == "paired" else 0
         self.task, self.setting = task, setting
         self.episode = Episode(task, setting.learner(task, num_envs + num_controls), setting.episode)
-        self.group_of = np.concatenate([np.repeat(np.arange(self.num_groups), group_size), np.arange(num_controls)])
-        self.number_of = np.zeros(num_envs + num_controls, np.int64)  # of the episode each slot is in
-        self.control_falls: dict[tuple[int, int], list[float]] = {}
+        self.group_of = np.repeat(np.arange(self.num_groups), group_size)  # of the visible slots
+        self.number_of = np.zeros(num_envs, np.int64)  # of the episode each visible slot is in
+        self.diverged = np.zeros(num_envs, bool)  # whether that ended by divergence
+        self.controls = Controls(num_controls, num_envs, setting.episode.num_intervals)
+        self.given_seeds: dict[tuple[int, int], int] = {}  # by (group, number), where reset named them
         self.scenario: Scenario | None = None  # the same for all runs, if set at reset
         self.base_seed: int | None = None  # until the first reset
 
@@ -64,9 +81,26 @@ class ConsoleCore:
         agents = (num_agents, len(AGENT_FEATURES))
         return {"agents": agents, "mask": (num_agents,), "training": (len(TRAINING_FEATURES),)}
 
+    @property
+    def next_number(self) -> int:
+        """Of the episode that a reset begins which names none."""
+        return 0 if self.base_seed is None else int(self.number_of.max()) + 1
+
+    @property
+    def done_N(self) -> Bools:
+        """Visible slots whose episode is over (before the first reset: all)."""
+        return self.episode.interval_N[: self.num_envs] >= self.setting.episode.num_intervals
+
+    @property
+    def run_seed_N(self) -> NDArray[np.int64]:
+        """Of the visible slots' present episodes."""
+        return self.episode.seed_N[: self.num_envs].copy()
+
     def run_seed(self, group: int, number: int) -> int:
-        """Seed of episode `number` of `group`: the sets never share one."""
+        """Seed of episode `number` of `group`: the sets never share one, but for those that reset named."""
         assert self.base_seed is not None, "reset comes first"
+        if (group, number) in self.given_seeds:
+            return self.given_seeds[group, number]
         entropy = [self.base_seed, SETS.index(self.scenario_set), group, number]
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
@@ -75,21 +109,45 @@ class ConsoleCore:
             return self.scenario
         return sample_scenario(self.task.tasks, self.run_seed(group, number))
 
-    def reset(self, seed: int, number: int, scenario: Scenario | None) -> None:
-        """Start episode `number` of every group."""
+    def reset(
+        self, seed: int, number: int, scenario: Scenario | None, run_seeds: NDArray[np.int64] | None = None
+    ) -> None:
+        """Start episode `number` of every group. run_seeds: (G,), else they follow from `seed`."""
         self.base_seed, self.scenario = seed, scenario
-        self.number_of[:] = number
-        self.control_falls.clear()
-        self.begin(np.arange(len(self.number_of)))
+        named = [] if run_seeds is None else run_seeds
+        self.given_seeds = {(group, number): int(run_seed) for group, run_seed in enumerate(named)}
+        self.number_of[:], self.diverged[:] = number, False
+        self.controls.clear()
+        self._begin(np.ones(self.num_envs, bool))
 
-    def begin(self, slots: NDArray[np.intp]) -> None:
-        """Start in each slot the episode whose number it holds."""
+    def begin_next(self, slots_N: Bools) -> None:
+        """Start the next episode in those visible slots, after divergence the same again."""
+        if not slots_N.any():
+            return
+        self.number_of[slots_N & ~self.diverged] += 1
+        self.diverged[slots_N] = False
+        self._begin(slots_N)
+        oldest = [int(self.number_of[self.group_of == group].min()) for group in range(self.num_groups)]
+        self.controls.forget(oldest)
+        self.given_seeds = {pair: seed for pair, seed in self.given_seeds.items() if pair[1] >= oldest[pair[0]]}
+
+    def next_episodes(self) -> None:
+        """Begin anew in every slot that is done."""
+        self.begin_next(self.done_N)
+
+    def _begin(self, slots_N: Bools) -> None:
+        """Start in each of those slots the episode whose number it holds, and in their controls, if none has yet."""
+        slots = np.flatnonzero(slots_N)
         pairs = [(int(self.group_of[slot]), int(self.number_of[slot])) for slot in slots]
-        for slot, pair in zip(slots, pairs, strict=True):
-            if slot >= self.num_envs:
-                self.control_falls[pair] = []
-        scenarios = [self.run_scenario(*pair) for pair in pairs]
-        self.episode.begin([int(slot) for slot in slots], scenarios, [self.run_seed(*pair) for pair in pairs])
+        new = self.controls.missing(pairs)
+        lagging = [group for group, number in new if (self.number_of[self.group_of == group] < number).any()]
+        while (late := self.controls.unfinished(lagging)).any():  # other slots have still to be paired with these
+            self.controls.record(self.episode.step(self._natural(), self._with_controls(late)), late)
+        self.controls.begin(new)
+        every = [*map(int, slots), *(self.num_envs + group for group, _ in new)]
+        pairs = [*pairs, *new]
+        seeds, scenarios = [self.run_seed(*pair) for pair in pairs], [self.run_scenario(*pair) for pair in pairs]
+        self.episode.begin(every, scenarios, seeds)
 
     def observation(self) -> Observation:
         """Of the visible runs."""
@@ -97,44 +155,44 @@ class ConsoleCore:
         return Observation(seen.agents[: self.num_envs], seen.mask[: self.num_envs], seen.training[: self.num_envs])
 
     def step(self, action: NDArray[np.floating[Any]]) -> Transition:
-        """Train one interval. action: (N, K) in [-1, 1]. Runs that end are left at their end: see `next_episodes`."""
-        action = np.asarray(action, np.float64)
-        mask = self.episode.mask_NK
-        if action.shape != (self.num_envs, mask.shape[1]):
-            raise InputError(f"actions have shape {action.shape}, expected {(self.num_envs, mask.shape[1])}")
+        """Train one interval. action: (N, K) in [-1, 1]. Runs that end are left at their end."""
+        action, done_N = self._checked(action), self.done_N
+        weights = self._natural()
+        weights[: self.num_envs] = self.action_map.weights(action, self.episode.mask_NK[: self.num_envs])
+        interval_N = self.episode.interval_N[: self.num_envs].copy()
+        active_G = self.controls.needed(self.group_of, self.number_of, interval_N, ~done_N)
+        outcome = self.episode.step(weights, np.concatenate([~done_N, active_G]))
+        self.controls.record(outcome, active_G)
+        diverged_N = outcome.diverged_N[: self.num_envs]
+        reward = np.where(diverged_N, 0.0, outcome.fall_N[: self.num_envs])
+        reward -= self.controls.falls(self.group_of, self.number_of, interval_N, ~done_N)
+        reward[diverged_N], reward[done_N] = -DIVERGENCE_PENALTY_NATS, 0.0
+        terminated_N = outcome.done_N[: self.num_envs] & ~done_N
+        self.diverged |= diverged_N
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP:
+            self.begin_next(done_N)
+        return Transition(reward, terminated_N, ~done_N, self.run_seed_N, outcome)
+
+    def _checked(self, action: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        action, shape = np.asarray(action, np.float64), (self.num_envs, self.episode.mask_NK.shape[1])
+        if action.shape != shape:
+            raise InputError(f"actions have shape {action.shape}, expected {shape}")
+        if self.base_seed is None:
+            raise InputError("step before the first reset: call reset")
+        done = np.flatnonzero(self.done_N).tolist()
+        if done and self.autoreset_mode != AutoresetMode.NEXT_STEP:
+            raise InputError(
+                f"the episode of slots {done} is over, and autoreset_mode is {self.autoreset_mode.value}: reset them "
+                "before the next step, a vector's with options={'reset_mask': ...}"
+            )
         if not np.isfinite(action).all():
             raise InputError("actions contain NaN or infinity, expected numbers in [-1, 1]: check the policy's output")
-        weights = np.zeros(mask.shape)
+        return action
+
+    def _natural(self) -> NDArray[np.float64]:
+        weights = np.zeros(self.episode.mask_NK.shape)
         weights[:, 0] = 1.0
-        weights[: self.num_envs] = self.action_map.weights(action, mask[: self.num_envs])
-        interval_N = self.episode.interval_N.copy()
-        outcome = self.episode.step(weights)
-        falls = np.where(outcome.diverged_N, 0.0, outcome.fall_N)
-        self._record_controls(falls, outcome)
-        reward = falls[: self.num_envs].copy()
-        for slot in range(self.num_envs if self.control_falls else 0):
-            pair = (int(self.group_of[slot]), int(self.number_of[slot]))
-            reward[slot] -= self.control_falls[pair][interval_N[slot]]
-        diverged = outcome.diverged_N[: self.num_envs]
-        reward[diverged] = -DIVERGENCE_PENALTY_NATS
-        return Transition(reward, outcome.done_N[: self.num_envs], outcome)
+        return weights
 
-    def _record_controls(self, falls: NDArray[np.float64], outcome: Outcome) -> None:
-        for slot in range(self.num_envs, len(self.number_of)):
-            curve = self.control_falls[int(self.group_of[slot]), int(self.number_of[slot])]
-            curve.append(float(falls[slot]))
-            if outcome.diverged_N[slot]:  # it stands still from here on
-                curve.extend([0.0] * (self.setting.episode.num_intervals - len(curve)))
-
-    def next_episodes(self, outcome: Outcome) -> None:
-        """Begin anew in every slot that is done: the next episode, after divergence the same (a control: the next)."""
-        done = np.flatnonzero(outcome.done_N)
-        if not len(done):
-            return
-        again = outcome.diverged_N[done] & (done < self.num_envs)
-        self.number_of[done[~again]] += 1
-        self.begin(done)
-        oldest = [self.number_of[self.group_of == group].min() for group in range(self.num_groups)]
-        for group, number in list(self.control_falls):
-            if number < oldest[group]:
-                del self.control_falls[group, number]
+    def _with_controls(self, controls_G: Bools) -> Bools:
+        return np.concatenate([np.zeros(self.num_envs, bool), controls_G])

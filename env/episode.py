@@ -33,7 +33,7 @@ DRAW, PROBE, INFLUENCE, VALIDATION, FINAL = range(5)  # what a random stream is 
 class Outcome:
     """What one interval did to N runs. Losses in nats per token; loss_N is the scenario's mixture of reference tasks on
     the validation half, fall_N how much it fell in the interval, by_task_NT its parts (NaN: not in play). A run that
-    diverged has NaN losses and is done."""
+    diverged has NaN losses and is done; one that was not active has NaN losses and the last train_loss_N."""
 
     train_loss_N: Array
     loss_N: Array
@@ -139,25 +139,25 @@ class Episode:
         self.seconds["observe"] += perf_counter() - t0
         return Observation(agents, self.mask_NK.copy(), training)
 
-    def step(self, weights: Array) -> Outcome:
-        """Train one interval under `weights` (N, K) and measure what came of it. InputError on weights off the simplex
-        or when a run that is done was not begun anew."""
+    def step(self, weights: Array, active: NDArray[np.bool_] | None = None) -> Outcome:
+        """Train one interval under `weights` (N, K) and measure what came of it; where `active` (N,) is False the run
+        stays as it is. InputError on weights off the simplex or when an active run is done and was not begun anew."""
+        active = np.ones(self.num_slots, bool) if active is None else active
         weights = check_weights(weights, self.mask_NK)
-        if (self.interval_N >= self.config.num_intervals).any():
+        if (self.interval_N[active] >= self.config.num_intervals).any():
             raise InputError("a run is done, expected `begin` with a new scenario and seed for its slot before `step`")
-        self._select(weights)
-        everyone = np.ones(self.num_slots, bool)
-        before, self.spent_2N[0] = self.losses_4N[3].copy(), self.tokens_N
-        self.train_loss_N = self._train(everyone, self.config.steps_per_interval)
-        last_N = self.interval_N == self.config.num_intervals - 1
-        loss_N, by_task_NT = self._evaluate(everyone, last_N)
-        self.spent_2N[1] = self.tokens_N
-        diverged_N = ~np.isfinite(loss_N) | ~np.isfinite(self.train_loss_N)
-        if not (last_N | diverged_N).all():
-            self._probe(~last_N & ~diverged_N)
-        self.losses_4N[2], self.losses_4N[3] = before, loss_N
-        self.losses_4N[1] = np.where(self.interval_N == 0, loss_N, self.losses_4N[1])
-        self.interval_N = np.where(diverged_N, self.config.num_intervals, self.interval_N + 1)
+        self._select(weights, active)
+        before, begun_tokens = self.losses_4N[3].copy(), self.tokens_N.copy()
+        self.train_loss_N = self._train(active, self.config.steps_per_interval)
+        last_N = active & (self.interval_N == self.config.num_intervals - 1)
+        loss_N, by_task_NT = self._evaluate(active, last_N)
+        diverged_N = active & ~(np.isfinite(loss_N) & np.isfinite(self.train_loss_N))
+        if (going_N := active & ~last_N & ~diverged_N).any():
+            self._probe(going_N)
+        self.losses_4N[1] = np.where(active & (self.interval_N == 0), loss_N, self.losses_4N[1])
+        self.losses_4N[2:] = np.where(active, [before, loss_N], self.losses_4N[2:])
+        self.spent_2N = np.where(active, [begun_tokens, self.tokens_N], self.spent_2N)
+        self.interval_N = np.where(diverged_N, self.config.num_intervals, self.interval_N + active)
         done_N = self.interval_N >= self.config.num_intervals
         return Outcome(self.train_loss_N, loss_N, before - loss_N, by_task_NT, self.tokens_N.copy(), done_N, diverged_N)
 
@@ -176,14 +176,15 @@ class Episode:
 
     # -- the parts of an interval ---------------------------------------------------------------------------------
 
-    def _select(self, weights: Array) -> None:
+    def _select(self, weights: Array, active: NDArray[np.bool_]) -> None:
         t0 = perf_counter()
-        self.weights_NK = weights
+        self.weights_NK = np.where(active[:, None], weights, self.weights_NK)
         budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
         natural_C, draws = self.task.cells.natural_C, self.draws
-        self.shares_NC = self.config.console.shares(
+        shares_NC = self.config.console.shares(
             weights, self.agents.scores, natural_C, draws.pool_tokens_NC, draws.epochs_NC, budget
         )
+        self.shares_NC = shares_NC if active.all() else np.where(active[:, None], shares_NC, self.shares_NC)
         self.seconds["select"] += perf_counter() - t0
 
     def _train(self, active: NDArray[np.bool_], steps: int) -> Array:

@@ -8,9 +8,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
+from ..lm.errors import InputError
 from .core import ConsoleCore, Transition
+from .env_state import Stateful
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, bounds
-from .scenario import Scenario
+from .resets import reset_core
 from .setting import Setting
 
 Batch = dict[str, np.ndarray]
@@ -38,8 +40,8 @@ def as_batch(observation: Observation) -> Batch:
     }
 
 
-class ConsoleVectorEnv(VectorEnv):
-    """N runs, autoreset SAME_STEP.
+class ConsoleVectorEnv(Stateful, VectorEnv):
+    """N runs.
 
     Observation: Dict `agents` (K * F,) row by row, `mask` (K,), `training` (S,): the tables in observation.py. Action:
     Box(-1, 1, (K,)), mapped to weights by `action_map`; 0 is three quarters natural. Reward, nats: the fall of the
@@ -48,7 +50,13 @@ class ConsoleVectorEnv(VectorEnv):
 
     corpus: a built corpus' folder (default: the installed packages' text, built once); setting: model, recipe and
     clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed.
-    `reset(options=...)` takes `episode` (number to start at) and `scenario` (one for all runs).
+    autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them; after SAME_STEP's last step `final_obs`
+    has the end, and all other info is of the episode that the reward belongs to.
+
+    `reset(options=...)` takes `episode` (number to start at), `scenario` (one for all runs), `seeds` (N,) (integers,
+    the run seeds of the episodes that begin; those after follow from the base seed) and, where autoreset is DISABLED,
+    `reset_mask` (N,) (bool, alone: the slots that begin their next episode). A run that diverged repeats its episode.
+    `get_state`, `set_state` and `fork` are exact.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -63,62 +71,50 @@ class ConsoleVectorEnv(VectorEnv):
         reward: str = "paired",
         scenario_set: str = "train",
         render_mode: str | None = None,
+        autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
     ) -> None:
+        mode = as_mode(autoreset_mode)
         setting = setting or Setting()
         task = setting.open_task(corpus)
-        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set)
+        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode)
+        self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.num_envs, self.group_size, self.render_mode = num_envs, group_size, render_mode
         self.single_observation_space, self.single_action_space = spaces(self.core)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.agent_names, self.action_map = task.agent_names, self.core.action_map
         self.horizon = setting.episode.num_intervals
-        self._next_episode = 0
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Batch, dict[str, Any]]:
         super().reset(seed=seed)
-        first, base_seed, scenario = next_reset(self, seed, options, self._next_episode)
-        self.core.reset(base_seed, first, scenario)
-        self._next_episode = first + 1
-        return as_batch(self.core.observation()), {}
+        begun = reset_core(self, self.core, seed, options)
+        return as_batch(self.core.observation()), {"run_seed": self.core.run_seed_N, "_run_seed": begun}
 
     def step(self, actions: np.ndarray) -> tuple[Batch, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
         move = self.core.step(actions)
-        observation = as_batch(self.core.observation())
-        info = step_info(self.core, move, self.num_envs)
-        done = move.terminated_N
-        if done.any():
-            final = {**info, "_loss": done.copy()}
-            info |= {
-                "final_obs": observation,
-                "_final_obs": done.copy(),
-                "final_info": final,
-                "_final_info": done.copy(),
-            }
-        self.core.next_episodes(move.outcome)
-        if done.any():
+        observation, info, done = as_batch(self.core.observation()), step_info(self.core, move), move.terminated_N
+        if done.any() and self.core.autoreset_mode == AutoresetMode.SAME_STEP:
+            final = {key: done.copy() if key.startswith("_") else value.copy() for key, value in info.items()}
+            ends = {"final_obs": observation, "final_info": final}
+            info |= ends | {f"_{key}": done.copy() for key in ends}
+            self.core.next_episodes()
             observation = as_batch(self.core.observation())
-            self._next_episode = int(self.core.number_of.max()) + 1
-        truncated = np.zeros(self.num_envs, bool)
-        return observation, move.reward_N.astype(np.float32), done.copy(), truncated, info
+        return observation, move.reward_N.astype(np.float32), done.copy(), np.zeros(self.num_envs, bool), info
 
 
-def next_reset(
-    env: Any, seed: int | None, options: dict[str, Any] | None, next_episode: int
-) -> tuple[int, int, Scenario | None]:
-    """(episode number, base seed, scenario) of a reset: a seed starts the count of episodes at 0."""
-    options = options or {}
-    base_seed = env.core.base_seed if seed is None else seed
-    if base_seed is None:
-        base_seed = int(env.np_random.integers(2**31))
-    if seed is not None:
-        next_episode = 0
-    return int(options.get("episode", next_episode)), base_seed, options.get("scenario")
+def as_mode(mode: AutoresetMode | str) -> AutoresetMode:
+    """InputError: none of Gymnasium's."""
+    try:
+        return AutoresetMode(mode)
+    except ValueError:
+        raise InputError(
+            f"autoreset_mode is {mode!r}, expected one of {', '.join(each.value for each in AutoresetMode)}"
+        ) from None
 
 
-def step_info(core: ConsoleCore, move: Transition, num_envs: int) -> dict[str, Any]:
-    """Validation and training loss (nats per token), tokens spent and the weights that were in force, by run."""
-    every = np.ones(num_envs, bool)
+def step_info(core: ConsoleCore, move: Transition) -> dict[str, Any]:
+    """Validation and training loss (nats per token), tokens spent and the weights that were in force, by run, for those
+    that made a step; and the seeds of all."""
     values = {
         "loss": move.outcome.loss_N,
         "train_loss": move.outcome.train_loss_N,
@@ -128,5 +124,5 @@ def step_info(core: ConsoleCore, move: Transition, num_envs: int) -> dict[str, A
     }
     info: dict[str, Any] = {}
     for name, value in values.items():
-        info |= {name: value[:num_envs].copy(), f"_{name}": every.copy()}
-    return info
+        info |= {name: value[: core.num_envs].copy(), f"_{name}": move.stepped_N.copy()}
+    return info | {"run_seed": move.run_seed_N, "_run_seed": np.ones(core.num_envs, bool)}

@@ -19,6 +19,8 @@ class SB3ConsoleVecEnv(VecEnv):
     All slots end together: where a run ended early (it diverged), the episode that its slot began meanwhile is cut off
     with the others' (`TimeLimit.truncated`), and all begin the next one. `episode` is the number of the present one.
 
+    A slot's info is its part of the environment's, and at an end `terminal_observation` and `TimeLimit.truncated`.
+
     The environment is one object: `get_attr` and `env_method` ask it once and repeat the answer for every index."""
 
     def __init__(self, env: VectorEnv) -> None:
@@ -51,17 +53,18 @@ class SB3ConsoleVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         observation, rewards, terminated, truncated, info = self.env.step(self._actions)
         done = terminated | truncated
-        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        own = {key: value for key, value in info.items() if key.removeprefix("_") not in ("final_obs", "final_info")}
+        infos = [_of_slot(own, slot) for slot in range(self.num_envs)]
         for slot in np.flatnonzero(done):
             last = {key: value[slot].copy() for key, value in info["final_obs"].items()}
-            infos[slot] = _ending(last, bool(truncated[slot] and not terminated[slot]))
+            infos[slot] |= _ending(last, bool(truncated[slot] and not terminated[slot]))
             self.reset_infos[slot] = {}
         self._steps += 1
         if self._steps == self.horizon:
             self.episode, self._steps = self.episode + 1, 0
             if not done.all():
                 for slot in np.flatnonzero(~done):
-                    infos[slot] = _ending({key: value[slot].copy() for key, value in observation.items()}, True)
+                    infos[slot] |= _ending({key: value[slot].copy() for key, value in observation.items()}, True)
                 done = np.ones(self.num_envs, bool)
                 observation, _ = self.env.reset(options={"episode": self.episode})
                 self.reset_infos = [{} for _ in range(self.num_envs)]

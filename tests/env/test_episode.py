@@ -124,6 +124,27 @@ def test_a_restart_changes_no_neighbour(task: Task, make: Callable[[int], Episod
     assert losses[0][1] != losses[1][1]
 
 
+def test_a_run_that_is_not_active_stays_as_it_is(task: Task, make: Callable[[int], Episode]) -> None:
+    weights = only(task, ["influence", "topic", "influence"])
+    alone, partly = make(3), make(3)
+    for episode in (alone, partly):
+        episode.begin([0, 1, 2], [PROSE] * 3, [1, 2, 3])
+        episode.step(weights)
+    before = partly.state_dict()
+    outcome = partly.step(weights[[1, 0, 2]], np.array([False, True, False]))
+    assert np.isnan(outcome.loss_N[[0, 2]]).all()
+    assert not outcome.diverged_N.any()
+    after = partly.state_dict()
+    for name in set(before) - {"clock"}:
+        of_run = 1 if name in ("losses_4N", "spent_2N") else 0
+        np.testing.assert_array_equal(*(state[name].take([0, 2], of_run) for state in (before, after)), err_msg=name)
+        if name in ("losses_4N", "spent_2N", "interval_N", "weights_NK", "shares_NC"):
+            assert not np.array_equal(*(state[name].take([1], of_run) for state in (before, after))), name
+    expected = alone.step(weights).loss_N
+    seen = partly.step(weights, np.array([True, False, True])).loss_N
+    np.testing.assert_array_equal(seen[[0, 2]], expected[[0, 2]])
+
+
 def test_budget_is_spent_and_counted(task: Task, make: Callable[[int], Episode]) -> None:
     episode = make(1)
     episode.begin([0], [PROSE], [1])
