@@ -11,7 +11,7 @@ from ..lm.errors import InputError
 from .core import ConsoleCore
 from .env_state import Stateful
 from .resets import reset_core
-from .setting import Setting
+from .setting import EpisodeSetting, Setting
 from .vector_env import as_batch, spaces, step_info
 
 
@@ -24,7 +24,7 @@ class ConsoleEnv(Stateful, gym.Env):
         self,
         *,
         corpus: str | Path | None = None,
-        setting: Setting | None = None,
+        setting: EpisodeSetting | None = None,
         reward: str = "paired",
         scenario_set: str = "train",
         render_mode: str | None = None,

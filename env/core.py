@@ -13,7 +13,7 @@ from .controls import Controls
 from .episode import Episode, Outcome
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
 from .scenario import SETS, Scenario, sample_scenario
-from .setting import Setting
+from .setting import EpisodeSetting
 from .task import Task
 
 DIVERGENCE_PENALTY_NATS = 1.0  # about three times the largest gain seen: never worth it (assumed)
@@ -45,7 +45,7 @@ class ConsoleCore:
     def __init__(
         self,
         task: Task,
-        setting: Setting,
+        setting: EpisodeSetting,
         num_envs: int,
         group_size: int,
         reward: str,
@@ -114,8 +114,8 @@ class ConsoleCore:
     ) -> None:
         """Start episode `number` of every group. run_seeds: (G,), else they follow from `seed`."""
         self.base_seed, self.scenario = seed, scenario
-        named = [] if run_seeds is None else run_seeds
-        self.given_seeds = {(group, number): int(run_seed) for group, run_seed in enumerate(named)}
+        named: list[int] = [] if run_seeds is None else run_seeds.tolist()
+        self.given_seeds = {(group, number): run_seed for group, run_seed in enumerate(named)}
         self.number_of[:], self.diverged[:] = number, False
         self.controls.clear()
         self._begin(np.ones(self.num_envs, bool))
@@ -174,9 +174,10 @@ class ConsoleCore:
         return Transition(reward, terminated_N, ~done_N, self.run_seed_N, outcome)
 
     def _checked(self, action: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        action, shape = np.asarray(action, np.float64), (self.num_envs, self.episode.mask_NK.shape[1])
-        if action.shape != shape:
-            raise InputError(f"actions have shape {action.shape}, expected {shape}")
+        checked: NDArray[np.float64] = np.asarray(action, np.float64)
+        shape = (self.num_envs, self.episode.mask_NK.shape[1])
+        if checked.shape != shape:
+            raise InputError(f"actions have shape {checked.shape}, expected {shape}")
         if self.base_seed is None:
             raise InputError("step before the first reset: call reset")
         done = np.flatnonzero(self.done_N).tolist()
@@ -185,9 +186,9 @@ class ConsoleCore:
                 f"the episode of slots {done} is over, and autoreset_mode is {self.autoreset_mode.value}: reset them "
                 "before the next step, a vector's with options={'reset_mask': ...}"
             )
-        if not np.isfinite(action).all():
+        if not np.isfinite(checked).all():
             raise InputError("actions contain NaN or infinity, expected numbers in [-1, 1]: check the policy's output")
-        return action
+        return checked
 
     def _natural(self) -> NDArray[np.float64]:
         weights = np.zeros(self.episode.mask_NK.shape)

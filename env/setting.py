@@ -2,16 +2,32 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from transformers import PretrainedConfig
 
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
+from ..lm.learner import Learner
 from ..lm.models import config_in, llama
 from ..lm.muon import OptimizerConfig
 from ..lm.proxies import ProxyStack, TrainConfig
 from .episode_config import EpisodeConfig
 from .task import Task
+
+
+class EpisodeSetting(Protocol):
+    """What an environment needs of a setting: `Setting`, whose learners are real models, or `SurrogateSetting`."""
+
+    @property
+    def episode(self) -> EpisodeConfig:
+        """The clock of an episode."""
+
+    def open_task(self, corpus: str | Path | None = None) -> Task:
+        """The built corpus in that folder (None: a default one) as this setting reads it."""
+
+    def learner(self, task: Task, num_slots: int) -> Learner:
+        """`num_slots` fresh runs on this task's windows."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from .core import ConsoleCore, Transition
 from .env_state import Stateful
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, bounds
 from .resets import reset_core
-from .setting import Setting
+from .setting import EpisodeSetting, Setting
 
 Batch = dict[str, np.ndarray]
 
@@ -66,7 +66,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         num_envs: int = 1,
         *,
         corpus: str | Path | None = None,
-        setting: Setting | None = None,
+        setting: EpisodeSetting | None = None,
         group_size: int = 1,
         reward: str = "paired",
         scenario_set: str = "train",
