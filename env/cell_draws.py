@@ -42,7 +42,7 @@ class CellDraws:
 
         Stratified (one uniform number in each of `count` equal slices), which leaves the expectation alone and takes
         most of the noise out of the mixture."""
-        random_SM = np.stack([rng.random(count) for rng in rngs])
+        random_SM = np.reshape([rng.random(count) for rng in rngs], (len(rngs), count))  # also of none
         below_SC = _points_below(edges(share_SC, self.cells.window_tokens_C), random_SM)
         count_SC = np.diff(below_SC, prepend=0, axis=1)
         cells = np.broadcast_to(np.arange(self.cells.num_cells), count_SC.shape)
