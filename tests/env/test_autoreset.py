@@ -8,10 +8,10 @@ import pytest
 from gymnasium.vector import AutoresetMode
 
 from pretraingym.env.console_env import ConsoleEnv
+from pretraingym.env.setting import Setting
 from pretraingym.env.vector_env import ConsoleVectorEnv
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.errors import InputError
-from pretraingym.env.setting import Setting
 
 Make = Callable[..., ConsoleVectorEnv]
 SAME, NEXT, OFF = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED
@@ -21,9 +21,7 @@ HORIZON = 3
 @pytest.fixture
 def make(tiny_corpus: Corpus, tiny_setting: Setting) -> Make:
     def make(num_envs: int, mode: AutoresetMode | str = SAME, **given: Any) -> ConsoleVectorEnv:
-        return ConsoleVectorEnv(
-            num_envs, corpus=tiny_corpus.path, setting=tiny_setting, autoreset_mode=mode, **given
-        )
+        return ConsoleVectorEnv(num_envs, corpus=tiny_corpus.path, setting=tiny_setting, autoreset_mode=mode, **given)
 
     return make
 
@@ -44,7 +42,9 @@ def make_sick(env: ConsoleVectorEnv, slot: int) -> None:
     env.core.episode.load_state_dict(state)
 
 
-def returns(env: ConsoleVectorEnv, steps: int, sick: dict[int, int], **reset: Any) -> dict[tuple[int, int], list[float]]:
+def returns(
+    env: ConsoleVectorEnv, steps: int, sick: dict[int, int], **reset: Any
+) -> dict[tuple[int, int], list[float]]:
     """Rewards by slot and run seed; at step `t` slot `sick[t]` diverges. Where autoreset is off, done slots are reset
     after every step."""
     env.reset(**reset)
