@@ -114,7 +114,7 @@ class ConsoleCore:
     ) -> None:
         """Start episode `number` of every group. run_seeds: (G,), else they follow from `seed`."""
         self.base_seed, self.scenario = seed, scenario
-        named = [] if run_seeds is None else run_seeds
+        named: Any = () if run_seeds is None else run_seeds
         self.given_seeds = {(group, number): int(run_seed) for group, run_seed in enumerate(named)}
         self.number_of[:], self.diverged[:] = number, False
         self.controls.clear()
@@ -174,7 +174,7 @@ class ConsoleCore:
         return Transition(reward, terminated_N, ~done_N, self.run_seed_N, outcome)
 
     def _checked(self, action: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        action, shape = np.asarray(action, np.float64), (self.num_envs, self.episode.mask_NK.shape[1])
+        action, shape = np.asarray(action), (self.num_envs, self.episode.mask_NK.shape[1])
         if action.shape != shape:
             raise InputError(f"actions have shape {action.shape}, expected {shape}")
         if self.base_seed is None:
@@ -187,7 +187,7 @@ class ConsoleCore:
             )
         if not np.isfinite(action).all():
             raise InputError("actions contain NaN or infinity, expected numbers in [-1, 1]: check the policy's output")
-        return action
+        return action.astype(np.float64)
 
     def _natural(self) -> NDArray[np.float64]:
         weights = np.zeros(self.episode.mask_NK.shape)

@@ -27,7 +27,7 @@ def reset_core(
     base_seed = core.base_seed if seed is None else seed
     run_seeds = _of_groups(core, options["seeds"]) if "seeds" in options else None
     if base_seed is None:
-        base_seed = int(env.np_random.integers(2**31))  # type: ignore[union-attr]
+        base_seed = int(env.np_random.integers(2**31))
     number = int(options.get("episode", core.next_number if seed is None else 0))
     core.reset(base_seed, number, options.get("scenario"), run_seeds)
     return np.ones(core.num_envs, bool)
