@@ -114,8 +114,8 @@ class ConsoleCore:
     ) -> None:
         """Start episode `number` of every group. run_seeds: (G,), else they follow from `seed`."""
         self.base_seed, self.scenario = seed, scenario
-        named: list[int] = [] if run_seeds is None else run_seeds.tolist()
-        self.given_seeds = {(group, number): run_seed for group, run_seed in enumerate(named)}
+        named: Any = () if run_seeds is None else run_seeds
+        self.given_seeds = {(group, number): int(run_seed) for group, run_seed in enumerate(named)}
         self.number_of[:], self.diverged[:] = number, False
         self.controls.clear()
         self._begin(np.ones(self.num_envs, bool))
@@ -174,10 +174,9 @@ class ConsoleCore:
         return Transition(reward, terminated_N, ~done_N, self.run_seed_N, outcome)
 
     def _checked(self, action: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        checked: NDArray[np.float64] = np.asarray(action, np.float64)
-        shape = (self.num_envs, self.episode.mask_NK.shape[1])
-        if checked.shape != shape:
-            raise InputError(f"actions have shape {checked.shape}, expected {shape}")
+        action, shape = np.asarray(action), (self.num_envs, self.episode.mask_NK.shape[1])
+        if action.shape != shape:
+            raise InputError(f"actions have shape {action.shape}, expected {shape}")
         if self.base_seed is None:
             raise InputError("step before the first reset: call reset")
         done = np.flatnonzero(self.done_N).tolist()
@@ -186,9 +185,9 @@ class ConsoleCore:
                 f"the episode of slots {done} is over, and autoreset_mode is {self.autoreset_mode.value}: reset them "
                 "before the next step, a vector's with options={'reset_mask': ...}"
             )
-        if not np.isfinite(checked).all():
+        if not np.isfinite(action).all():
             raise InputError("actions contain NaN or infinity, expected numbers in [-1, 1]: check the policy's output")
-        return checked
+        return action.astype(np.float64)
 
     def _natural(self) -> NDArray[np.float64]:
         weights = np.zeros(self.episode.mask_NK.shape)

@@ -95,9 +95,7 @@ def _arguments(core: ConsoleCore) -> dict[str, Any]:
 def _check(state: State, own: State) -> None:
     """InputError where `state` is not of an environment such as that which has `own`."""
     if missing := sorted(set(own) ^ set(state)):
-        raise InputError(
-            f"the state has other parts than this environment's: {', '.join(missing[:3])}; give get_state's"
-        )
+        raise InputError(f"the state has other parts than this environment's: {', '.join(missing[:3])}")
     theirs, ours = _from_bytes(state["arguments"]), _from_bytes(own["arguments"])
     for name, value in ours.items():
         if theirs.get(name) != value:

@@ -65,9 +65,7 @@ class VectorTrial:
         if self.mode is AutoresetMode.SAME_STEP:
             self._check_ends(observation, terminated, info)
         elif self.mode is AutoresetMode.NEXT_STEP and (reward[was_done].any() or terminated[was_done].any()):
-            raise InputError(
-                "the step after an end gave a reward or an end, expected 0 and False: it begins an episode"
-            )
+            raise InputError("the step after an end gave a reward or an end, expected 0 and False: it begins anew")
         if self.scribble:
             actions[...] = 0.5
         self.observation, _, done, _, _ = self._keep(answer)

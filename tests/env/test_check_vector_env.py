@@ -124,7 +124,7 @@ FAULTS = [
     (replaced(1, lambda env, reward: reward + np.float32(next(CALLS))), SAME, "same seed"),
     (replaced(1, lambda env, reward: reward + np.float32(np.random.rand())), SAME, "generator of numpy.random"),  # noqa: NPY002
     (replaced(1, lambda env, reward: reward * float(torch.rand(1))), SAME, "global generator of torch"),
-    (replaced(1, lambda env, reward: reward + 1), NEXT, "expected 0 and False: it begins an episode"),
+    (replaced(1, lambda env, reward: reward + 1), NEXT, "expected 0 and False: it begins anew"),
     (UsesTheAction, NEXT, "used its action, expected it ignored"),
     (TakesAnyMask, OFF, "the observation of others changed"),
     (TakesIntegers, OFF, "took a reset_mask of integers"),

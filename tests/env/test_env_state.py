@@ -78,6 +78,16 @@ def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: Autores
         assert_same(later, now)
 
 
+def test_a_fork_knows_that_a_run_diverged(make: Make) -> None:
+    env = make(2, autoreset_mode="NextStep")
+    env.reset(seed=0)
+    env.core.episode.load_state_dict(spoilt(env, 1))
+    env.step(np.zeros((2, 7)))
+    twin = env.fork()
+    assert_same(twin.step(np.zeros((2, 7))), env.step(np.zeros((2, 7))))
+    assert twin.core.number_of.tolist() == [0, 0]
+
+
 def test_a_fork_draws_its_seeds_apart(make: Make) -> None:
     env = make(1)
     env.np_random.integers(9)
