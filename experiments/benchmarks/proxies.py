@@ -175,10 +175,13 @@ def rounds(config: ProxiesConfig, turns: dict[Any, Callable[[int], object]]) -> 
     """Steps a second of each turn, by round. A turn ends when its losses are known, so a GPU's work is done."""
     started, steps = perf_counter(), {}
     for key, turn in turns.items():
-        turn(1)  # warm
         t0 = perf_counter()
-        turn(2)
-        steps[key] = int(np.clip(2 * config.round_s / (perf_counter() - t0), 1, MAX_STEPS))
+        turn(1)  # warm: a naive process imports and compiles nothing in a round
+        if (each_s := perf_counter() - t0) < 10 * config.round_s:
+            t0 = perf_counter()
+            turn(2)
+            each_s = (perf_counter() - t0) / 2
+        steps[key] = int(np.clip(config.round_s / each_s, 1, MAX_STEPS))
     speeds: dict[Any, list[float]] = {key: [] for key in turns}
     for number in range(config.rounds):
         if number >= 2 and perf_counter() - started > config.size_s:
