@@ -7,7 +7,8 @@ the naive way, which is the best of these: one process, with one thread or all; 
 wait in line, so the rate of as many as there are cores is theirs; on a GPU the one process stands for models in turn
 too. Both ways train on the same corpus (synthetic), 16 windows a step and model; the stack alone also keeps a running
 average of its weights. All take turns in short rounds, forwards and backwards; the figures are medians, `ratio` the
-median of each round's own ratio.
+median of each round's own ratio; `cpu_ratio` is the same of tokens a second of the processor's time, which says more
+where other work shares the cores (nothing, on a GPU).
 
 `fraction_of_peak`: the stack's useful floating-point operations a second over those of a large matrix product (float32
 on all cores, bfloat16 on a GPU), measured before every size; the best counts. Useful are, for each predicted token, 6
@@ -24,7 +25,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -60,9 +61,11 @@ CPU_TORCH_MUON_FLOPS = 1e10  # and torch's Muon beyond this for one model, where
 COLUMNS = (
     ("params", "params", ",.0f"), ("n", "n", "d"), ("stack_tokens_per_s", "stack, tokens/s", ",.0f"),
     ("naive_tokens_per_s", "naive, tokens/s", ",.0f"), ("ratio", "ratio", ".2f"),
-    ("torch_muon_tokens_per_s", "naive with torch's Muon", ",.0f"), ("fraction_of_peak", "of peak", ".3f"),
+    ("cpu_ratio", "of CPU time", ".2f"), ("torch_muon_tokens_per_s", "naive with torch's Muon", ",.0f"),
+    ("fraction_of_peak", "of peak", ".3f"),
     ("overhead_fraction", "overhead", ".3f"), ("naive_way", "best naive way", "s"), ("rounds", "rounds", "d"),
 )  # fmt: skip
+Turn = Callable[[int], tuple[float, float]]  # steps -> tokens a second, of all models; and of the processor's time
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def measure(config: ProxiesConfig) -> dict[str, Any]:
             setting = replace(SIZES[size], device=config.device)
             rows += measure_size(config, setting, Task(corpus, setting.context), quickstart=size == "0.08m")
     for row in rows:
-        row["fraction_of_peak"] = row.pop("flops_per_s") / max(peaks)
+        row["fraction_of_peak"] /= max(peaks)
     print(" | ".join(title for _, title, _ in COLUMNS))
     for row in rows:
         print(" | ".join("-" if row[key] is None else f"{row[key]:{form}}" for key, _, form in COLUMNS))
@@ -127,70 +130,79 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
         task.windows.ids(task.corpus.splits["train"]), (max(*counts, cores), MAX_STEPS, BATCH)
     )
     with naive_proxies(job, max(way.processes for way in ways)) as naive:
-        turns: dict[int | Way, Callable[[int], object]] = {}
-        for n in counts:
-            turns[n] = _stack_turn(model, task, setting, ids[:n])
-        for way in ways:
-            turns[way] = _naive_turn(naive, way, ids)
-        speeds = rounds(config, turns)
-    tokens = {key: (key if isinstance(key, int) else key.processes) * BATCH * setting.context for key in turns}
-    rates = {key: np.array(speed) * tokens[key] for key, speed in speeds.items()}
+        turns: dict[int | Way, Turn] = {n: _stack_turn(model, task, setting, ids[:n]) for n in counts}
+        turns |= {way: _naive_turn(naive, way, ids, setting.context) for way in ways}
+        rates = rounds(config, turns)  # (rounds, 2) of each: tokens a second, tokens a second of the processor
+    medians = {key: np.median(rate, 0) for key, rate in rates.items()}
     overhead = None
     nearest = max(n for n in counts if n <= OVERHEAD_SLOTS or n == min(counts))
     clock = setting.episode
     if not quickstart:
         clock = EpisodeConfig(steps_per_interval=-(-INTERVAL_TOKENS // (BATCH * setting.context)))
     interval_tokens = OVERHEAD_SLOTS * BATCH * setting.context * (clock.steps_per_interval + clock.warmup_steps)
-    if interval_tokens / np.median(rates[nearest]) < config.overhead_s:
+    if interval_tokens / medians[nearest][0] < config.overhead_s:
         overhead = overhead_fraction(replace(setting, episode=clock), task)
     rows = []
     for n in counts:
         usable = [way for way in ways if way.processes <= n]
-        best = max(usable, key=lambda way: np.median(rates[way]))
-        of_torch = [float(np.median(rates[way])) for way in usable if way.muon == "torch"]
+        best = max(usable, key=lambda way: medians[way][0])
+        best_cpu = max(usable, key=lambda way: medians[way][1])
+        ratio = rates[n][:, 0] / rates[best][:, 0]
         rows.append({
-            "params": one.num_params, "n": n, "stack_tokens_per_s": float(np.median(rates[n])),
-            "naive_tokens_per_s": float(np.median(rates[best])), "ratio": float(np.median(rates[n] / rates[best])),
-            "ratio_range": [float((rates[n] / rates[best]).min()), float((rates[n] / rates[best]).max())],
-            "flops_per_s": float(np.median(rates[n])) / setting.context * step_flops / BATCH,
+            "params": one.num_params, "n": n, "stack_tokens_per_s": medians[n][0],
+            "naive_tokens_per_s": medians[best][0], "ratio": float(np.median(ratio)),
+            "ratio_range": [ratio.min(), ratio.max()],
+            "cpu_ratio": float(np.median(rates[n][:, 1] / rates[best_cpu][:, 1])),
+            "fraction_of_peak": medians[n][0] / setting.context * step_flops / BATCH,  # over the peak, when it is known
             "overhead_fraction": overhead, "naive_way": str(best),
-            "torch_muon_tokens_per_s": max(of_torch, default=None), "rounds": len(rates[n]),
+            "torch_muon_tokens_per_s": max((medians[way][0] for way in usable if way.muon == "torch"), default=None),
+            "rounds": len(ratio), "ways": {str(way): list(medians[way]) for way in usable},
         })  # fmt: skip
         print(rows[-1], flush=True)
     return rows
 
 
-def _stack_turn(model: Any, task: Task, setting: Setting, ids: np.ndarray) -> Callable[[int], object]:
+def _stack_turn(model: Any, task: Task, setting: Setting, ids: np.ndarray) -> Turn:
     stack = ProxyStack(model, task.windows, TrainConfig(SCHEDULE, setting.optimizer), len(ids), setting.device)
     for slot in range(len(ids)):
         stack.start(slot, slot)
-    return lambda steps: stack.train(ids[:, :steps], np.ones(len(ids), bool))
+
+    def turn(steps: int) -> tuple[float, float]:
+        t0, cpu0 = perf_counter(), process_time()
+        stack.train(ids[:, :steps], np.ones(len(ids), bool))
+        tokens = ids[:, :steps].size * setting.context
+        return tokens / (perf_counter() - t0), tokens / (process_time() - cpu0)
+
+    return turn
 
 
-def _naive_turn(naive: NaiveProxies, way: Way, ids: np.ndarray) -> Callable[[int], object]:
-    return lambda steps: naive.train(way, ids[:, :steps])
+def _naive_turn(naive: NaiveProxies, way: Way, ids: np.ndarray, context: int) -> Turn:
+    def turn(steps: int) -> tuple[float, float]:
+        _, wall_s, cpu_s = naive.train(way, ids[:, :steps])
+        tokens_each = steps * BATCH * context
+        return float((tokens_each / wall_s).sum()), tokens_each * way.processes / cpu_s.sum()
+
+    return turn
 
 
-def rounds(config: ProxiesConfig, turns: dict[Any, Callable[[int], object]]) -> dict[Any, list[float]]:
-    """Steps a second of each turn, by round. A turn ends when its losses are known, so a GPU's work is done."""
+def rounds(config: ProxiesConfig, turns: dict[int | Way, Turn]) -> dict[int | Way, np.ndarray]:
+    """What each turn gives, by round. A turn ends when its losses are known, so a GPU's work is done."""
     started, steps = perf_counter(), {}
     for key, turn in turns.items():
         t0 = perf_counter()
-        turn(1)  # warm: a naive process imports and compiles nothing in a round
+        turn(1)  # warm: a naive process imports and makes its model before the rounds
         if (each_s := perf_counter() - t0) < 10 * config.round_s:
             t0 = perf_counter()
             turn(2)
             each_s = (perf_counter() - t0) / 2
         steps[key] = int(np.clip(config.round_s / each_s, 1, MAX_STEPS))
-    speeds: dict[Any, list[float]] = {key: [] for key in turns}
+    taken: dict[int | Way, list[tuple[float, float]]] = {key: [] for key in turns}
     for number in range(config.rounds):
         if number >= 2 and perf_counter() - started > config.size_s:
             break
         for key in list(turns)[:: 1 if number % 2 else -1]:
-            t0 = perf_counter()
-            turns[key](steps[key])
-            speeds[key].append(steps[key] / (perf_counter() - t0))
-    return speeds
+            taken[key].append(turns[key](steps[key]))
+    return {key: np.array(values) for key, values in taken.items()}
 
 
 def flops_per_window(stack: ProxyStack, setting: Setting) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,8 @@ class PlainModel:
 
 
 def serve(pipe: Connection, job: Job, seed: int) -> None:
-    """A process: train on every (muon, threads, window ids) that comes, answer with the losses; until the pipe ends."""
+    """A process: train on every (muon, threads, window ids) that comes, answer with losses,
+    seconds and those of the processor; until the pipe ends."""
     models: dict[str, PlainModel] = {}
     while True:
         try:
@@ -103,7 +105,9 @@ def serve(pipe: Connection, job: Job, seed: int) -> None:
         torch.set_num_threads(threads)
         if muon not in models:
             models[muon] = PlainModel(job, muon, seed)
-        pipe.send(models[muon].train(ids))
+        t0, cpu0 = perf_counter(), process_time()
+        losses = models[muon].train(ids)
+        pipe.send((losses, perf_counter() - t0, process_time() - cpu0))
 
 
 @dataclass(frozen=True)
@@ -124,12 +128,14 @@ class NaiveProxies:
     def __init__(self, pipes: list[Connection]) -> None:
         self._pipes = pipes
 
-    def train(self, way: Way, ids: Ids) -> Floats:
-        """In each of the first `way.processes` at once, ids (processes or more, steps, batch) -> (processes, steps)."""
+    def train(self, way: Way, ids: Ids) -> tuple[Floats, Floats, Floats]:
+        """In each of the first `way.processes` at once, ids (processes or more, steps, batch) -> losses (processes,
+        steps), seconds (processes,) and seconds of the processor: one that ends early could begin the next model."""
         pipes = self._pipes[: way.processes]
         for pipe, of_one in zip(pipes, ids, strict=False):
             pipe.send((way.muon, way.threads, of_one))
-        return np.stack([pipe.recv() for pipe in pipes])
+        losses, wall_s, cpu_s = zip(*(pipe.recv() for pipe in pipes), strict=True)
+        return np.stack(losses), np.array(wall_s), np.array(cpu_s)
 
 
 @contextmanager
