@@ -51,12 +51,12 @@ SIZES = {
     "0.2m": Setting(width=64, num_layers=3),
     "1m": Setting(width=192, num_layers=2, context=64, optimizer=RATES),
     "4m": Setting(width=256, num_layers=5, context=64, optimizer=RATES),
-    "15m": Setting(width=384, num_layers=8, context=128, optimizer=RATES),
+    "15m": Setting(width=384, num_layers=8, context=64, optimizer=RATES),
 }
 SCHEDULE = Schedule(10**9, 20)
 BATCH, MAX_STEPS, OVERHEAD_SLOTS = 16, 128, 4
 INTERVAL_TOKENS = 100_000  # of one run, but at the quickstart's size
-CPU_STEP_FLOPS = 1e12  # a CPU skips more models than one step of which takes this: tens of seconds
+CPU_STEP_FLOPS = 4e11  # a CPU skips more models than one step of which takes this: ten seconds or so
 CPU_TORCH_MUON_FLOPS = 1e10  # and torch's Muon beyond this for one model, where it takes seconds a step
 COLUMNS = (
     ("params", "params", ",.0f"), ("n", "n", "d"), ("stack_tokens_per_s", "stack, tokens/s", ",.0f"),
@@ -77,12 +77,12 @@ class ProxiesConfig:
     sizes: tuple[str, ...] = tuple(SIZES)
     """of the models, in millions of parameters"""
     counts: tuple[int, ...] = (1, 4, 16, 64)
-    """models in the stack; a CPU leaves out those that would take tens of seconds a step"""
+    """models in the stack; a CPU leaves out those that would take ten seconds a step or more"""
     rounds: int = 7
     """times that everything takes its turn"""
     round_s: float = 0.5
     """of a turn, unless one step takes longer"""
-    size_s: float = 60.0
+    size_s: float = 45.0
     """no new round (after the second) of a size that has taken so long"""
     overhead_s: float = 30.0
     """overhead is not measured where an interval would take longer"""
@@ -133,7 +133,7 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
         turns: dict[int | Way, Turn] = {n: _stack_turn(model, task, setting, ids[:n]) for n in counts}
         turns |= {way: _naive_turn(naive, way, ids, setting.context) for way in ways}
         rates = rounds(config, turns)  # (rounds, 2) of each: tokens a second, tokens a second of the processor
-    medians = {key: np.median(rate, 0) for key, rate in rates.items()}
+    medians = {key: np.median(rate, 0).tolist() for key, rate in rates.items()}
     overhead = None
     nearest = max(n for n in counts if n <= OVERHEAD_SLOTS or n == min(counts))
     clock = setting.episode
@@ -151,12 +151,12 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
         rows.append({
             "params": one.num_params, "n": n, "stack_tokens_per_s": medians[n][0],
             "naive_tokens_per_s": medians[best][0], "ratio": float(np.median(ratio)),
-            "ratio_range": [ratio.min(), ratio.max()],
+            "ratio_range": [float(ratio.min()), float(ratio.max())],
             "cpu_ratio": float(np.median(rates[n][:, 1] / rates[best_cpu][:, 1])),
             "fraction_of_peak": medians[n][0] / setting.context * step_flops / BATCH,  # over the peak, when it is known
             "overhead_fraction": overhead, "naive_way": str(best),
             "torch_muon_tokens_per_s": max((medians[way][0] for way in usable if way.muon == "torch"), default=None),
-            "rounds": len(ratio), "ways": {str(way): list(medians[way]) for way in usable},
+            "rounds": len(ratio), "ways": {str(way): medians[way] for way in usable},
         })  # fmt: skip
         print(rows[-1], flush=True)
     return rows
