@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from multiprocessing import active_children
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
-from pretraingym.experiments.benchmarks import cells, corpus, heldout, influence, signal, transfer
+from pretraingym.experiments.benchmarks import cells, corpus, heldout, influence, proxies, signal, transfer
+from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.proxies import ProxyStack, TrainConfig
 from pretraingym.lm.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.windows import PART_BITS
 
@@ -117,3 +120,42 @@ def test_the_oracle_leaves_the_model_as_it_was(tiny_corpus: Corpus, longer: Sett
     for name, value in learner.state_dict().items():
         np.testing.assert_array_equal(value, before[name], err_msg=name)
     assert (np.diag(fall_PR) > 0).mean() > 0.8  # a step on a window lowers its own loss
+
+
+def test_proxies() -> None:
+    config = proxies.ProxiesConfig(sizes=("0.08m",), counts=(1, 2), rounds=2, round_s=0.05)
+    figures = json.loads(json.dumps(proxies.measure(config)))
+    assert set(figures) >= {"device", "rows", "versions", "peak_flops"}
+    assert [row["n"] for row in figures["rows"]] == [1, 2]
+    for row in figures["rows"]:
+        assert 70_000 < row["params"] < 90_000
+        assert row["stack_tokens_per_s"] > 0
+        assert row["naive_tokens_per_s"] >= (row["torch_muon_tokens_per_s"] or 0)
+        assert row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
+        assert row["cpu_ratio"] > 0
+        assert 0 < row["fraction_of_peak"] < 1
+        assert 0 < row["overhead_fraction"] < 1
+
+
+def test_naive_proxies_do_the_stack_s_work(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    """The same models on the same windows come to the same losses, whosever Muon it is."""
+    task, model = Task(tiny_corpus, 16), tiny_setting.model_config(tiny_corpus.vocab_size)
+    ids = np.random.default_rng(0).choice(task.windows.ids(tiny_corpus.splits["train"]), (2, 12, 16))
+    rates = tiny_setting.optimizer
+    stack = ProxyStack(model, task.windows, TrainConfig(proxies.SCHEDULE, rates), 2)
+    for slot in range(2):
+        stack.start(slot, slot)
+    expected = [stack.train(ids[:, step : step + 1], np.ones(2, bool)) for step in range(12)]
+    with naive_proxies(Job(model, tiny_corpus.path, 16, rates, proxies.SCHEDULE), 2) as naive:
+        for muon in MUONS:
+            losses, _, _ = naive.train(Way(2, 1, muon), ids)
+            # torch.optim.Muon orthogonalises in bfloat16
+            np.testing.assert_allclose(losses.T, expected, atol=1e-2 if muon == "torch" else 1e-4)
+            assert (losses[:, -1] < losses[:, 0]).all()
+
+
+def test_naive_proxies_end_on_an_error(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    job = Job(tiny_setting.model_config(99), tiny_corpus.path, 16, tiny_setting.optimizer, proxies.SCHEDULE)
+    with pytest.raises(EOFError), naive_proxies(job, 1) as naive:
+        naive.train(Way(1, 1, "nobody's"), np.full((1, 1, 1), -1))  # no such window: the process dies
+    assert not active_children()

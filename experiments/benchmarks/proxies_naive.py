@@ -1,0 +1,159 @@
+"""The obvious way to train proxies: a process each, a plain transformers model in each, torch's optimisers on it.
+
+The best of it, that is: processes are started and warm before anything is timed and train on command, no more of them
+than cores. Muon is torch's own or, where that is slow (it orthogonalises in bfloat16, which many CPUs only emulate),
+this project's in float32 on the one model.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PretrainedConfig
+
+from ...lm.corpus import Corpus
+from ...lm.learner import Floats, Ids, Schedule
+from ...lm.muon import OptimizerConfig, StackedOptimizer
+from ...lm.shard import new_model
+from ...lm.windows import Windows
+
+MUONS = ("torch", "float32") if hasattr(torch.optim, "Muon") else ("float32",)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process trains: a model of `config` on windows of `context` tokens of the corpus in `folder`."""
+
+    config: PretrainedConfig
+    folder: Path
+    context: int
+    optimizer: OptimizerConfig
+    schedule: Schedule
+    device: str = "cpu"
+
+
+class PlainModel:
+    """One transformers model in a training loop of its own; `muon`: whose, one of MUONS."""
+
+    def __init__(self, job: Job, muon: str, seed: int) -> None:
+        self.job, self.muon, self.step = job, muon, 0
+        self.windows = Windows(Corpus.open(job.folder), job.context)
+        self.model = new_model(job.config, seed).eval().to(job.device)
+        head = [self.model.get_input_embeddings().weight, self.model.get_output_embeddings().weight]
+        tables = {name for name, p in self.model.named_parameters() if any(p is table for table in head)}
+        parameters = dict(self.model.named_parameters())
+        rates = job.optimizer
+        if muon == "float32":
+            # The same memory with a leading axis of one, as the stacked optimiser wants it.
+            self.stacked = {name: nn.Parameter(p.data[None]) for name, p in parameters.items()}
+            self.own = StackedOptimizer(self.stacked, tables, rates)
+            return
+        matrices = [p for name, p in parameters.items() if p.ndim == 2 and name not in tables]
+        rest = [p for name, p in parameters.items() if p.ndim != 2 or name in tables]
+        self.optimizers: list[Any] = [
+            torch.optim.Muon(matrices, lr=rates.muon_lr, weight_decay=0.0, momentum=rates.momentum),
+            torch.optim.AdamW(
+                rest, lr=rates.adam_lr, betas=rates.adam_betas, eps=rates.epsilon, weight_decay=0.0, fused=True
+            ),
+        ]
+
+    def train(self, ids: Ids) -> Floats:
+        """One optimiser step a row of window ids (steps, batch) -> losses (steps,), nats per token."""
+        losses = [self._train_step(torch.from_numpy(self.windows.fetch(row))) for row in ids]
+        return torch.stack(losses).double().cpu().numpy()
+
+    def _train_step(self, tokens_BT: Tensor) -> Tensor:
+        tokens_BT = tokens_BT.to(self.job.device)
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.job.device == "cuda"):
+            logits = self.model(input_ids=tokens_BT[:, :-1].clamp(min=0), use_cache=False).logits
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens_BT[:, 1:].flatten())
+        loss.backward()
+        share = float(self.job.schedule.fraction(np.array([self.step]))[0])
+        if self.muon == "float32":
+            for name, parameter in self.model.named_parameters():
+                self.stacked[name].grad = parameter.grad[None]
+            self.own.step(torch.full((1,), share, device=self.job.device))
+        else:
+            for optimizer, rate in zip(
+                self.optimizers, (self.job.optimizer.muon_lr, self.job.optimizer.adam_lr), strict=True
+            ):
+                optimizer.param_groups[0]["lr"] = rate * share
+                optimizer.step()
+        self.model.zero_grad()
+        self.step += 1
+        return loss.detach()
+
+
+def serve(pipe: Connection, job: Job, seed: int) -> None:
+    """A process: train on every (muon, threads, window ids) that comes, answer with losses,
+    seconds and those of the processor; until the pipe ends."""
+    models: dict[str, PlainModel] = {}
+    while True:
+        try:
+            muon, threads, ids = pipe.recv()
+        except EOFError:
+            return
+        torch.set_num_threads(threads)
+        if muon not in models:
+            models[muon] = PlainModel(job, muon, seed)
+        t0, cpu0 = perf_counter(), process_time()
+        losses = models[muon].train(ids)
+        pipe.send((losses, perf_counter() - t0, process_time() - cpu0))
+
+
+@dataclass(frozen=True)
+class Way:
+    """A naive way: how many processes at a time, threads of each, and whose Muon (one of MUONS)."""
+
+    processes: int
+    threads: int
+    muon: str
+
+    def __str__(self) -> str:
+        return f"{self.processes} x {self.threads} thread{'s' * (self.threads > 1)}, Muon {self.muon}"
+
+
+class NaiveProxies:
+    """The processes; number k trains the model of seed k."""
+
+    def __init__(self, pipes: list[Connection]) -> None:
+        self._pipes = pipes
+
+    def train(self, way: Way, ids: Ids) -> tuple[Floats, Floats, Floats]:
+        """In each of the first `way.processes` at once, ids (processes or more, steps, batch) -> losses (processes,
+        steps), seconds (processes,) and seconds of the processor: one that ends early could begin the next model."""
+        pipes = self._pipes[: way.processes]
+        for pipe, of_one in zip(pipes, ids, strict=False):
+            pipe.send((way.muon, way.threads, of_one))
+        losses, wall_s, cpu_s = zip(*(pipe.recv() for pipe in pipes), strict=True)
+        return np.stack(losses), np.array(wall_s), np.array(cpu_s)
+
+
+@contextmanager
+def naive_proxies(job: Job, count: int) -> Iterator[NaiveProxies]:
+    """`count` processes, which end with the context, whatever happens inside."""
+    spawn, pipes, processes = get_context("spawn"), [], []
+    try:
+        for seed in range(count):
+            ours, theirs = spawn.Pipe()
+            pipes.append(ours)
+            processes.append(spawn.Process(target=serve, args=(theirs, job, seed), daemon=True))
+            processes[-1].start()
+            theirs.close()  # so that a process that dies ends the pipe
+        yield NaiveProxies(pipes)
+    finally:
+        for pipe in pipes:
+            pipe.close()
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
