@@ -156,6 +156,7 @@ def test_naive_proxies_do_the_stack_s_work(tiny_corpus: Corpus, tiny_setting: Se
 
 def test_naive_proxies_end_on_an_error(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
     job = Job(tiny_setting.model_config(99), tiny_corpus.path, 16, tiny_setting.optimizer, proxies.SCHEDULE)
+    others = set(active_children())  # workers of other tests may still be about
     with pytest.raises(EOFError), naive_proxies(job, 1) as naive:
         naive.train(Way(1, 1, "nobody's"), np.full((1, 1, 1), -1))  # no such window: the process dies
-    assert not active_children()
+    assert set(active_children()) <= others
