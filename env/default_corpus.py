@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,10 +27,15 @@ def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cach
     files = installed_files()
     key = hashlib.sha256(json.dumps(_about(files, vocab_size), sort_keys=True).encode()).hexdigest()[:16]
     path = (cache or cache_folder()) / key
+    return built_once(path, lambda path: build_default(path, vocab_size, progress, files))
+
+
+def built_once(path: Path, build: Callable[[Path], Corpus]) -> Corpus:
+    """The corpus at `path`, which `build` makes if it is not there yet; verified if it is."""
     if path.is_dir():
         return Corpus.open(path, verify=True)
     try:
-        return build_default(path, vocab_size, progress, files)
+        return build(path)
     except (OSError, InputError):
         if path.is_dir():  # another process built it meanwhile
             return Corpus.open(path)

@@ -93,7 +93,7 @@ class Episode:
     def begin(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> None:
         """Start new runs in `slots`: fresh model, warm-up under natural, first probe."""
         index = np.array(slots, np.intp)
-        budget = self.config.total_steps * self.config.batch_windows * self.task.context
+        budget = self.config.budget_tokens(self.task.context)
         for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
             self.seed_N[slot], self.interval_N[slot] = seed, -1
             self.task_weights_NT[slot] = self.task.task_weights(scenario)
@@ -117,7 +117,7 @@ class Episode:
         t0 = perf_counter()
         z_NKC = self.agents.scores
         cells = self.task.cells
-        total = self.config.total_steps * self.config.batch_windows * self.task.context
+        total = self.config.budget_tokens(self.task.context)
         draws = Draws(
             self.shares_NC,
             self.draws.used_NC * cells.window_tokens_C,

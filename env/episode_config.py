@@ -45,5 +45,9 @@ class EpisodeConfig:
     def total_steps(self) -> int:
         return self.warmup_steps + self.num_intervals * self.steps_per_interval
 
+    def budget_tokens(self, context: int) -> int:
+        """Tokens of a whole run in windows of `context`, where all are full."""
+        return self.total_steps * self.batch_windows * context
+
     def schedule(self, lr_warmup_steps: int = 20) -> Schedule:
         return Schedule(self.total_steps, lr_warmup_steps)

@@ -77,7 +77,7 @@ class Setting:
     @property
     def budget_tokens(self) -> int:
         """Tokens of a whole run, where all windows are full."""
-        return self.episode.total_steps * self.episode.batch_windows * self.context
+        return self.episode.budget_tokens(self.context)
 
     def model_config(self, vocab_size: int) -> PretrainedConfig:
         """Of the model that is trained. InputError: sizes that do not fit, or no usable config in `model`."""

@@ -1,6 +1,6 @@
 """The surrogate of a labelled corpus: which kinds of its text help which reference task, read from the labels."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from ..lm.errors import InputError
 from ..lm.surrogate import Dynamics, Surrogate
 from ..lm.synthetic import build_synthetic
 from .console_env import ConsoleEnv
-from .default_corpus import cache_folder
+from .default_corpus import built_once, cache_folder
 from .episode_config import EpisodeConfig
 from .task import Task
 from .vector_env import ConsoleVectorEnv
@@ -56,15 +56,7 @@ class SurrogateSetting:
         """The built corpus in that folder; without one, a synthetic one, which is built in a second on first use."""
         if corpus is not None:
             return self.task(Corpus.open(Path(corpus)))
-        path = cache_folder() / "synthetic-0"
-        if path.is_dir():
-            return self.task(Corpus.open(path))
-        try:
-            return self.task(build_synthetic(path))
-        except (OSError, InputError):
-            if path.is_dir():  # another process built it meanwhile
-                return self.task(Corpus.open(path))
-            raise
+        return self.task(built_once(cache_folder() / "synthetic-0", build_synthetic))
 
     def task(self, corpus: Corpus) -> Task:
         """`corpus` as this setting reads it."""
@@ -83,9 +75,8 @@ class SurrogateSetting:
         early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
         other_CT = np.exp(-log_CT)
         late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)
-        budget = self.episode.total_steps * self.episode.batch_windows * self.context
-        found = Dynamics(early_CT, late_CT, float(budget))
-        return replace(found, loss_sd=self.loss_sd, influence_noise=self.influence_noise)
+        budget = float(self.episode.budget_tokens(self.context))
+        return Dynamics(early_CT, late_CT, budget, loss_sd=self.loss_sd, influence_noise=self.influence_noise)
 
 
 def _label_log_ratios(task: Task) -> NDArray[np.float64]:

@@ -26,8 +26,7 @@ class JournalVecEnv(VecEnvWrapper):
     answers, and the environment is not touched. The step after those resets the environment to the episode that is
     due, checks that it shows the recorded observation, and goes on. One journal is one call of `learn`.
 
-    The learner must seed the environment, as every algorithm with a seed does. Of infos, the
-    endings are kept."""
+    The learner must seed the environment, as every algorithm with a seed does. Of infos, the endings are kept."""
 
     venv: SB3ConsoleVecEnv
 
