@@ -44,7 +44,7 @@ def _mask(core: ConsoleCore, seed: int | None, options: dict[str, Any]) -> NDArr
     if core.base_seed is None:
         raise InputError("reset_mask was given to the first reset, which begins all slots: leave it out")
     if not isinstance(mask, np.ndarray) or mask.shape != shape or mask.dtype != bool:
-        raise InputError(f"reset_mask is {_described(mask)}, expected a numpy array of bool {shape}")
+        raise InputError(f"reset_mask is {described(mask)}, expected a numpy array of bool {shape}")
     if not mask.any():
         raise InputError(f"reset_mask is False in all {core.num_envs} slots, expected True in at least one")
     return mask.copy()
@@ -54,7 +54,7 @@ def _of_groups(core: ConsoleCore, seeds: Any) -> NDArray[np.int64]:
     """The run seed of each group (G,) from that of each slot (N,)."""
     shape = (core.num_envs,)
     if not isinstance(seeds, np.ndarray) or seeds.shape != shape or seeds.dtype.kind not in "iu":
-        raise InputError(f"seeds are {_described(seeds)}, expected a numpy array of integers {shape}: one a slot")
+        raise InputError(f"seeds are {described(seeds)}, expected a numpy array of integers {shape}: one a slot")
     if (seeds < 0).any() or (seeds > np.iinfo(np.int64).max).any():
         raise InputError(f"seeds are from {seeds.min()} to {seeds.max()}, expected 0 to 2**63 - 1")
     by_group = seeds.astype(np.int64).reshape(core.num_groups, core.group_size)
@@ -64,5 +64,6 @@ def _of_groups(core: ConsoleCore, seeds: Any) -> NDArray[np.int64]:
     return by_group[:, 0]
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """What was given in place of an array: its dtype and shape, or its type."""
     return f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__

@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 
 from ...lm.errors import InputError
+from ..resets import described
 
 
 def check_observation(env: VectorEnv, observation: Any, name: str) -> None:
@@ -80,5 +81,4 @@ def same(one: Any, other: Any) -> bool:
 
 def _check_array(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> None:
     if not isinstance(value, np.ndarray) or value.shape != shape or str(value.dtype) != dtype:
-        given = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-        raise InputError(f"{name} is {given}, expected a numpy array of {dtype} {shape}")
+        raise InputError(f"{name} is {described(value)}, expected a numpy array of {dtype} {shape}")
