@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
+from .head_loss import IGNORED, mean_losses, token_losses
 from .leaves import StackedEmbedding, stack_leaves
 from .muon import OptimizerConfig, StackedOptimizer
 
@@ -24,6 +24,21 @@ def new_model(config: PretrainedConfig, seed: int) -> Any:
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
+def ends_in_head(model: Any) -> bool:
+    """Whether the logits of a transformers model are the product of hidden states and a head without bias, so that
+    losses can be taken head by head; some models scale, cap or shift them."""
+    head = model.get_output_embeddings()
+    if type(head) is not nn.Linear or head.bias is not None:
+        return False
+    ids = torch.arange(4)[None]
+    with torch.no_grad():
+        logits = model(input_ids=ids, use_cache=False).logits
+        model.set_output_embeddings(nn.Identity())
+        hidden = model(input_ids=ids, use_cache=False).logits
+        model.set_output_embeddings(head)
+        return torch.allclose(head(hidden), logits, rtol=1e-4, atol=1e-6)
+
+
 class Shard:
     """`num_models` causal LMs of one config, float32 weights, with optimiser and running average of the weights."""
 
@@ -31,15 +46,20 @@ class Shard:
         self, config: PretrainedConfig, optimizer: OptimizerConfig, num_models: int, average_decay: float, device: str
     ) -> None:
         self.config, self.num_models, self.device, self.average_decay = config, num_models, device, average_decay
-        self.model = new_model(config, 0)
+        self.model = new_model(config, 0).eval()  # no dropout: a run is a function of its seed, one epoch at most
+        bare = ends_in_head(self.model)
         self.parameters = stack_leaves(self.model, num_models)
-        self.model.eval().to(device)  # no dropout: a run is a function of its seed, and it is one epoch at most
+        self.model.to(device)
         tables = [module for module in self.model.modules() if isinstance(module, StackedEmbedding)]
-        sparse = {id(table.weight) for table in [*tables, self.model.get_output_embeddings()]}
+        head = self.model.get_output_embeddings()
+        sparse = {id(table.weight) for table in [*tables, head]}
         names = {name for name, parameter in self.parameters.items() if id(parameter) in sparse}
         self.optimizer = StackedOptimizer(self.parameters, names, optimizer)
         self.average = {name: torch.zeros_like(value.data) for name, value in self.parameters.items()}
         self._learned_positions = len(tables) > 1  # such a table must be told whose row is whose
+        self._head: nn.Parameter | None = head.weight if bare else None
+        if bare:
+            self.model.set_output_embeddings(nn.Identity())
 
     def start(self, index: int, seed: int) -> None:
         fresh = dict(new_model(self.config, seed).named_parameters())
@@ -48,24 +68,29 @@ class Shard:
             self.average[name][index] = parameter.data[index]
         self.optimizer.reset(index)
 
-    def window_losses(self, tokens_NBT: Tensor) -> Tensor:
-        """Mean loss of each window, nats per predicted token -> (N, B). Tokens of -100 are padding at the right."""
+    def _outputs(self, tokens_NBT: Tensor) -> tuple[Tensor, Tensor]:
+        """What the head's losses are of, (N, B * (T - 1), D), and the targets (N, B * (T - 1))."""
         num_models, batch, context = tokens_NBT.shape
         rows = tokens_NBT.reshape(num_models * batch, context).to(self.device)
-        targets = rows[:, 1:]
         positions = None
         if self._learned_positions:
             positions = torch.arange(context - 1, device=self.device).expand(len(rows), -1)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
-            logits = self.model(input_ids=rows[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
-        losses = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
-        count = (targets != -100).sum(1).clamp(min=1)
-        return (losses.view(targets.shape).sum(1) / count).view(num_models, batch)
+            out = self.model(input_ids=rows[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
+        return out.reshape(num_models, -1, out.shape[-1]), rows[:, 1:].reshape(num_models, -1)
+
+    def mean_losses(self, tokens_NBT: Tensor, weight_NB: Tensor) -> Tensor:
+        """Sum of each model's window losses, weighted, nats per predicted token -> (N,), with gradients. Tokens of -100
+        are padding at the right."""
+        out, target_NR = self._outputs(tokens_NBT)
+        count = (tokens_NBT[:, :, 1:] != IGNORED).to(self.device)
+        weight_NR = (count * (weight_NB.to(self.device) / count.sum(2).clamp(min=1))[..., None]).flatten(1)
+        return mean_losses(out, self._head, target_NR, weight_NR)
 
     def train_step(self, tokens_NBT: Tensor, lr_fraction_N: Tensor) -> Tensor:
         """One optimiser step on the token-weighted mean loss of each model's batch -> losses (N,)."""
-        weight = (tokens_NBT[:, :, 1:] != -100).sum(2).to(self.device).float()
-        loss_N = (self.window_losses(tokens_NBT) * weight).sum(1) / weight.sum(1)
+        count_NB = (tokens_NBT[:, :, 1:] != IGNORED).sum(2).float()
+        loss_N = self.mean_losses(tokens_NBT, count_NB / count_NB.sum(1, keepdim=True))
         self._backward(loss_N)
         self.optimizer.step(lr_fraction_N.to(self.device))
         self._clear()
@@ -77,9 +102,14 @@ class Shard:
 
     @torch.no_grad()
     def evaluate(self, tokens_NBT: Tensor) -> Tensor:
-        """Window losses without gradients, in pieces that fit the cache -> (N, B)."""
+        """Mean loss of each window, nats per predicted token, in pieces that fit the cache -> (N, B)."""
         piece = max(1, EVALUATION_ROWS // self.num_models)
-        return torch.cat([self.window_losses(part) for part in tokens_NBT.split(piece, dim=1)], 1)
+        parts = []
+        for tokens in tokens_NBT.split(piece, dim=1):
+            out, target_NR = self._outputs(tokens)
+            count = (tokens[:, :, 1:] != IGNORED).sum(2).clamp(min=1).to(self.device)
+            parts.append(token_losses(out, self._head, target_NR).view(*count.shape, -1).sum(2) / count)
+        return torch.cat(parts, 1)
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -118,7 +148,8 @@ class Shard:
 
     def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
         """Of each model's mean loss over its windows, by parameter (N, *shape)."""
-        self._backward(self.window_losses(tokens_NBT).mean(1))
+        num_models, batch, _ = tokens_NBT.shape
+        self._backward(self.mean_losses(tokens_NBT, torch.full((num_models, batch), 1 / batch)))
         gradient = {name: _grad(parameter) for name, parameter in self.parameters.items()}
         self._clear()
         return gradient

@@ -48,8 +48,9 @@ class PlainModel:
         self.job, self.muon, self.step = job, muon, 0
         self.windows = Windows(Corpus.open(job.folder), job.context)
         self.model = new_model(job.config, seed).eval().to(job.device)
-        head = [self.model.get_input_embeddings().weight, self.model.get_output_embeddings().weight]
-        tables = {name for name, p in self.model.named_parameters() if any(p is table for table in head)}
+        lookups = [module for module in self.model.modules() if isinstance(module, nn.Embedding)]
+        sparse = {id(table.weight) for table in [*lookups, self.model.get_output_embeddings()]}
+        tables = {name for name, p in self.model.named_parameters() if id(p) in sparse}
         parameters = dict(self.model.named_parameters())
         rates = job.optimizer
         if muon == "float32":
