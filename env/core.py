@@ -146,8 +146,8 @@ class ConsoleCore:
         self.controls.begin(new)
         every = [*map(int, slots), *(self.num_envs + group for group, _ in new)]
         pairs = [*pairs, *new]
-        seeds, scenarios = [self.run_seed(*pair) for pair in pairs], [self.run_scenario(*pair) for pair in pairs]
-        self.episode.begin(every, scenarios, seeds)
+        runs = {pair: (self.run_scenario(*pair), self.run_seed(*pair)) for pair in dict.fromkeys(pairs)}
+        self.episode.begin(every, [runs[pair][0] for pair in pairs], [runs[pair][1] for pair in pairs])
 
     def observation(self) -> Observation:
         """Of the visible runs."""
