@@ -11,6 +11,6 @@ def category_sums(
 
     A run's sums do not depend on the other runs."""
     num_runs = len(labels_NP)
-    place_NP = labels_NP.astype(np.int64) + np.arange(num_runs)[:, None] * num_categories
+    place_NP = labels_NP + np.arange(num_runs)[:, None] * num_categories
     total = np.bincount(place_NP.ravel(), weight_NP.ravel(), num_runs * num_categories)
-    return total.astype(np.float64).reshape(num_runs, num_categories)
+    return np.asarray(total, np.float64).reshape(num_runs, num_categories)

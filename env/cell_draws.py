@@ -6,7 +6,7 @@ The state of a run is one counter a cell and its seed.
 import numpy as np
 from numpy.typing import NDArray
 
-from ..lm.hashing import mix
+from ..lm.hashing import Words, mix, stream, uniforms
 from .blocks import blocks
 from .cells import CellIndex
 from .permutation import permute
@@ -35,14 +35,15 @@ class CellDraws:
         return self.used_NC / self.pool_NC
 
     def draw(
-        self, slots: NDArray[np.intp], share_SC: NDArray[np.float64], count: int, rngs: list[np.random.Generator]
+        self, slots: NDArray[np.intp], share_SC: NDArray[np.float64], count: int, key_S: Words
     ) -> NDArray[np.int64]:
         """`count` window ids for each of S slots, (S, count), whose tokens follow the distributions `share_SC` over
-        cells, in random order.
+        cells, in random order. key_S: mixed words, one a slot and call, from which all random numbers come.
 
         Stratified (one uniform number in each of `count` equal slices), which leaves the expectation alone and takes
         most of the noise out of the mixture."""
-        random_SM = np.reshape([rng.random(count) for rng in rngs], (len(rngs), count))  # also of none
+        words_SM = stream(key_S, 2 * count)
+        random_SM = uniforms(words_SM[:, :count])
         below_SC = _points_below(edges(share_SC, self.cells.window_tokens_C), random_SM)
         count_SC = np.diff(below_SC, prepend=0, axis=1)
         cells = np.broadcast_to(np.arange(self.cells.num_cells), count_SC.shape)
@@ -53,9 +54,7 @@ class CellDraws:
         number_SM = self._numbers(slots, cell_SM, turn_SM)
         number_SM.sort(axis=1)  # so that the index is read from front to back
         ids_SM = self.cells.window_ids(number_SM.reshape(-1)).reshape(number_SM.shape)
-        for ids_M, rng in zip(ids_SM, rngs, strict=True):
-            rng.shuffle(ids_M)
-        return ids_SM
+        return np.take_along_axis(ids_SM, words_SM[:, count:].argsort(axis=1), 1)
 
     def windows_at(
         self, slots: NDArray[np.intp], cell_SM: NDArray[np.int64], turn_SM: NDArray[np.int64]

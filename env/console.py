@@ -104,6 +104,6 @@ def check_weights(weights_NK: Array, mask_NK: NDArray[np.bool_]) -> Array:
     if (weights < 0).any() or (abs(weights.sum(1) - 1) > 1e-6).any() or weights[~mask_NK].any():
         worst = weights[np.argmax(abs(weights.sum(1) - 1) + (weights < 0).any(1))]
         raise InputError(
-            f"weights {np.round(worst, 4)} are not a simplex over the present agents: sum to 1, none below 0"
+            f"weights {np.round(worst, 4).tolist()} are not a simplex over the present agents: sum to 1, none below 0"
         )
     return weights

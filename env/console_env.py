@@ -28,10 +28,12 @@ class ConsoleEnv(Stateful, gym.Env):
         reward: str = "paired",
         scenario_set: str = "train",
         render_mode: str | None = None,
+        records: str | Path | None = None,
     ) -> None:
         setting = setting or Setting()
         task = setting.open_task(corpus)
-        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set, AutoresetMode.DISABLED)
+        file = None if records is None else Path(records)
+        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set, AutoresetMode.DISABLED, file)
         self.observation_space, self.action_space = spaces(self.core)
         self.agent_names, self.action_map = task.agent_names, self.core.action_map
         self.horizon = setting.episode.num_intervals

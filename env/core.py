@@ -1,6 +1,8 @@
 """The transitions behind every face of the environment: runs, their controls, seeds and rewards."""
 
 from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -9,9 +11,12 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from .action import ActionMap
+from .config_record import ConfigRecord
 from .controls import Controls
 from .episode import Episode, Outcome
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
+from .recorder import Recorder
+from .records import RecordFile
 from .scenario import SETS, Scenario, sample_scenario
 from .setting import EpisodeSetting
 from .task import Task
@@ -40,7 +45,8 @@ class ConsoleCore:
     Episode e of group g under base seed s is the same run whatever N. A run that diverged repeats its episode; the
     others of its group go on, and it follows them one episode behind. When the next episode begins is `autoreset_mode`:
     in the step that ends one (SAME_STEP; call `next_episodes`), in the step after, which takes no action (NEXT_STEP),
-    or when `begin_next` says so (DISABLED)."""
+    or when `begin_next` says so (DISABLED). Every episode that ends, a control's too, is appended to `records`.
+    """
 
     def __init__(
         self,
@@ -51,6 +57,7 @@ class ConsoleCore:
         reward: str,
         scenario_set: str,
         autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+        records: Path | None = None,
     ) -> None:
         if reward not in REWARDS:
             raise InputError(f"reward is '{reward}', expected one of {', '.join(REWARDS)}")
@@ -61,7 +68,9 @@ class ConsoleCore:
         self.num_envs, self.group_size, self.scenario_set, self.reward = num_envs, group_size, scenario_set, reward
         self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode
         num_controls = self.num_groups if reward == "paired" else 0
-        self.task, self.setting = task, setting
+        self.task, self.setting, self.records = task, setting, records
+        file = None if records is None else RecordFile(records, ConfigRecord.of(task, setting))
+        self.recorder = None if file is None else Recorder(file.append)
         self.episode = Episode(task, setting.learner(task, num_envs + num_controls), setting.episode)
         self.group_of = np.repeat(np.arange(self.num_groups), group_size)  # of the visible slots
         self.number_of = np.zeros(num_envs, np.int64)  # of the episode each visible slot is in
@@ -142,12 +151,24 @@ class ConsoleCore:
         new = self.controls.missing(pairs)
         lagging = [group for group, number in new if (self.number_of[self.group_of == group] < number).any()]
         while (late := self.controls.unfinished(lagging)).any():  # other slots have still to be paired with these
-            self.controls.record(self.episode.step(self._natural(), self._with_controls(late)), late)
+            self.controls.record(self._train(self._natural(), self._with_controls(late)), late)
         self.controls.begin(new)
         every = [*map(int, slots), *(self.num_envs + group for group, _ in new)]
         pairs = [*pairs, *new]
-        seeds, scenarios = [self.run_seed(*pair) for pair in pairs], [self.run_scenario(*pair) for pair in pairs]
+        runs = {pair: (self.run_seed(*pair), self.run_scenario(*pair)) for pair in dict.fromkeys(pairs)}
+        seeds, scenarios = [runs[pair][0] for pair in pairs], [runs[pair][1] for pair in pairs]
+        begun = perf_counter()
         self.episode.begin(every, scenarios, seeds)
+        if self.recorder is not None:
+            self.recorder.begin(self.episode, every, pairs, scenarios, self.num_envs, begun)
+
+    def _train(
+        self, weights: NDArray[np.float64], active: Bools, actions: NDArray[np.float64] | None = None
+    ) -> Outcome:
+        outcome = self.episode.step(weights, active)
+        if self.recorder is not None:
+            self.recorder.step(self.episode, outcome, active, actions)
+        return outcome
 
     def observation(self) -> Observation:
         """Of the visible runs."""
@@ -161,7 +182,7 @@ class ConsoleCore:
         weights[: self.num_envs] = self.action_map.weights(action, self.episode.mask_NK[: self.num_envs])
         interval_N = self.episode.interval_N[: self.num_envs].copy()
         active_G = self.controls.needed(self.group_of, self.number_of, interval_N, ~done_N)
-        outcome = self.episode.step(weights, np.concatenate([~done_N, active_G]))
+        outcome = self._train(weights, np.concatenate([~done_N, active_G]), action)
         self.controls.record(outcome, active_G)
         diverged_N = outcome.diverged_N[: self.num_envs]
         reward = np.where(diverged_N, 0.0, outcome.fall_N[: self.num_envs])

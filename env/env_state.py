@@ -40,9 +40,8 @@ class Stateful:
     def fork(self) -> Self:
         """A new environment in the same state, which goes its own way; it shares the task, which is only read."""
         twin, core = copy.copy(self), self.core
-        twin.core = ConsoleCore(
-            core.task, core.setting, core.num_envs, core.group_size, core.reward, core.scenario_set, core.autoreset_mode
-        )
+        settings = core.num_envs, core.group_size, core.reward, core.scenario_set, core.autoreset_mode, core.records
+        twin.core = ConsoleCore(core.task, core.setting, *settings)
         for name, value in vars(self).items():
             if name.endswith("_space") or name == "metadata":
                 setattr(twin, name, copy.deepcopy(value))
@@ -56,11 +55,10 @@ def core_state(core: ConsoleCore) -> State:
     curves = np.full((len(controls.curves), controls.num_intervals), np.nan)
     for row, curve in zip(curves, controls.curves.values(), strict=True):
         row[: len(curve)] = curve
-    scenario_parts = None if scenario is None else [scenario.reference, scenario.pool_budgets]
     given = [[*pair, seed] for pair, seed in core.given_seeds.items()]
     return {
         "arguments": _as_bytes(_arguments(core)),
-        "scenario": _as_bytes(scenario_parts),
+        "scenario": _as_bytes(None if scenario is None else scenario.as_json()),
         "base_seed": _as_bytes(None if core.base_seed is None else int(core.base_seed)),
         "number": core.number_of.copy(),
         "diverged": core.diverged.copy(),
@@ -68,6 +66,7 @@ def core_state(core: ConsoleCore) -> State:
         "controls/number": controls.number_of.copy(),
         "controls/pairs": np.array(list(controls.curves), np.int64).reshape(-1, 2),  # group, number
         "controls/falls": curves,  # nats, NaN: yet to come
+        "records": _as_bytes(None if core.recorder is None else core.recorder.state()),  # of episodes in the making
         **{f"episode/{key}": value for key, value in core.episode.state_dict().items()},
     }
 
@@ -76,14 +75,16 @@ def load_core_state(core: ConsoleCore, state: State) -> None:
     """Restore what `core_state` gave."""
     core.number_of, core.diverged = state["number"].copy(), state["diverged"].copy()
     core.given_seeds = {(group, number): seed for group, number, seed in state["given_seeds"].tolist()}
-    core.base_seed, parts = _from_bytes(state["base_seed"]), _from_bytes(state["scenario"])
-    core.scenario = None if parts is None else Scenario(tuple((task, weight) for task, weight in parts[0]), parts[1])
+    core.base_seed, scenario = _from_bytes(state["base_seed"]), _from_bytes(state["scenario"])
+    core.scenario = None if scenario is None else Scenario.from_json(scenario)
     core.controls.number_of = state["controls/number"].copy()
     core.controls.curves = {
         (group, number): curve[~np.isnan(curve)].tolist()
         for (group, number), curve in zip(state["controls/pairs"].tolist(), state["controls/falls"], strict=True)
     }
     core.episode.load_state_dict(state_under("episode/", state))
+    if core.recorder is not None:
+        core.recorder.load_state(_from_bytes(state["records"]))
 
 
 def _arguments(core: ConsoleCore) -> dict[str, Any]:

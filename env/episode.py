@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lm.errors import InputError
+from ..lm.hashing import Words, mix
 from ..lm.learner import Learner
 from ..lm.state import state_under
 from .agent_group import AgentGroup
@@ -23,7 +24,7 @@ from .features import Draws, agent_features, paper_rewards, seen_gaps, training_
 from .observation import Observation
 from .probe import in_units_of_rms, sample_probe
 from .scenario import Scenario
-from .task import ReferenceSample, Task
+from .task import ReferenceSample, Task, task_means
 
 Array = NDArray[np.float64]
 DRAW, PROBE, INFLUENCE, VALIDATION, FINAL = range(5)  # what a random stream is for
@@ -74,19 +75,14 @@ class Episode:
 
     # -- the random streams and samples of one run ----------------------------------------------------------------
 
-    def _rng(self, slot: int, purpose: int) -> np.random.Generator:
-        interval = 0 if purpose in (VALIDATION, FINAL) else int(self.interval_N[slot]) + 1
-        return np.random.default_rng(np.random.SeedSequence([int(self.seed_N[slot]), purpose, interval]))
+    def _keys(self, purpose: int) -> Words:
+        """One a run, (N,), for the random numbers of that purpose in this interval (of validation: in all)."""
+        interval_N = np.where(purpose in (VALIDATION, FINAL), 0, self.interval_N + 1)
+        key_N = mix(mix(self.seed_N.astype(np.uint64)) + np.uint64(purpose))
+        return mix(key_N + interval_N.astype(np.uint64))
 
-    def _reference(self, count: int, purpose: int, half: str = "validation") -> list[ReferenceSample]:
-        kept: dict[tuple[int, int, bytes], ReferenceSample] = {}  # the runs of a group have the same one
-        samples = []
-        for slot, weights_T in enumerate(self.task_weights_NT):
-            key = int(self.seed_N[slot]), int(self.interval_N[slot]), weights_T.tobytes()
-            if key not in kept:
-                kept[key] = self.task.sample_reference(weights_T, count, half, self._rng(slot, purpose))
-            samples.append(kept[key])
-        return samples
+    def _reference(self, count: int, purpose: int) -> ReferenceSample:
+        return self.task.sample_reference(self.task_weights_NT, count, "validation", self._keys(purpose))
 
     # -- the life of a run ----------------------------------------------------------------------------------------
 
@@ -164,10 +160,11 @@ class Episode:
     def test_losses(self, count: int) -> Array:
         """Loss of each run on `count` windows of the test half of every reference task -> (N, T), nats per token.
         The same windows for every run; for reports alone."""
-        every = np.full(len(self.task.tasks), 1 / len(self.task.tasks))
-        sample = self.task.sample_reference(every, count * len(every), "test", np.random.default_rng(0))
-        losses = self.learner.evaluate(np.tile(sample.ids, (self.num_slots, 1)), averaged=False)
-        return np.stack([losses[:, sample.task == task].mean(1) for task in range(len(every))], 1)
+        num_tasks = len(self.task.tasks)
+        every = np.full((self.num_slots, num_tasks), 1 / num_tasks)
+        same = mix(np.zeros(self.num_slots, np.uint64))
+        sample = self.task.sample_reference(every, count * num_tasks, "test", same)
+        return task_means(self.learner.evaluate(sample.ids, averaged=False), sample.task, num_tasks)
 
     @property
     def tokens_per_s(self) -> float:
@@ -192,9 +189,7 @@ class Episode:
         shape = (self.num_slots, steps * self.config.batch_windows)
         ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
         slots = np.flatnonzero(active)
-        ids[slots] = self.draws.draw(
-            slots, self.shares_NC[slots], ids.shape[1], [self._rng(int(slot), DRAW) for slot in slots]
-        )
+        ids[slots] = self.draws.draw(slots, self.shares_NC[slots], ids.shape[1], self._keys(DRAW)[slots])
         drawn_N = active * self.task.windows.lengths(ids).sum(1)
         self.tokens_N += drawn_N
         self.trained_tokens += int(drawn_N.sum())
@@ -217,13 +212,10 @@ class Episode:
         ):
             if not rows.any():
                 continue
-            samples = self._reference(count, purpose)
-            losses = self.learner.evaluate(np.stack([s.ids for s in samples]), averaged=purpose == VALIDATION)
-            for slot in np.flatnonzero(rows):
-                sample = samples[slot]
-                loss_N[slot] = losses[slot] @ sample.weight
-                for task in np.flatnonzero(self.task_weights_NT[slot] > 0):
-                    by_task_NT[slot, task] = losses[slot, sample.task == task].mean()
+            sample = self._reference(count, purpose)
+            losses = self.learner.evaluate(sample.ids, averaged=purpose == VALIDATION)
+            loss_N[rows] = (losses * sample.weight).sum(1)[rows]
+            by_task_NT[rows] = task_means(losses, sample.task, by_task_NT.shape[1])[rows]
         self.seconds["evaluate"] += perf_counter() - t0
         return loss_N, by_task_NT
 
@@ -231,10 +223,9 @@ class Episode:
         """Measure influence on a probe, and let the evidence and then the agents learn from it."""
         t0 = perf_counter()
         config, labels_CA = self.config, self.task.cells.labels_CA
-        slots = np.arange(self.num_slots)
-        probe = sample_probe(self.draws, slots, config.probe_windows, [self._rng(int(slot), PROBE) for slot in slots])
-        references = self._reference(config.reference_windows, INFLUENCE)
-        influence, loss = self.learner.influence(np.stack([sample.ids for sample in references]), probe.ids)
+        probe = sample_probe(self.draws, np.arange(self.num_slots), config.probe_windows, self._keys(PROBE))
+        reference = self._reference(config.reference_windows, INFLUENCE)
+        influence, loss = self.learner.influence(reference.ids, probe.ids)
         share_NP, cell_NP = probe.share, probe.cell
         influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), share_NP)
         z_NKC = self.agents.scores  # priorities before this probe

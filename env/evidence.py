@@ -30,9 +30,9 @@ class Evidence:
         count = 1 / (share_NP**2).sum(1)  # effective number of windows (Kish)
         weight = share_NP * count[:, None]
         new = (
-            (self.gram_NKK, np.einsum("nkp,nlp,np->nkl", z, z, weight)),
-            (self.cross_NK, np.einsum("nkp,np,np->nk", z, r, weight)),
-            (self.power_N, np.einsum("np,np,np->n", r, r, weight)),
+            (self.gram_NKK, (z * weight[:, None]) @ z.transpose(0, 2, 1)),
+            (self.cross_NK, np.einsum("nkp,np->nk", z, r * weight)),
+            (self.power_N, np.einsum("np,np->n", r, r * weight)),
             (self.windows_N, count),
         )
         for moments, increment in new:

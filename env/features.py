@@ -91,18 +91,18 @@ def paper_rewards(
 
     R_j: mean influence of the probe windows in category j; w_j: the agent's priority, here standardised. An agent that
     prioritises cells (`column` None) has every probe window for its own category; null has 0."""
-    num_runs, num_agents, _ = z_NKP.shape
-    reward = np.zeros((num_runs, num_agents))
-    for agent, column in enumerate(column_K):
-        product = z_NKP[:, agent] * influence_NP
-        if column is None:
-            reward[:, agent] = product.mean(1)
-            continue
-        label_NP = labels_NPA[:, :, column]
-        num_categories = int(label_NP.max()) + 1
-        count = category_sums(label_NP, np.ones_like(product), num_categories)
-        category = category_sums(label_NP, product, num_categories) / np.maximum(count, 1)
-        reward[:, agent] = category.sum(1) / np.maximum((count > 0).sum(1), 1)
+    product_NKP = z_NKP * influence_NP[:, None]
+    reward = product_NKP.mean(2)
+    labelled = [agent for agent, column in enumerate(column_K) if column is not None]
+    label_NPB = labels_NPA[:, :, [column for column in column_K if column is not None]]
+    num_runs, _, num_labelled = label_NPB.shape
+    width = int(label_NPB.max(initial=0)) + 1
+    place_NM = (label_NPB + np.arange(num_labelled) * width).reshape(num_runs, -1)
+    product_NM = product_NKP[:, labelled].transpose(0, 2, 1).reshape(num_runs, -1)
+    sums = [category_sums(place_NM, values, width * num_labelled) for values in (np.ones_like(product_NM), product_NM)]
+    count_NBC, total_NBC = (of_all.reshape(num_runs, num_labelled, width) for of_all in sums)
+    category_NBC = total_NBC / np.maximum(count_NBC, 1)
+    reward[:, labelled] = category_NBC.sum(2) / np.maximum((count_NBC > 0).sum(2), 1)
     return reward
 
 

@@ -7,6 +7,7 @@ from .blocks import blocks
 
 Array = NDArray[np.float64]
 WIDTH = 0.01  # of a bin of log rates: half of it to the fourth power, over 4!, is below 1e-10
+FEW = 1024  # cells: of so few, all runs at once are faster than each by its bins
 
 
 def spend(log_rate_NC: Array, pool_NC: Array, budget: float) -> Array:
@@ -19,7 +20,7 @@ def spend(log_rate_NC: Array, pool_NC: Array, budget: float) -> Array:
     log_rate_NC -= log_rate_NC.max(1, keepdims=True)
     # As `_binned` computes the bins: a division may round otherwise.
     num_bins_N = (log_rate_NC.min(1) * (-1 / WIDTH)).astype(np.int64) + 1
-    few_N = num_bins_N >= log_rate_NC.shape[1]
+    few_N = num_bins_N >= (log_rate_NC.shape[1] if log_rate_NC.shape[1] > FEW else 0)
     spent_NC = np.empty(pool_NC.shape)
     if few_N.any():
         rate, pool = log_rate_NC[few_N], pool_NC[few_N]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..lm.hashing import Words, stream, uniforms
 from .cell_draws import CellDraws
 
 
@@ -19,16 +20,18 @@ class ProbeSample:
     seen: NDArray[np.bool_]
 
 
-def sample_probe(draws: CellDraws, slots: NDArray[np.intp], count: int, rngs: list[np.random.Generator]) -> ProbeSample:
+def sample_probe(draws: CellDraws, slots: NDArray[np.intp], count: int, key_S: Words) -> ProbeSample:
     """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
-    large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata."""
+    large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata.
+    key_S: mixed words, one a slot and call, from which all random numbers come."""
     tokens_C = draws.cells.tokens_C
     chance_C = np.sqrt(tokens_C) / np.sqrt(tokens_C).sum()
-    points = (np.arange(count) + np.array([[rng.random()] for rng in rngs])) / count
+    random = uniforms(stream(key_S, count + 1))
+    points = (np.arange(count) + random[:, -1:]) / count
     cell = np.minimum(np.searchsorted(np.cumsum(chance_C), points, side="right"), len(chance_C) - 1)
     pool = draws.pool_NC[slots[:, None], cell]
     # In the first epoch's order, so that those drawn come first.
-    turn = np.stack([rng.integers(pool_P) for rng, pool_P in zip(rngs, pool, strict=True)])
+    turn = (random[:, :-1] * pool).astype(np.int64)
     weight = tokens_C[cell] / chance_C[cell]
     seen = turn < draws.used_NC[slots[:, None], cell]
     return ProbeSample(draws.windows_at(slots, cell, turn), cell, weight / weight.sum(1, keepdims=True), seen)

@@ -1,10 +1,12 @@
 """Scenarios: one setting of the task each, and the distribution they are drawn from."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..lm.errors import InputError
+from .typed_json import from_json, to_json
 
 SETS = ("train", "development", "sealed")  # the learner's; for choosing defaults; opened once, for the claim
 SCENARIO = 2**31  # keeps this random stream apart from an episode's, which share its seed
@@ -25,6 +27,15 @@ class Scenario:
             raise InputError(f"scenario reference is {self.reference}, expected weights that sum to 1, none below 0")
         if not self.pool_budgets > 0:
             raise InputError(f"scenario pool_budgets is {self.pool_budgets}, expected a positive number")
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, as what `json.dumps` takes."""
+        return {**to_json(self)}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str = "scenario") -> "Scenario":
+        """The scenario that `as_json` gave, exactly. InputError: unknown or missing keys, or values that are wrong."""
+        return from_json(cls, value, where)
 
 
 def sample_scenario(tasks: tuple[str, ...], seed: int) -> Scenario:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..lm.files import nearest
+from ..lm.hashing import Words, mix
 from ..lm.windows import Windows
 from .agents.base import Agent, Layout
 from .agents.registry import default_agents, label_name, make_agents
+from .category_sums import category_sums
 from .cell_builder import LabelledDocuments, build_cells
 from .cell_store import stored_cells
 from .cells import CellIndex
+from .permutation import permute
 from .scenario import Scenario
 
 IN_MEMORY = 2_000_000  # documents: the index of more is kept on disk
@@ -23,12 +27,18 @@ IN_MEMORY = 2_000_000  # documents: the index of more is kept on disk
 
 @dataclass(frozen=True)
 class ReferenceSample:
-    """Windows of reference tasks for one run: ids (V,), task (V,) as index into the corpus's tasks, and weight (V,)
-    so that the weighted sum of window losses estimates the scenario's mixture of task losses."""
+    """Windows of reference tasks for N runs: ids (N, V), task (N, V) as index into the corpus's tasks, and weight
+    (N, V) so that the weighted sum of window losses estimates the scenario's mixture of task losses."""
 
     ids: NDArray[np.int64]
     task: NDArray[np.intp]
     weight: NDArray[np.float64]
+
+
+def task_means(loss_NV: NDArray[np.float64], task_NV: NDArray[np.intp], num_tasks: int) -> NDArray[np.float64]:
+    """Mean loss of each run's windows of each task, (N, T); NaN where it has none."""
+    count = category_sums(task_NV, np.ones_like(loss_NV), num_tasks)
+    return np.where(count > 0, category_sums(task_NV, loss_NV, num_tasks) / np.maximum(count, 1), np.nan)
 
 
 @dataclass
@@ -43,7 +53,7 @@ class Task:
     agents: tuple[str, ...] = ()
     windows: Windows = field(init=False)
     cells: CellIndex = field(init=False)
-    _reference: dict[str, NDArray[np.int64]] = field(init=False, default_factory=dict)  # window ids by split
+    _reference: dict[str, list[NDArray[np.int64]]] = field(init=False, default_factory=dict)  # window ids by half
 
     def __post_init__(self) -> None:
         self.agents = tuple(self.agents) or default_agents(self.corpus)
@@ -90,33 +100,39 @@ class Task:
             raise InputError(f"unknown reference task '{min(unknown)}'; {nearest(min(unknown), self.tasks)}")
         return np.array([weights.get(task, 0.0) for task in self.tasks])
 
-    def sample_reference(
-        self, weights_T: NDArray[np.float64], count: int, half: str, rng: np.random.Generator
-    ) -> ReferenceSample:
-        """`count` windows of the reference tasks, as many of each as its weight says, none twice while there are
-        enough; half: "validation" feeds reward and influence, "test" is for reports alone."""
-        number = _apportion(weights_T, count)
-        ids, owner, weight = [], [], []
-        for index, (task, wanted) in enumerate(zip(self.tasks, number, strict=True)):
-            pool = self._reference_windows(f"{task}/{half}")
-            ids.append(np.resize(rng.permutation(pool), wanted))
-            owner.append(np.full(wanted, index))
-            weight.append(np.full(wanted, weights_T[index] / max(wanted, 1)))
-        total = np.concatenate(weight)
-        return ReferenceSample(np.concatenate(ids), np.concatenate(owner), total / total.sum())
+    def sample_reference(self, weights_NT: NDArray[np.float64], count: int, half: str, key_N: Words) -> ReferenceSample:
+        """`count` windows of the reference tasks for each run, as many of each as its weight says, none twice while
+        there are enough; half: "validation" feeds reward and influence, "test" is for reports alone. A run's windows
+        follow from its key."""
+        windows = self._reference_windows(half)
+        size_T = np.array([len(ids) for ids in windows])
+        number_NT = _apportion(weights_NT, count)
+        owner_T: Words = np.arange(len(windows), dtype=np.uint64)
 
-    def _reference_windows(self, split: str) -> NDArray[np.int64]:
-        if split not in self._reference:
-            self._reference[split] = self.windows.ids(self.corpus.splits[split])
-        return self._reference[split]
+        def for_each_window(of_NT: NDArray[Any]) -> NDArray[Any]:
+            return np.repeat(of_NT.reshape(-1), number_NT.reshape(-1))
+
+        task_M = for_each_window(np.tile(owner_T.astype(np.intp), len(weights_NT)))
+        turn_M = np.arange(len(task_M)) % count - for_each_window(np.cumsum(number_NT, 1) - number_NT)
+        key_M = for_each_window(mix(key_N[:, None] + owner_T))
+        member_M = permute(turn_M % size_T[task_M], size_T[task_M], key_M)
+        ids_M = np.concatenate(windows)[(np.cumsum(size_T) - size_T)[task_M] + member_M]
+        weight_M = for_each_window(weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True))
+        shape = len(weights_NT), count
+        return ReferenceSample(ids_M.reshape(shape), task_M.reshape(shape), weight_M.reshape(shape))
+
+    def _reference_windows(self, half: str) -> list[NDArray[np.int64]]:
+        if half not in self._reference:
+            self._reference[half] = [self.windows.ids(self.corpus.splits[f"{task}/{half}"]) for task in self.tasks]
+        return self._reference[half]
 
 
-def _apportion(weights_T: NDArray[np.float64], count: int) -> NDArray[np.intp]:
-    """Whole numbers near weights * count that sum to `count`, at least 1 for each positive weight."""
-    quota = weights_T * count
-    number = np.maximum(np.floor(quota), weights_T > 0).astype(np.intp)
-    while number.sum() < count:
-        number[np.argmax(quota - number)] += 1
-    while number.sum() > count:
-        number[np.argmin(np.where(number > 1, quota - number, np.inf))] -= 1
+def _apportion(weights_NT: NDArray[np.float64], count: int) -> NDArray[np.intp]:
+    """Whole numbers near weights * count, each run's of which sum to `count`, at least 1 for each positive weight."""
+    quota = weights_NT * count
+    number = np.maximum(np.floor(quota), weights_NT > 0).astype(np.intp)
+    while len(short := np.flatnonzero(number.sum(1) < count)):
+        number[short, np.argmax((quota - number)[short], 1)] += 1
+    while len(over := np.flatnonzero(number.sum(1) > count)):
+        number[over, np.argmin(np.where(number > 1, quota - number, np.inf)[over], 1)] -= 1
     return number

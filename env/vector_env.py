@@ -51,12 +51,13 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
     corpus: a built corpus' folder (default: the installed packages' text, built once); setting: model, recipe and
     clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed.
     autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them; after SAME_STEP's last step `final_obs`
-    has the end, and all other info is of the episode that the reward belongs to.
+    has the end, and all other info is of the episode that the reward belongs to. records: a file that every finished
+    episode is appended to, controls' too, as a line that `pretraingym replay` can run again (records.py).
 
     `reset(options=...)` takes `episode` (number to start at), `scenario` (one for all runs), `seeds` (N,) (integers,
     the run seeds of the episodes that begin; those after follow from the base seed) and, where autoreset is DISABLED,
     `reset_mask` (N,) (bool, alone: the slots that begin their next episode). A run that diverged repeats its episode.
-    `get_state`, `set_state` and `fork` are exact.
+    `get_state`, `set_state` and `fork` are exact; a fork records to the same file.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -72,11 +73,13 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         scenario_set: str = "train",
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
+        records: str | Path | None = None,
     ) -> None:
         mode = as_mode(autoreset_mode)
         setting = setting or Setting()
         task = setting.open_task(corpus)
-        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode)
+        file = None if records is None else Path(records)
+        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode, file)
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.num_envs, self.group_size, self.render_mode = num_envs, group_size, render_mode
         self.single_observation_space, self.single_action_space = spaces(self.core)

@@ -31,11 +31,15 @@ class CorpusHelp:
 
 
 def main() -> None:
-    """Run one command. Exit codes: 0 done, 2 the input cannot be used (one line says why), 130 interrupted."""
+    """Run one command. Exit codes: 0 done, 1 a replay came out otherwise, 2 the input cannot be used (one line says
+    why), 130 interrupted."""
     warnings.showwarning = _warn
     try:
         run, config = parse(sys.argv[1:])
-        print(json.dumps(run(config)))
+        result = run(config)
+        print(json.dumps(result))
+        if result.get("mismatches"):
+            sys.exit(1)
     except InputError as error:
         sys.exit(_fail(str(error)))
     except OSError as error:
@@ -51,7 +55,7 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
     """(what to run, its configuration): the fields of the preset that is named, changed by the other flags."""
     if arguments[:1] == ["corpus"]:
         return _parse_corpus(arguments[1:])
-    from . import pretrain, quickstart, train_console
+    from . import pretrain, quickstart, replay, train_console
     from .presets import PRESETS
 
     description = "Learn which data to pretrain on next, on small models; then let it drive a large one."
@@ -59,6 +63,7 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
         quickstart.QuickstartConfig: ("quickstart", quickstart.main),
         train_console.TrainConsoleConfig: ("train-console", train_console.main),
         pretrain.PretrainConfig: ("pretrain", pretrain.main),
+        replay.ReplayConfig: ("replay", replay.main),
         CorpusHelp: ("corpus", lambda _: {}),
     }
     config = _config(commands, PRESETS, arguments, "pretraingym", description)

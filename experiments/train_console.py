@@ -69,9 +69,18 @@ def train_console(
     folder: RunFolder, corpus: Corpus, proxy: Setting, config: LearnConfig, progress: Progress
 ) -> dict[str, Any]:
     """Learn, log an update a row, save the policy; returns the cost of it (episodes with and without controls, proxy
-    parameters, seconds of an interval by part). An earlier session's episodes come out of the journal."""
+    parameters, seconds of an interval by part). An earlier session's episodes come out of the journal.
+
+    Every episode is recorded in episodes.jsonl; those that a kill made run twice may be there twice, which harms
+    nothing: they have the same config, seed and weights."""
     num_envs = config.groups * config.group_size
-    env = ConsoleVectorEnv(num_envs, corpus=corpus.path, setting=proxy, group_size=config.group_size)
+    env = ConsoleVectorEnv(
+        num_envs,
+        corpus=corpus.path,
+        setting=proxy,
+        group_size=config.group_size,
+        records=folder.path / "episodes.jsonl",
+    )
     episode, rounds = env.core.episode, -(-config.episodes // num_envs)
     begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), "clock": episode.clock}
     episode.clock = begun["clock"]

@@ -4,17 +4,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
+GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: splitmix64's step
 
 
 def mix(value: Words) -> Words:
     """The finaliser of splitmix64 (Steele et al. 2014): every input bit moves about half of the output bits."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = value + GAMMA
     value ^= value >> np.uint64(30)
     value *= np.uint64(0xBF58476D1CE4E5B9)
     value ^= value >> np.uint64(27)
     value *= np.uint64(0x94D049BB133111EB)
     value ^= value >> np.uint64(31)
     return value
+
+
+def stream(key_N: Words, count: int) -> Words:
+    """The first `count` numbers of splitmix64 from each key, (N, count). The keys must be mixed ones: from near keys
+    the numbers would be the same, only shifted."""
+    return mix(key_N[:, None] + GAMMA * np.arange(count, dtype=np.uint64))
+
+
+def uniforms(words: Words) -> NDArray[np.float64]:
+    """Numbers in [0, 1), of the same shape, from random words."""
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normals(key: Words) -> NDArray[np.float64]:

@@ -113,16 +113,20 @@ class Surrogate:
 
     def _values(self, ids_NM: Ids, active: NDArray[np.bool_]) -> Floats:
         """Fresh tokens that each window is worth, (N, M), and count it as drawn."""
-        place = self._place(ids_NM)
+        place_NM = self._place(ids_NM)
         flat = self.times_NW.reshape(-1)
-        distinct, first, inverse, count = np.unique(place, return_index=True, return_inverse=True, return_counts=True)
-        order = np.argsort(inverse.ravel(), kind="stable")
-        turn = np.empty(place.size, np.int64)  # which of this call's draws of the window it is
-        turn[order] = np.arange(place.size) - np.repeat(np.cumsum(count) - count, count)
-        times = flat[place].astype(np.float64) + turn.reshape(place.shape)
-        counted = active[first // place.shape[1]]
-        flat[distinct[counted]] += count[counted].astype(np.uint16)
-        return np.asarray(self.windows.lengths(ids_NM) * np.exp(-times / self.dynamics.repeat_epochs), np.float64)
+        order_NM = place_NM.argsort(axis=1, kind="stable")
+        sorted_NM, column_M = np.take_along_axis(place_NM, order_NM, 1), np.arange(place_NM.shape[1])
+        same_NM = sorted_NM[:, 1:] == sorted_NM[:, :-1]  # as the draw before it in that order
+        first_NM, last_NM = np.ones((2, *place_NM.shape), bool)
+        first_NM[:, 1:], last_NM[:, :-1] = ~same_NM, ~same_NM
+        # Which of this call's draws of the window it is.
+        turn_NM = column_M - np.maximum.accumulate(np.where(first_NM, column_M, 0), 1)
+        times_NM = np.empty(place_NM.shape)
+        np.put_along_axis(times_NM, order_NM, flat[sorted_NM] + turn_NM, 1)
+        last_NM &= active[:, None]
+        flat[sorted_NM[last_NM]] += (turn_NM[last_NM] + 1).astype(np.uint16)
+        return np.asarray(self.windows.lengths(ids_NM) * np.exp(times_NM / -self.dynamics.repeat_epochs), np.float64)
 
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
         task_NB = self._task_D[self.windows.document(windows)]

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from ..env import json_schema as schema
 from ..env.action import ActionMap
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
-from . import json_schema as schema
 from .actor_config import SetActorConfig
 from .card import ALGORITHMS, PolicyCard
 from .learned import LearnedPolicy
@@ -72,7 +72,7 @@ def load_policy(path: Path) -> LearnedPolicy:
     for what this version or its environment does not have; nothing is built before everything was checked."""
     folder = path if path.is_dir() else path.parent
     about_path, arrays_path = folder / "policy.json", folder / "policy.safetensors"
-    about = schema.parse_json(_read(about_path, MAX_HEADER), about_path)
+    about = schema.parse_json(_read(about_path, MAX_HEADER), str(about_path), "save or copy the policy again")
     CHECK(about, str(about_path))
     data = _read(arrays_path, MAX_FILE)
     if hashlib.sha256(data).hexdigest() != about["sha256"]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.errors import InputError
+from ..category_sums import category_sums
 from .base import Agent, Array, Feedback, Layout
 
 MAX_CATEGORIES = 2048  # 34 MB of moments a run
@@ -46,19 +47,24 @@ class InfluenceAgent(Agent):
             moments[slots] = 0
 
     def update(self, feedback: Feedback) -> None:
-        usable = np.flatnonzero(feedback.usable)
-        num_windows, width = feedback.labels.shape[1], self.cross_NQ.shape[1]
-        for slot in usable:
-            design = np.zeros((num_windows, width))
-            np.put_along_axis(design, feedback.labels[slot] + self.offset_A, 1.0, 1)
-            weight = feedback.share[slot] * num_windows
-            target = feedback.influence[slot] - feedback.share[slot] @ feedback.influence[slot]
-            self.gram_NQQ[slot] = self.memory * self.gram_NQQ[slot] + (design * weight[:, None]).T @ design
-            self.cross_NQ[slot] = self.memory * self.cross_NQ[slot] + design.T @ (weight * target)
+        usable, width = np.flatnonzero(feedback.usable), self.cross_NQ.shape[1]
+        share_UP, influence_UP = feedback.share[usable], feedback.influence[usable]
+        label_UPA = feedback.labels[usable] + self.offset_A
+        num_runs, num_windows, num_columns = label_UPA.shape
+        weight_UP = share_UP * num_windows
+        target_UP = influence_UP - (share_UP * influence_UP).sum(1, keepdims=True)
+        # The design is one-hot: its products with itself are sums by pair of labels, one label column against all.
+        label_UM = label_UPA.reshape(num_runs, -1)
+        weight_UM = np.repeat(weight_UP, num_columns, 1)
+        cross_UQ = category_sums(label_UM, np.repeat(weight_UP * target_UP, num_columns, 1), width)
+        cross_UQ += self.memory * self.cross_NQ[usable]
+        gram_UQQ = self.memory * self.gram_NQQ[usable]
+        for label_UP in label_UPA.transpose(2, 0, 1):
+            pair_UM = np.repeat(label_UP * width, num_columns, 1) + label_UM
+            gram_UQQ += category_sums(pair_UM, weight_UM, width**2).reshape(gram_UQQ.shape)
+        self.gram_NQQ[usable], self.cross_NQ[usable] = gram_UQQ, cross_UQ
         ridge = self.shrinkage * np.eye(width)
-        self.effect_NQ[usable] = np.linalg.solve(self.gram_NQQ[usable] + ridge, self.cross_NQ[usable][..., None])[
-            ..., 0
-        ]
+        self.effect_NQ[usable] = np.linalg.solve(gram_UQQ + ridge, cross_UQ[..., None])[..., 0]
 
     def state_dict(self) -> dict[str, NDArray]:
         return {"gram": self.gram_NQQ.copy(), "cross": self.cross_NQ.copy(), "effect": self.effect_NQ.copy()}

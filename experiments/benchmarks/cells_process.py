@@ -17,6 +17,7 @@ from ...env.cell_draws import CellDraws, edges
 from ...env.cell_store import open_cells, write_cells
 from ...env.cells import CellIndex
 from ...env.console import Console, Standardiser
+from ...lm.hashing import mix
 
 CONTEXT = 1024
 CHUNK = 1 << 20
@@ -66,7 +67,7 @@ def draw(folder: Path, windows: int) -> Figures:
     draws, console = CellDraws(cells, 1), Console()
     draws.reset(0, 0, cells.tokens_C.sum() / 2)
     spent_s = []  # wall and processor seconds of re-weighting, and of drawing
-    for _ in range(REPEATS + 1):
+    for turn in range(REPEATS + 1):
         weights = rng.dirichlet(np.ones(z_NKC.shape[1]))[None]
         t0 = _clocks()
         shares_NC = console.shares(
@@ -74,7 +75,7 @@ def draw(folder: Path, windows: int) -> Figures:
         )
         edges(shares_NC, cells.window_tokens_C)
         t1 = _clocks()
-        draws.draw(np.array([0]), shares_NC, windows, [rng])
+        draws.draw(np.array([0]), shares_NC, windows, mix(np.array([turn], np.uint64)))
         spent_s.append([t1 - t0, _clocks() - t1])
     reweight, drawing = 1e3 * np.median(spent_s[1:], 0)
     for array in (cells.document_R, cells.start_R, cells.group_start_G):

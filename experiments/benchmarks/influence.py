@@ -26,6 +26,7 @@ from ...env.episode_config import EpisodeConfig
 from ...env.setting import Setting
 from ...env.task import Task
 from ...lm.cores import usable_cores
+from ...lm.hashing import mix
 from ...lm.muon import OptimizerConfig
 from ...lm.proxies import ProxyStack
 from ...lm.windows import PART_BITS, count_parts
@@ -70,23 +71,23 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
     offsets = task.corpus.token_offsets
     parts = count_parts(offsets[documents + 1] - offsets[documents], task.context)
     probe = documents << PART_BITS | (rng.random(len(documents)) * parts).astype(np.int64)
-    even = np.full(len(task.tasks), 1 / len(task.tasks))
-    reference = task.sample_reference(even, config.references, "validation", rng)
+    even = np.full((1, len(task.tasks)), 1 / len(task.tasks))
+    reference = task.sample_reference(even, config.references, "validation", mix(np.array([config.seed], np.uint64)))
 
     influence_s: list[float] = []
     for _ in range(config.repeats):
-        influence_s.append(seconds(lambda: learner.influence(reference.ids[None], probe[None])))
+        influence_s.append(seconds(lambda: learner.influence(reference.ids, probe[None])))
     t0 = perf_counter()
-    fall_PR = oracle(learner, reference.ids, probe)
+    fall_PR = oracle(learner, reference.ids[0], probe)
     oracle_s = perf_counter() - t0
     for _ in range(config.repeats):
-        influence_s.append(seconds(lambda: learner.influence(reference.ids[None], probe[None])))
+        influence_s.append(seconds(lambda: learner.influence(reference.ids, probe[None])))
 
-    halves = {"all": np.ones(len(reference.ids), bool)}
-    halves |= {name: reference.task == index for index, name in enumerate(task.tasks)}
+    halves = {"all": np.ones(config.references, bool)}
+    halves |= {name: reference.task[0] == index for index, name in enumerate(task.tasks)}
     agreement: dict[str, dict[str, Any]] = {"influence": {}, "preconditioned": {}}
     for name, rows in halves.items():
-        ids = reference.ids[None, rows], probe[None]
+        ids = reference.ids[:, rows], probe[None]
         scores = {"influence": learner.influence(*ids)[0][0], "preconditioned": preconditioned(learner, *ids)}
         for kind, score_P in scores.items():
             agreement[kind][name] = correlations(task, documents, score_P, fall_PR[:, rows].mean(1))

@@ -9,6 +9,7 @@ from scipy.stats import chisquare
 from pretraingym.env.cell_builder import LabelledDocuments, build_cells
 from pretraingym.env.cell_draws import CellDraws
 from pretraingym.env.cells import CellIndex
+from pretraingym.lm.hashing import mix
 
 CONTEXT = 10
 
@@ -35,6 +36,10 @@ def cell_of(index: CellIndex) -> dict[int, int]:
     return dict(zip(ids.tolist(), np.repeat(np.arange(index.num_cells), index.windows_C).tolist(), strict=True))
 
 
+def key(seed: int) -> np.ndarray:
+    return mix(np.array([seed], np.uint64))
+
+
 def begun(index: CellIndex, seed: int, pool_tokens: float = 1e12) -> CellDraws:
     draws = CellDraws(index, 1)
     draws.reset(0, seed, pool_tokens)
@@ -47,9 +52,9 @@ def test_no_window_twice_before_the_cell_is_used_up(index: CellIndex, seed: int,
     """At a corner of the simplex: the whole pool of one cell, then in another order the same pool again."""
     draws = begun(index, seed, pool * index.tokens_C.sum())
     share = np.eye(index.num_cells)[cell]
-    size, rng = int(draws.pool_NC[0, cell]), np.random.default_rng(seed)
-    first = draws.draw(np.array([0]), share[None], size, [rng])[0]
-    second = np.concatenate([draws.draw(np.array([0]), share[None], 1, [rng])[0] for _ in range(size)])
+    size = int(draws.pool_NC[0, cell])
+    first = draws.draw(np.array([0]), share[None], size, key(seed))[0]
+    second = np.concatenate([draws.draw(np.array([0]), share[None], 1, key(turn))[0] for turn in range(size)])
     assert len(set(first.tolist())) == size
     assert set(second.tolist()) == set(first.tolist())
     assert draws.epochs_NC[0].tolist() == (2.0 * share).tolist()
@@ -65,8 +70,8 @@ def test_cells_are_used_up_evenly(seed: int, counts: list[int]) -> None:
     index, rng = some_cells(seed % 5, 60), np.random.default_rng(seed)
     draws = begun(index, seed)
     drawn = [
-        draws.draw(np.array([0]), rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, [rng])[0]
-        for count in counts
+        draws.draw(np.array([0]), rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, key(turn))[0]
+        for turn, count in enumerate(counts)
     ]
     ids, times = np.unique(np.concatenate(drawn), return_counts=True)
     every = index.window_ids(np.arange(index.windows_C.sum()))
@@ -81,8 +86,8 @@ def test_cells_are_used_up_evenly(seed: int, counts: list[int]) -> None:
 def test_draws_follow_the_distribution_over_tokens(index: CellIndex, cell_of: dict[int, int]) -> None:
     """The mixture is of tokens: a cell of short windows has more of the draws than its share."""
     share = np.random.default_rng(0).dirichlet(np.ones(index.num_cells))
-    draws, rng = begun(index, 5), np.random.default_rng(1)
-    ids = np.concatenate([draws.draw(np.array([0]), share[None], 37, [rng])[0] for _ in range(200)])
+    draws = begun(index, 5)
+    ids = np.concatenate([draws.draw(np.array([0]), share[None], 37, key(turn))[0] for turn in range(200)])
     chance = share / (index.tokens_C / index.windows_C)
     counts = np.bincount([cell_of[i] for i in ids.tolist()], minlength=index.num_cells)
     assert chisquare(counts, chance / chance.sum() * len(ids)).pvalue > 0.01
@@ -92,7 +97,7 @@ def test_the_mixture_of_a_draw_is_closer_than_chance(index: CellIndex) -> None:
     """Each cell's count is within one of what is expected: the slices leave no more room."""
     share = np.random.default_rng(3).dirichlet(np.ones(index.num_cells))
     draws = begun(index, 5)
-    draws.draw(np.array([0]), share[None], 5000, [np.random.default_rng(1)])[0]
+    draws.draw(np.array([0]), share[None], 5000, key(1))[0]
     chance = share / (index.tokens_C / index.windows_C)
     assert abs(draws.used_NC[0] - chance / chance.sum() * 5000).max() < 2
 
@@ -104,8 +109,8 @@ def test_every_window_of_a_cell_is_as_likely_and_at_any_place() -> None:
     index = build_cells(LabelledDocuments(offsets, 5, range(16), {"agent": label}))
     first, place = np.zeros(7), np.zeros(16)
     for seed in range(3000):
-        draws, rng = begun(index, seed), np.random.default_rng(seed)
-        ids = draws.draw(np.array([0]), index.natural_C[None], 16, [rng])[0] >> 24
+        draws = begun(index, seed)
+        ids = draws.draw(np.array([0]), index.natural_C[None], 16, key(seed))[0] >> 24
         place[np.flatnonzero(ids == 15)] += 1
         first[draws.windows_at(np.array([0]), np.zeros((1, 1), int), np.zeros((1, 1), int))[0, 0] >> 24] += 1
     assert chisquare(first).pvalue > 0.01
@@ -119,10 +124,10 @@ def test_state_goes_on_exactly_from_any_point(index: CellIndex, seed: int, befor
     one, other = CellDraws(index, 2), CellDraws(index, 2)
     one.reset(1, seed, pool * index.tokens_C.sum())
     for count in before:
-        one.draw(np.array([1]), share[None], count, [np.random.default_rng(count)])[0]
+        one.draw(np.array([1]), share[None], count, key(count))[0]
     other.load_state_dict(one.state_dict())
     for count in (1, 500):
-        ids = [draws.draw(np.array([1]), share[None], count, [np.random.default_rng(9)])[0] for draws in (one, other)]
+        ids = [draws.draw(np.array([1]), share[None], count, key(9))[0] for draws in (one, other)]
         np.testing.assert_array_equal(ids[0], ids[1])
     for name in ("used_NC", "pool_NC", "pool_tokens_NC", "epochs_NC"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
@@ -132,11 +137,9 @@ def test_slots_do_not_touch_each_other(index: CellIndex) -> None:
     draws = CellDraws(index, 2)
     for slot in (0, 1):
         draws.reset(slot, 9, 1e5)
-    first = draws.draw(np.array([0]), index.natural_C[None], 300, [np.random.default_rng(0)])[0]
+    first = draws.draw(np.array([0]), index.natural_C[None], 300, key(0))[0]
     assert draws.used_NC[1].sum() == 0
-    np.testing.assert_array_equal(
-        draws.draw(np.array([1]), index.natural_C[None], 300, [np.random.default_rng(0)])[0], first
-    )
+    np.testing.assert_array_equal(draws.draw(np.array([1]), index.natural_C[None], 300, key(0))[0], first)
 
 
 def test_cells_without_a_share_are_not_drawn(index: CellIndex) -> None:
@@ -145,6 +148,6 @@ def test_cells_without_a_share_are_not_drawn(index: CellIndex) -> None:
     share[[0, 5, 10, 11]] = 0
     draws = begun(index, 1)
     for seed in range(50):
-        draws.draw(np.array([0]), share[None], 1000, [np.random.default_rng(seed)])[0]
+        draws.draw(np.array([0]), share[None], 1000, key(seed))[0]
     assert ((draws.used_NC[0] > 0) == (share > 0)).all()
     assert draws.used_NC.sum() == 50_000

@@ -13,6 +13,7 @@ from pretraingym.env.scenario import Scenario
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.hashing import mix
 
 
 def test_observations_are_named_bounded_and_finite(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
@@ -85,8 +86,8 @@ def test_probes_tell_what_was_drawn(tiny_corpus: Corpus, tiny_setting: Setting) 
     task = Task(tiny_corpus, tiny_setting.context)
     draws = CellDraws(task.cells, 1)
     draws.reset(0, 3, pool_tokens=5000.0)
-    drawn = set(draws.draw(np.array([0]), task.cells.natural_C[None], 200, [np.random.default_rng(0)])[0].tolist())
-    probe = sample_probe(draws, np.array([0]), 100, [np.random.default_rng(1)])
+    drawn = set(draws.draw(np.array([0]), task.cells.natural_C[None], 200, mix(np.zeros(1, np.uint64)))[0].tolist())
+    probe = sample_probe(draws, np.array([0]), 100, mix(np.ones(1, np.uint64)))
     assert 10 < probe.seen.sum() < 90
     assert [window in drawn for window in probe.ids[0].tolist()] == probe.seen[0].tolist()
 

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
+from pretraingym.env.records import read_records
 from pretraingym.experiments.__main__ import main
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.tokenizer import train_tokenizer
@@ -64,6 +65,8 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
     assert last["learning_cost_in_target_runs"] == pytest.approx(runs / 9.6, rel=0.1)
     report = (folder / "report.html").read_text()
     assert "learned-cma-es" in report
+    episodes = read_records(folder / "episodes.jsonl")[1]
+    assert [sum(episode.control == control for episode in episodes) for control in (False, True)] == [48, 6]
     assert "https://" not in report.replace("https://arxiv.org", "")
 
 
@@ -103,6 +106,11 @@ def test_killed_runs_end_with_the_same_numbers(
     for name in ("policy.safetensors", "model/model.safetensors"):
         for key, value in load_file(folder / name).items():
             np.testing.assert_array_equal(value, load_file(whole / name)[key])
+    ran = [  # an episode that a kill made run twice is there twice
+        {(e.seed, e.control, e.weights_IK.tobytes(), e.loss_J.tobytes()) for e in read_records(each)[1]}
+        for each in (folder / "episodes.jsonl", whole / "episodes.jsonl")
+    ]
+    assert ran[0] == ran[1]
 
 
 def _holds(path: Path, marker: str) -> bool:

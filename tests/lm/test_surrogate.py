@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import chisquare
 
 from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.hashing import normals
+from pretraingym.lm.hashing import mix, normals, stream, uniforms
 from pretraingym.lm.learner import Schedule
 from pretraingym.lm.surrogate import Dynamics, Surrogate
 from pretraingym.lm.windows import Windows
@@ -128,3 +129,15 @@ def test_normals_are_normal() -> None:
     assert drawn.mean() == pytest.approx(0, abs=0.02)
     assert drawn.std() == pytest.approx(1, abs=0.02)
     assert (abs(drawn) > 2).mean() == pytest.approx(0.0455, abs=0.004)
+
+
+def test_streams_are_uniform_and_of_their_key_alone() -> None:
+    keys = mix(np.arange(500, dtype=np.uint64))
+    drawn = uniforms(stream(keys, 200))
+    np.testing.assert_array_equal(uniforms(stream(keys[7:8], 200))[0], drawn[7])
+    np.testing.assert_array_equal(uniforms(stream(keys, 3)), drawn[:, :3])
+    assert (drawn >= 0).all()
+    assert (drawn < 1).all()
+    assert chisquare(np.bincount((drawn.ravel() * 50).astype(int), minlength=50)).pvalue > 0.01
+    assert abs(np.corrcoef(drawn[:, :20].T) - np.eye(20)).max() < 0.2  # one number of a stream with another
+    assert abs(np.corrcoef(drawn[:20]) - np.eye(20)).max() < 0.3  # one stream with another

@@ -3,24 +3,25 @@
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 
 Check = Callable[[Any, str], None]
 MAX_TEXT = 10_000  # characters of one string
-MAX_ITEMS = 10_000  # of one list or mapping
+MAX_ITEMS = 65_536  # of one list or mapping: as many categories as a label column can have
 
 
-def parse_json(data: bytes, path: Path) -> Any:
-    """The value in `data`; NaN, infinities and repeated keys are refused as well as what is not JSON."""
+def parse_json(data: bytes, where: str, cure: str) -> Any:
+    """The value in `data`; NaN, infinities and repeated keys are refused as well as what is not JSON. The error says
+    `where` it is and what to do."""
     try:
         return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
     except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not valid JSON ({error}): the file is damaged, save or copy the policy again"
-        ) from None
+        raise InputError(f"{where} is not valid JSON ({error}): the file is damaged, {cure}") from None
 
 
 def _refuse_constant(name: str) -> None:
@@ -44,7 +45,21 @@ def number(value: Any, where: str) -> None:
 
 
 def whole(value: Any, where: str) -> None:
-    _expect(isinstance(value, int) and not isinstance(value, bool), where, value, "a whole number")
+    right = isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+    _expect(right, where, value, "a whole number of at most 64 bits")
+
+
+def natural(value: Any, where: str) -> None:
+    whole(value, where)
+    _expect(value >= 0, where, value, "a whole number from 0 up")
+
+
+def flag(value: Any, where: str) -> None:
+    _expect(isinstance(value, bool), where, value, "true or false")
+
+
+def anything(value: Any, where: str) -> None:
+    """What someone else checks."""
 
 
 def cell(value: Any, where: str) -> None:
@@ -71,6 +86,21 @@ def items(check: Check, count: int | None = None) -> Check:
             check(item, f"{where}[{index}]")
 
     return check_list
+
+
+def floats(value: Any, shape: tuple[int, ...], where: str, null: bool = False) -> NDArray[np.float64]:
+    """The array of nested lists of finite numbers of exactly that shape; null, where it is allowed, is NaN."""
+
+    def read(value: Any, shape: tuple[int, ...], where: str) -> Any:
+        if shape:
+            items(anything, shape[0])(value, where)
+            return [read(item, shape[1:], f"{where}[{index}]") for index, item in enumerate(value)]
+        if value is None and null:
+            return math.nan
+        number(value, where)
+        return value
+
+    return np.array(read(value, shape, where), np.float64).reshape(shape)
 
 
 def mapping(check: Check) -> Check:
