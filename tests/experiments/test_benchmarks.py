@@ -10,7 +10,7 @@ import pytest
 
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
-from pretraingym.experiments.benchmarks import cells, corpus, heldout, influence, proxies, signal, transfer
+from pretraingym.experiments.benchmarks import cells, corpus, heldout, influence, proxies, randomness, signal, transfer
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.proxies import ProxyStack, TrainConfig
@@ -160,3 +160,43 @@ def test_naive_proxies_end_on_an_error(tiny_corpus: Corpus, tiny_setting: Settin
     with pytest.raises(EOFError), naive_proxies(job, 1) as naive:
         naive.train(Way(1, 1, "nobody's"), np.full((1, 1, 1), -1))  # no such window: the process dies
     assert set(active_children()) <= others
+
+
+def test_randomness(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    config = randomness.RandomnessConfig(str(tiny_corpus.path), 3, 2, at_once=2, setting=tiny_setting)
+    figures = randomness.measure(config)
+    assert json.loads(json.dumps(figures)) == figures
+    for console in randomness.CONSOLES:
+        raw, paired = (figures[console][reward] for reward in randomness.REWARDS)
+        assert 0 < raw["within_sd_nats"] == paired["within_sd_nats"]
+        assert paired["mean_nats"] < raw["mean_nats"]
+        assert list(raw["mean_se_nats"]) == ["1", "2", "4", "8", "16"]
+
+
+def test_groups_share_their_control_and_differ_in_weights(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    still = randomness.RandomnessConfig(runs=2, perturbation=0.0, strength=0.0, setting=tiny_setting)
+    task = Task(tiny_corpus, 16)
+    falls = randomness.episode_falls(still, task, [0, 1])
+    np.testing.assert_array_equal(falls, np.tile(falls[:, :1], (1, 5)))  # all natural: the control five times
+    assert falls[0, 0] != falls[1, 0]
+    weights = randomness.group_weights(replace(still, perturbation=0.1, strength=0.5), task, 0)
+    np.testing.assert_allclose(weights.sum(1), 1)
+    assert (weights[1:, 0] < weights[0, 0]).all()
+    follows = task.agent_names.index("influence")
+    assert (weights[3:, follows] > 0.4).all()
+    assert (weights[1:3, follows] < 0.25).all()
+    assert len(np.unique(weights, axis=0)) == 5
+
+
+def test_deviations_come_apart_as_they_were_put_together() -> None:
+    rng = np.random.default_rng(0)
+    shared, own = rng.normal(0, 0.3, (4000, 1)), rng.normal(0, 0.1, (4000, 4))
+    between, within = randomness.deviations(shared + own)
+    assert (between, within) == (pytest.approx(0.3, rel=0.05), pytest.approx(0.1, rel=0.05))
+    mean, difference = randomness.standard_errors(0.3, 0.1, 4, "raw")
+    over_groups = (shared + own).mean(1).std(ddof=1)
+    assert mean == pytest.approx(over_groups / 5, rel=0.05)  # 100 runs are 25 groups
+    assert difference == pytest.approx((2 * 0.01 / 100) ** 0.5)
+    assert randomness.standard_errors(0.3, 0.1, 4, "paired")[0] == pytest.approx(mean * 1.25**0.5)
+    alone = randomness.standard_errors(0.3, 0.1, 1, "paired")
+    assert alone == (pytest.approx((0.1 * 2 / 100) ** 0.5), pytest.approx((2 * 0.1 * 2 / 100) ** 0.5))
