@@ -6,6 +6,8 @@ from numpy.typing import NDArray
 from ..lm.errors import InputError
 from ..lm.state import state_under
 from .agents.base import Feedback
+from .cast import Cast, Scales
+from .cell_draws import CellDraws
 from .console import Standardiser
 from .task import Task
 
@@ -14,25 +16,31 @@ Array = NDArray[np.float64]
 
 class AgentGroup:
     """The agents of `task`, at work in `num_slots` runs. Scores of the cells are kept until agents learn or forget:
-    they do not depend on the weights, and there may be hundreds of thousands of cells."""
+    they do not depend on the weights, and there may be hundreds of thousands of cells. Standardised means over the text
+    of a run's pool, which `draws` knows."""
 
-    def __init__(self, task: Task, num_slots: int) -> None:
-        self.task, self.members = task, task.make_agents()
+    def __init__(self, task: Task, draws: CellDraws) -> None:
+        self.task, self.draws, self.members = task, draws, task.make_agents()
+        num_slots = len(draws.seed_N)
+        self.cast = Cast(self.members, list(task.layout.columns), num_slots)
         for agent in self.members:
             agent.start(num_slots, task.layout)
-        self._kept: tuple[Array, Standardiser] | None = None
+        self._kept: tuple[Array, Standardiser, Scales] | None = None
 
     @property
     def scores(self) -> Array:
-        """Standardised scores of the cells, (N, K, C)."""
+        """Standardised scores of the cells, row by row of the cast, (N, K, C)."""
         return self._standardised()[0]
 
     def lift(self) -> Array:
         """Mean standardised score of each reference task's validation documents, (N, K, T); 0 for agents that cannot
         tell of text that is new to them."""
         labels_RA, known_KR = self.task.reference_labels, self.task.reference_known
-        score_NKR = np.stack([agent.score(labels_RA) for agent in self.members], 1)
-        return (self._standardised()[1](score_NKR) * known_KR) @ self.task.reference_share.T
+        score_NKR = self.cast.rows(np.stack([agent.score(labels_RA) for agent in self.members], 1))
+        _, standardiser, scales = self._standardised()
+        z_NKR = standardiser(score_NKR)
+        self.cast.blend(z_NKR, labels_RA, scales)
+        return (z_NKR * known_KR[self.cast.shown_NK]) @ self.task.reference_share.T
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         """Forget what the runs `slots` taught."""
@@ -46,26 +54,33 @@ class AgentGroup:
             agent.update(feedback)
         self._kept = None
 
-    def _standardised(self) -> tuple[Array, Standardiser]:
+    def _standardised(self) -> tuple[Array, Standardiser, Scales]:
+        """The scores, what standardises them, and the scales of the noisy ones."""
         if self._kept is None:
-            cells = self.task.cells
-            score_NKC = np.stack([agent.score_cells(cells.labels_CA) for agent in self.members], 1)
+            labels_CA, natural_NC = self.task.cells.labels_CA, self.draws.natural_NC
+            score_NKC = np.stack([agent.score_cells(labels_CA) for agent in self.members], 1)
             if not np.isfinite(score_NKC).all():
                 worst = self.members[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
                 raise InputError(
                     f"agent '{worst}' gave NaN or infinite priorities, expected finite ones: run "
                     "pretraingym.env.check_agent on it"
                 )
-            standardiser = Standardiser.of(score_NKC, cells.natural_C)
-            self._kept = standardiser(score_NKC), standardiser
+            shown_NKC = self.cast.rows(score_NKC)
+            standardiser = Standardiser.of(shown_NKC, natural_NC)
+            z_NKC = standardiser(shown_NKC)
+            scales = self.cast.noise_scales(z_NKC, labels_CA, natural_NC)
+            self.cast.blend(z_NKC, labels_CA, scales)
+            self._kept = z_NKC, standardiser, scales
         return self._kept
 
     def state_dict(self) -> dict[str, NDArray]:
-        """The members' states under their names."""
-        return {f"{agent.name}/{key}": value for agent in self.members for key, value in agent.state_dict().items()}
+        """The cast, and the members' states under their names."""
+        state = {f"{agent.name}/{key}": value for agent in self.members for key, value in agent.state_dict().items()}
+        return state | {f"cast//{key}": value for key, value in self.cast.state_dict().items()}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""
+        self.cast.load_state_dict(state_under("cast//", state))
         for agent in self.members:
             agent.load_state_dict(state_under(f"{agent.name}/", state))
         self._kept = None

@@ -13,26 +13,30 @@ from .permutation import permute
 
 
 class CellDraws:
-    """What N runs have drawn: used_NC windows of each cell out of pool_NC, each run under its own seed."""
+    """What N runs have drawn: used_NC windows of each cell out of pool_NC, each run under its own seed. natural_NC: the
+    share of each cell in the text of a run's pool."""
 
     def __init__(self, cells: CellIndex, num_slots: int) -> None:
         self.cells = cells
         self.used_NC = np.zeros((num_slots, cells.num_cells), np.int64)
         self.pool_NC = np.ones((num_slots, cells.num_cells), np.int64)
         self.pool_tokens_NC = self.pool_NC * cells.window_tokens_C
+        self.natural_NC = np.tile(cells.natural_C, (num_slots, 1))
         self.seed_N = np.zeros(num_slots, np.uint64)
 
-    def reset(self, slot: int, seed: int, pool_tokens: float) -> None:
-        """Start afresh with a pool of about `pool_tokens`, the same share of each cell, one window at least."""
-        share = min(1.0, pool_tokens / self.cells.tokens_C.sum())
+    def reset(self, slot: int, seed: int, pool_tokens: float, natural_C: NDArray[np.float64]) -> None:
+        """Start afresh with a pool of about `pool_tokens`, of which each cell has the share `natural_C`: one window at
+        least, unless that is 0, and at most all."""
+        windows_C = np.rint(pool_tokens * natural_C / self.cells.window_tokens_C)
         self.used_NC[slot] = 0
-        self.pool_NC[slot] = np.maximum(1, np.rint(self.cells.windows_C * share)).astype(np.int64)
+        self.pool_NC[slot] = np.clip(windows_C, natural_C > 0, self.cells.windows_C)
         self.pool_tokens_NC[slot] = self.pool_NC[slot] * self.cells.window_tokens_C
+        self.natural_NC[slot] = natural_C
         self.seed_N[slot] = seed
 
     @property
     def epochs_NC(self) -> NDArray[np.float64]:
-        return self.used_NC / self.pool_NC
+        return self.used_NC / np.maximum(self.pool_NC, 1)
 
     def draw(
         self, slots: NDArray[np.intp], share_SC: NDArray[np.float64], count: int, key_S: Words
@@ -80,10 +84,12 @@ class CellDraws:
         return number_SM
 
     def state_dict(self) -> dict[str, NDArray]:
-        return {"used": self.used_NC.copy(), "pool": self.pool_NC.copy(), "seed": self.seed_N.copy()}
+        names = ("used_NC", "pool_NC", "natural_NC", "seed_N")
+        return {name: getattr(self, name).copy() for name in names}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        self.used_NC, self.pool_NC, self.seed_N = state["used"].copy(), state["pool"].copy(), state["seed"].copy()
+        for name, value in state.items():
+            setattr(self, name, value.copy())
         self.pool_tokens_NC = self.pool_NC * self.cells.window_tokens_C
 
 

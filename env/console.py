@@ -14,18 +14,19 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Standardiser:
-    """Mean and spread (N, K) of agents' scores over the corpus's tokens."""
+    """Mean and spread (N, K) of agents' scores over the tokens of each run's pool."""
 
     mean_NK: Array
     spread_NK: Array
 
     @classmethod
-    def of(cls, score_NKC: Array, natural_C: Array) -> "Standardiser":
-        mean = score_NKC @ natural_C
-        return cls(mean, np.sqrt(((score_NKC - mean[..., None]) ** 2) @ natural_C))
+    def of(cls, score_NKC: Array, natural_NC: Array) -> "Standardiser":
+        mean = (score_NKC @ natural_NC[:, :, None])[..., 0]
+        square = ((score_NKC - mean[..., None]) ** 2 @ natural_NC[:, :, None])[..., 0]
+        return cls(mean, np.sqrt(square))
 
     def __call__(self, score_NKM: Array) -> Array:
-        """Scores in deviations from the corpus's mean, within [-5, 5]; 0 where an agent cannot tell (NaN) and for
+        """Scores in deviations from the pool's mean, within [-5, 5]; 0 where an agent cannot tell (NaN) and for
         an agent without preference."""
         spread = self.spread_NK[..., None]
         centred = score_NKM - self.mean_NK[..., None]
@@ -50,15 +51,15 @@ class Console:
         if self.mode not in ("softmax", "topk"):
             raise InputError(f"console mode is '{self.mode}', expected 'softmax' or 'topk'")
 
-    def mixed_score(self, weights_NK: Array, z_NKC: Array, natural_C: Array) -> Array:
+    def mixed_score(self, weights_NK: Array, z_NKC: Array, natural_NC: Array) -> Array:
         """Beta * (1 - w_null) * sum_a w~_a z_a / max(sd, min_spread) -> (N, C)."""
         strength = 1 - weights_NK[:, :1]
         shares = weights_NK[:, 1:] / np.maximum(strength, 1e-12)
         mixed_NC = np.einsum("nk,nkc->nc", shares, z_NKC[:, 1:])
         mean, square = np.zeros((2, len(mixed_NC), 1))
         for part in blocks(mixed_NC.shape[1]):
-            # No `@ natural_C`: its last bits depend on the other runs and on threads.
-            weighted_NB = mixed_NC[:, part] * natural_C[part]
+            # No product of matrices: its last bits depend on the other runs and on threads.
+            weighted_NB = mixed_NC[:, part] * natural_NC[:, part]
             mean += weighted_NB.sum(1, keepdims=True)
             weighted_NB *= mixed_NC[:, part]
             square += weighted_NB.sum(1, keepdims=True)
@@ -67,7 +68,7 @@ class Console:
         return mixed_NC
 
     def shares(
-        self, weights_NK: Array, z_NKC: Array, natural_C: Array, pool_NC: Array, epochs_NC: Array, budget: float
+        self, weights_NK: Array, z_NKC: Array, natural_NC: Array, pool_NC: Array, epochs_NC: Array, budget: float
     ) -> Array:
         """Share of each cell in the coming `budget` tokens -> (N, C), rows sum to 1.
 
@@ -76,7 +77,7 @@ class Console:
         epochs(tau) = log(exp(epochs) + tau exp(score)), and tau is such that the budget is spent. So a cell cannot
         be used up many times inside one interval, and the interval's length does not change the mixture.
         """
-        score_NC = self.mixed_score(weights_NK, z_NKC, natural_C)
+        score_NC = self.mixed_score(weights_NK, z_NKC, natural_NC)
         if self.mode == "topk":
             return _top_shares(score_NC, pool_NC, self.top_share)
         score_NC -= epochs_NC

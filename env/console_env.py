@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 
 from ..lm.errors import InputError
+from .axes import AXES
 from .core import ConsoleCore
 from .env_state import Stateful
 from .resets import reset_core
@@ -27,13 +28,14 @@ class ConsoleEnv(Stateful, gym.Env):
         setting: EpisodeSetting | None = None,
         reward: str = "paired",
         scenario_set: str = "train",
+        axes: tuple[str, ...] = AXES,
         render_mode: str | None = None,
         records: str | Path | None = None,
     ) -> None:
         setting = setting or Setting()
         task = setting.open_task(corpus)
         file = None if records is None else Path(records)
-        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set, AutoresetMode.DISABLED, file)
+        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set, AutoresetMode.DISABLED, file, axes)
         self.observation_space, self.action_space = spaces(self.core)
         self.agent_names, self.action_map = task.agent_names, self.core.action_map
         self.horizon = setting.episode.num_intervals

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from .action import ActionMap
+from .axes import AXES, SETS, check_axes, sample_scenario
 from .config_record import ConfigRecord
 from .controls import Controls
 from .episode import Episode, Outcome
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
 from .recorder import Recorder
 from .records import RecordFile
-from .scenario import SETS, Scenario, sample_scenario
+from .scenario import Scenario
 from .setting import EpisodeSetting
 from .task import Task
 
@@ -58,6 +59,7 @@ class ConsoleCore:
         scenario_set: str,
         autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
         records: Path | None = None,
+        axes: tuple[str, ...] = AXES,
     ) -> None:
         if reward not in REWARDS:
             raise InputError(f"reward is '{reward}', expected one of {', '.join(REWARDS)}")
@@ -67,6 +69,7 @@ class ConsoleCore:
             raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
         self.num_envs, self.group_size, self.scenario_set, self.reward = num_envs, group_size, scenario_set, reward
         self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode
+        self.axes = check_axes(tuple(axes))
         num_controls = self.num_groups if reward == "paired" else 0
         self.task, self.setting, self.records = task, setting, records
         file = None if records is None else RecordFile(records, ConfigRecord.of(task, setting))
@@ -116,7 +119,7 @@ class ConsoleCore:
     def run_scenario(self, group: int, number: int) -> Scenario:
         if self.scenario is not None:
             return self.scenario
-        return sample_scenario(self.task.tasks, self.run_seed(group, number))
+        return sample_scenario(self.task, self.run_seed(group, number), self.axes)
 
     def reset(
         self, seed: int, number: int, scenario: Scenario | None, run_seeds: NDArray[np.int64] | None = None

@@ -40,7 +40,7 @@ class Stateful:
     def fork(self) -> Self:
         """A new environment in the same state, which goes its own way; it shares the task, which is only read."""
         twin, core = copy.copy(self), self.core
-        settings = core.num_envs, core.group_size, core.reward, core.scenario_set, core.autoreset_mode, core.records
+        settings = core.num_envs, core.group_size, core.reward, core.scenario_set, core.autoreset_mode, core.records, core.axes
         twin.core = ConsoleCore(core.task, core.setting, *settings)
         for name, value in vars(self).items():
             if name.endswith("_space") or name == "metadata":
@@ -90,6 +90,7 @@ def load_core_state(core: ConsoleCore, state: State) -> None:
 def _arguments(core: ConsoleCore) -> dict[str, Any]:
     names = ("num_envs", "group_size", "reward", "scenario_set")
     given = {name: getattr(core, name) for name in names} | {"autoreset_mode": core.autoreset_mode.value}
+    given["axes"] = list(core.axes)
     return given | {"setting": repr(core.setting), "corpus": core.task.corpus.fingerprint}
 
 

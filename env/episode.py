@@ -22,12 +22,14 @@ from .episode_config import EpisodeConfig
 from .evidence import Evidence
 from .features import Draws, agent_features, paper_rewards, seen_gaps, training_features
 from .observation import Observation
+from .pool import pool_of
 from .probe import in_units_of_rms, sample_probe
 from .scenario import Scenario
-from .task import ReferenceSample, Task, task_means
+from .task import ReferenceSample, Task, group_means, task_means
 
 Array = NDArray[np.float64]
 DRAW, PROBE, INFLUENCE, VALIDATION, FINAL = range(5)  # what a random stream is for
+TASK_STRIDE = 4  # every fourth probe window also tells of the reference tasks one by one
 
 
 @dataclass(frozen=True)
@@ -54,11 +56,9 @@ class Episode:
         self.task, self.learner, self.config = task, learner, config
         n, num_agents, num_tasks = learner.num_slots, len(task.agent_names), len(task.tasks)
         self.num_slots = n
-        self.agents = AgentGroup(task, n)
-        columns = list(task.layout.columns)
-        self._column_K = [columns.index(name) if name in columns else None for name in task.agent_names]
         self.draws = CellDraws(task.cells, n)
-        self.evidence = Evidence(n, num_agents)
+        self.agents = AgentGroup(task, self.draws)
+        self.evidence = Evidence(n, num_agents, num_tasks)
         self.seed_N = np.zeros(n, np.int64)
         self.interval_N = np.full(n, config.num_intervals)  # nothing begun: all done
         self.task_weights_NT = np.zeros((n, num_tasks))
@@ -71,7 +71,11 @@ class Episode:
         self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
         self.trained_tokens = 0  # of all runs; with `seconds`, the clock of the work done so far
         self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
-        self.mask_NK = np.tile([agent.weighted for agent in self.agents.members], (n, 1))
+
+    @property
+    def mask_NK(self) -> NDArray[np.bool_]:
+        """Which agents take weight in each run."""
+        return self.agents.cast.mask_NK
 
     # -- the random streams and samples of one run ----------------------------------------------------------------
 
@@ -93,14 +97,16 @@ class Episode:
         for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
             self.seed_N[slot], self.interval_N[slot] = seed, -1
             self.task_weights_NT[slot] = self.task.task_weights(scenario)
-            self.draws.reset(slot, seed, scenario.pool_budgets * budget)
-            self.learner.start(slot, seed)
+            pool = pool_of(self.task, scenario)
+            self.draws.reset(slot, seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
+            self.agents.cast.begin(slot, scenario, seed)
+            self.learner.start(slot, seed, scenario.lr_scale)
         self.agents.reset(index)
         self.evidence.reset(index)
         self.weights_NK[index] = self.config.action_map.weights(np.zeros(self.mask_NK.shape), self.mask_NK)[index]
         for of_run in (self.tokens_N, self.spent_2N.T, self.paper_reward_NK, self.drift_NK, self.seen_gap_NK):
             of_run[index] = 0
-        self.shares_NC[index] = self.task.cells.natural_C
+        self.shares_NC[index] = self.draws.natural_NC[index]
         active = np.isin(np.arange(self.num_slots), index)
         self.train_loss_N = self._train(active, max(self.config.warmup_steps, 1))
         loss = self._evaluate(active)[0]
@@ -111,20 +117,18 @@ class Episode:
     def observe(self) -> Observation:
         """What the policies see now, of all N runs."""
         t0 = perf_counter()
-        z_NKC = self.agents.scores
-        cells = self.task.cells
+        z_NKC, cast = self.agents.scores, self.agents.cast
         total = self.config.budget_tokens(self.task.context)
         draws = Draws(
             self.shares_NC,
-            self.draws.used_NC * cells.window_tokens_C,
+            self.draws.used_NC * self.task.cells.window_tokens_C,
             self.draws.pool_tokens_NC,
-            cells.natural_C,
+            self.draws.natural_NC,
             np.maximum(total - self.tokens_N, 0).astype(np.float64),
         )
-        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, cells.natural_C)
-        moves = np.array([agent.moves for agent in self.agents.members], np.float64)
+        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, self.draws.natural_NC)
         agents = agent_features(
-            z_NKC, mixed, self.agents.lift(), self.task_weights_NT, moves, self.weights_NK, self.evidence,
+            z_NKC, mixed, self.agents.lift(), self.task_weights_NT, cast.moves_NK, self.weights_NK, self.evidence,
             self.drift_NK, self.seen_gap_NK, self.paper_reward_NK, draws,
         )  # fmt: skip
         progress = self.tokens_N / total
@@ -133,7 +137,7 @@ class Episode:
             list(self.spent_2N), self.evidence, draws,
         )  # fmt: skip
         self.seconds["observe"] += perf_counter() - t0
-        return Observation(agents, self.mask_NK.copy(), training)
+        return Observation(agents * cast.present_NK[..., None], cast.mask_NK, training)
 
     def step(self, weights: Array, active: NDArray[np.bool_] | None = None) -> Outcome:
         """Train one interval under `weights` (N, K) and measure what came of it; where `active` (N,) is False the run
@@ -177,9 +181,9 @@ class Episode:
         t0 = perf_counter()
         self.weights_NK = np.where(active[:, None], weights, self.weights_NK)
         budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
-        natural_C, draws = self.task.cells.natural_C, self.draws
+        draws = self.draws
         shares_NC = self.config.console.shares(
-            weights, self.agents.scores, natural_C, draws.pool_tokens_NC, draws.epochs_NC, budget
+            weights, self.agents.scores, draws.natural_NC, draws.pool_tokens_NC, draws.epochs_NC, budget
         )
         self.shares_NC = shares_NC if active.all() else np.where(active[:, None], shares_NC, self.shares_NC)
         self.seconds["select"] += perf_counter() - t0
@@ -224,22 +228,23 @@ class Episode:
         t0 = perf_counter()
         config, labels_CA = self.config, self.task.cells.labels_CA
         probe = sample_probe(self.draws, np.arange(self.num_slots), config.probe_windows, self._keys(PROBE))
-        reference = self._reference(config.reference_windows, INFLUENCE)
-        influence, loss = self.learner.influence(reference.ids, probe.ids)
-        share_NP, cell_NP = probe.share, probe.cell
-        influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), share_NP)
-        z_NKC = self.agents.scores  # priorities before this probe
-        z_NKP = np.take_along_axis(z_NKC, cell_NP[:, None], 2)
-        self.evidence.update(z_NKP, influence, share_NP)
-        reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[cell_NP], self._column_K)
+        groups = self.task.sample_groups(self.task_weights_NT, config.reference_windows, self._keys(INFLUENCE))
+        influence, loss, alone = self.learner.influence(groups.ids, groups.weight, probe.ids, TASK_STRIDE)
+        influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), probe.share)
+        z_NKC, column_NK = self.agents.scores, self.agents.cast.column_NK  # priorities before this probe
+        z_NKP = np.take_along_axis(z_NKC, probe.cell[:, None], 2)
+        self.evidence.update(z_NKP, influence, probe.share)
+        by_task = group_means(np.where(active[:, None, None], alone, np.nan), groups.task)
+        self.evidence.update_tasks(z_NKP[:, :, ::TASK_STRIDE], by_task, probe.share[:, ::TASK_STRIDE])
+        reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[probe.cell], column_NK)
         self.paper_reward_NK = np.where(np.isfinite(influence[:, :1]), reward_NK, self.paper_reward_NK)
         feedback = Feedback(
-            labels_CA[cell_NP], share_NP, loss, influence, self.losses_4N[3].copy(), self.draws.epochs_NC
+            labels_CA[probe.cell], probe.share, loss, influence, self.losses_4N[3].copy(), self.draws.epochs_NC
         )
         self.agents.update(feedback)
-        moved_NK = np.sqrt((self.agents.scores - z_NKC) ** 2 @ self.task.cells.natural_C)
-        gap_NK = seen_gaps(z_NKP, loss, probe.seen, share_NP)
-        self.drift_NK[active], self.seen_gap_NK[active] = moved_NK[active], gap_NK[active]
+        moved_NKC = (self.agents.scores - z_NKC) ** 2 * self.draws.natural_NC[:, None]
+        gap_NK = seen_gaps(z_NKP, loss, probe.seen, probe.share)
+        self.drift_NK[active], self.seen_gap_NK[active] = np.sqrt(moved_NKC.sum(2))[active], gap_NK[active]
         self.seconds["influence"] += perf_counter() - t0
 
     # -- state ----------------------------------------------------------------------------------------------------

@@ -7,41 +7,80 @@ Array = NDArray[np.float64]
 
 
 class Evidence:
-    """Second moments of standardised scores (N, K, K), of scores with influence (N, K), of influence (N,), and the
-    number of windows behind them (N,). Earlier probes fade by `memory` an interval (assumed: about five intervals)."""
+    """Second moments of standardised scores (N, K, K), of scores with influence (N, K), of influence (N,), what of the
+    latter is the windows' own (N,), and the number of windows behind them (N,); by reference task: of scores with the
+    task's influence (N, T, K), of scores (N, T, K) and of influence (N, T). Earlier probes fade by `memory` an interval
+    (assumed: about five intervals)."""
 
-    def __init__(self, num_slots: int, num_agents: int, memory: float = 0.8) -> None:
+    _MOMENTS = (
+        "gram_NKK", "cross_NK", "power_N", "own_N", "windows_N", "task_cross_NTK", "task_square_NTK", "task_power_NT",
+    )  # fmt: skip
+
+    def __init__(self, num_slots: int, num_agents: int, num_tasks: int, memory: float = 0.8) -> None:
         self.memory = memory
         self.gram_NKK = np.zeros((num_slots, num_agents, num_agents))
         self.cross_NK = np.zeros((num_slots, num_agents))
-        self.power_N = np.zeros(num_slots)
-        self.windows_N = np.zeros(num_slots)
+        self.power_N, self.own_N, self.windows_N = np.zeros((3, num_slots))
+        self.task_cross_NTK, self.task_square_NTK = np.zeros((2, num_slots, num_tasks, num_agents))
+        self.task_power_NT = np.zeros((num_slots, num_tasks))
 
     def reset(self, slots: NDArray[np.intp]) -> None:
-        for moments in (self.gram_NKK, self.cross_NK, self.power_N, self.windows_N):
-            moments[slots] = 0
+        for name in self._MOMENTS:
+            getattr(self, name)[slots] = 0
 
     def update(self, z_NKP: Array, influence_NP: Array, share_NP: Array) -> None:
-        """Add one probe. Windows of a run whose influence is not finite leave its moments alone."""
+        """Add one probe, whose windows are in the order of their cells. Windows of a run whose influence is not finite
+        leave its moments alone."""
         usable = np.isfinite(influence_NP).all(1)
         z = z_NKP - np.einsum("nkp,np->nk", z_NKP, share_NP)[..., None]
         r = np.nan_to_num(influence_NP)
         r = r - np.einsum("np,np->n", r, share_NP)[:, None]
         count = 1 / (share_NP**2).sum(1)  # effective number of windows (Kish)
         weight = share_NP * count[:, None]
-        new = (
-            (self.gram_NKK, (z * weight[:, None]) @ z.transpose(0, 2, 1)),
-            (self.cross_NK, np.einsum("nkp,np->nk", z, r * weight)),
-            (self.power_N, np.einsum("np,np->n", r, r * weight)),
-            (self.windows_N, count),
-        )
-        for moments, increment in new:
-            moments[usable] = self.memory * moments[usable] + increment[usable]
+        pair = weight[:, 1:] + weight[:, :-1]
+        own = (pair * np.diff(r, axis=1) ** 2).sum(1) / 2 / np.maximum(pair.sum(1), 1e-12) * count
+        self._add("gram_NKK", (z * weight[:, None]) @ z.transpose(0, 2, 1), usable)
+        self._add("cross_NK", np.einsum("nkp,np->nk", z, r * weight), usable)
+        self._add("power_N", np.einsum("np,np->n", r, r * weight), usable)
+        self._add("own_N", own, usable)
+        self._add("windows_N", count, usable)
+
+    def update_tasks(self, z_NKS: Array, influence_NTS: Array, share_NS: Array) -> None:
+        """Add what each reference task's own gradient says of some of the probe's windows; NaN: not in play."""
+        share = share_NS / share_NS.sum(1, keepdims=True)
+        usable = np.isfinite(influence_NTS).all(2)
+        z = z_NKS - np.einsum("nks,ns->nk", z_NKS, share)[..., None]
+        r = np.nan_to_num(influence_NTS)
+        r = r - np.einsum("nts,ns->nt", r, share)[..., None]
+        power = np.einsum("nts,ns->nt", r**2, share)
+        r /= np.sqrt(np.maximum(power, 1e-30))[..., None]  # so that an interval of steep gradients counts no more
+        self._add("task_cross_NTK", np.einsum("nks,nts,ns->ntk", z, r, share), usable)
+        self._add("task_square_NTK", np.einsum("nks,ns->nk", z**2, share)[:, None], usable)
+        self._add("task_power_NT", (power > 1e-30) * 1.0, usable)
+
+    def _add(self, name: str, increment: Array, usable: NDArray[np.bool_]) -> None:
+        moments = getattr(self, name)
+        fits = usable.reshape(usable.shape + (1,) * (moments.ndim - usable.ndim))
+        setattr(self, name, np.where(fits, self.memory * moments + increment, moments))
 
     def agreement(self) -> Array:
         """Pooled correlation of each agent's scores with influence -> (N, K), 0 where there is nothing to tell."""
         scale = np.sqrt(np.einsum("nkk->nk", self.gram_NKK) * self.power_N[:, None])
         return np.where(scale > 1e-9, self.cross_NK / np.maximum(scale, 1e-9), 0.0)
+
+    def ceiling(self) -> Array:
+        """The largest agreement that scores of cells can have with influence that is so noisy, (N,) in [.2, 1].
+
+        What of influence is a window's own, noise for the most part, is half the mean square difference of neighbours
+        in the order of cells (von Neumann 1941), whose scores are nearly the same; the rest is the cells'."""
+        own = self.own_N / np.maximum(self.power_N, 1e-12)
+        return np.sqrt(np.clip(1 - own, 0.04, 1.0))
+
+    def task_agreement(self) -> Array:
+        """Pooled correlation of each agent's scores with the influence on each reference task alone -> (N, T, K), 0
+        where there is nothing to tell."""
+        scale = np.sqrt(self.task_square_NTK * self.task_power_NT[..., None])
+        return np.where(scale > 1e-9, self.task_cross_NTK / np.maximum(scale, 1e-9), 0.0)
 
     def error(self) -> Array:
         """Standard error of a correlation of zero over the pooled windows -> (N,), 1 before the first probe."""
@@ -57,13 +96,8 @@ class Evidence:
         return solved / np.maximum(spread, 1e-9)[:, None]
 
     def state_dict(self) -> dict[str, NDArray]:
-        return {
-            "gram": self.gram_NKK.copy(),
-            "cross": self.cross_NK.copy(),
-            "power": self.power_N.copy(),
-            "windows": self.windows_N.copy(),
-        }
+        return {name: getattr(self, name).copy() for name in self._MOMENTS}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        self.gram_NKK, self.cross_NK = state["gram"].copy(), state["cross"].copy()
-        self.power_N, self.windows_N = state["power"].copy(), state["windows"].copy()
+        for name, value in state.items():
+            setattr(self, name, value.copy())

@@ -15,29 +15,30 @@ FAVOURED = 1.0  # a cell is favoured by an agent whose standardised score there 
 
 @dataclass(frozen=True)
 class Draws:
-    """How N runs draw: shares_NC of the present mixture, used and pool tokens (N, C), natural_C, tokens_left (N,)."""
+    """How N runs draw: shares_NC of the present mixture, used, pool and natural (N, C), tokens_left (N,)."""
 
     shares_NC: Array
     used_NC: Array
     pool_NC: Array
-    natural_C: Array
+    natural_NC: Array
     tokens_left_N: Array
 
 
 def agent_features(
-    z_NKC: Array, mixed_NC: Array, lift_NKT: Array, task_weights_NT: Array, moves_K: Array, weights_NK: Array,
+    z_NKC: Array, mixed_NC: Array, lift_NKT: Array, task_weights_NT: Array, moves_NK: Array, weights_NK: Array,
     evidence: Evidence, drift_NK: Array, seen_gap_NK: Array, paper_reward_NK: Array, draws: Draws,
 ) -> NDArray[np.float32]:  # fmt: skip
-    """The rows of `AGENT_FEATURES` -> (N, K, F) float32, clipped to their bounds."""
+    """The rows of `AGENT_FEATURES` -> (N, K, F) float32, clipped to their bounds. moves_NK: 1 for a moved agent."""
     mean = np.einsum("nkc,nc->nk", z_NKC, draws.shares_NC)
     square = np.einsum("nkc,nc->nk", z_NKC**2, draws.shares_NC)
     agreement = evidence.agreement()
     error = evidence.error()[:, None]
     used, projected = _favoured_epochs(z_NKC, draws)
+    by_task_NTK, in_play = evidence.task_agreement(), task_weights_NT[..., None] > 0
     useful = np.einsum("nkt,nt->nk", np.maximum(lift_NKT, 0), task_weights_NT)
     columns = {
         "is_null": np.broadcast_to(np.arange(z_NKC.shape[1]) == 0, mean.shape),
-        "moves": np.broadcast_to(moves_K, mean.shape),
+        "moves": moves_NK,
         "weight": weights_NK,
         "draw_mean": mean,
         "draw_spread": np.sqrt(np.maximum(square - mean**2, 0)),
@@ -47,11 +48,14 @@ def agent_features(
         "lift_min": np.where(task_weights_NT[:, None] > 0, lift_NKT, np.inf).min(2),
         "agreement": agreement,
         "agreement_t": agreement / (error * np.sqrt(np.maximum(1 - agreement**2, 1e-6))) / 10,
+        "agreement_allowed": agreement / evidence.ceiling()[:, None],
+        "agreement_task_mean": (by_task_NTK * in_play).sum(1) / np.maximum(in_play.sum(1), 1),
+        "agreement_task_min": np.where(in_play, by_task_NTK, np.inf).min(1),
         "ridge": evidence.ridge(),
         "drift": drift_NK,
         "seen_gap": seen_gap_NK,
         "paper_reward": paper_reward_NK,
-        "mix_correlation": _correlation(z_NKC, mixed_NC, draws.natural_C),
+        "mix_correlation": _correlation(z_NKC, mixed_NC, draws.natural_NC),
         "epochs_used": np.log1p(used),
         "epochs_projected": np.log1p(projected),
     }
@@ -67,8 +71,8 @@ def training_features(
     first, last = losses[0] - losses[1], losses[2] - losses[3]
     log_tokens = np.log(np.maximum(tokens[1], 1) / np.maximum(tokens[0], 1))
     unused = np.maximum((draws.pool_NC - draws.used_NC).clip(0).sum(1), 1.0)
-    natural_entropy = -(draws.natural_C * np.log(draws.natural_C)).sum()
-    safe = np.maximum(draws.shares_NC, 1e-300)
+    natural, safe = np.maximum(draws.natural_NC, 1e-300), np.maximum(draws.shares_NC, 1e-300)
+    natural_entropy = -(draws.natural_NC * np.log(natural)).sum(1)
     entropy = -(draws.shares_NC * np.log(safe)).sum(1)
     columns = {
         "progress": progress_N,
@@ -78,32 +82,29 @@ def training_features(
         "train_gap": losses[3] - train_loss_N,
         "scarcity": np.log10(np.maximum(draws.tokens_left_N, 1) / unused),
         "effective_cells": np.exp(entropy - natural_entropy),
-        "divergence": (draws.shares_NC * np.log(safe / draws.natural_C)).sum(1),
+        "divergence": (draws.shares_NC * np.log(safe / natural)).sum(1),
         "probe_error": evidence.error(),
     }
     return _clipped(columns, TRAINING_FEATURES)
 
 
 def paper_rewards(
-    z_NKP: Array, influence_NP: Array, labels_NPA: NDArray[np.uint16], column_K: list[int | None]
+    z_NKP: Array, influence_NP: Array, labels_NPA: NDArray[np.uint16], column_NK: NDArray[np.intp]
 ) -> Array:
     """R_A = mean over the agent's categories j of w_j * R_j (arXiv 2410.08102 eq. 7) -> (N, K).
 
     R_j: mean influence of the probe windows in category j; w_j: the agent's priority, here standardised. An agent that
-    prioritises cells (`column` None) has every probe window for its own category; null has 0."""
-    product_NKP = z_NKP * influence_NP[:, None]
-    reward = product_NKP.mean(2)
-    labelled = [agent for agent, column in enumerate(column_K) if column is not None]
-    label_NPB = labels_NPA[:, :, [column for column in column_K if column is not None]]
-    num_runs, _, num_labelled = label_NPB.shape
-    width = int(label_NPB.max(initial=0)) + 1
-    place_NM = (label_NPB + np.arange(num_labelled) * width).reshape(num_runs, -1)
-    product_NM = product_NKP[:, labelled].transpose(0, 2, 1).reshape(num_runs, -1)
-    sums = [category_sums(place_NM, values, width * num_labelled) for values in (np.ones_like(product_NM), product_NM)]
-    count_NBC, total_NBC = (of_all.reshape(num_runs, num_labelled, width) for of_all in sums)
-    category_NBC = total_NBC / np.maximum(count_NBC, 1)
-    reward[:, labelled] = category_NBC.sum(2) / np.maximum((count_NBC > 0).sum(2), 1)
-    return reward
+    prioritises cells (no column, -1) has every probe window for a category of its own; null has 0."""
+    num_runs, num_agents, num_windows = z_NKP.shape
+    label_NKP = np.take_along_axis(labels_NPA.transpose(0, 2, 1), np.maximum(column_NK, 0)[:, :, None], 1)
+    label_NKP = np.where(column_NK[:, :, None] < 0, np.arange(num_windows), label_NKP.astype(np.intp))
+    width = int(label_NKP.max()) + 1
+    place_NM = (label_NKP + np.arange(num_agents)[:, None] * width).reshape(num_runs, -1)
+    product_NM = (z_NKP * influence_NP[:, None]).reshape(num_runs, -1)
+    sums = [category_sums(place_NM, values, width * num_agents) for values in (np.ones_like(product_NM), product_NM)]
+    count_NKJ, total_NKJ = (of_all.reshape(num_runs, num_agents, width) for of_all in sums)
+    mean_NKJ = total_NKJ / np.maximum(count_NKJ, 1)
+    return np.asarray(mean_NKJ.sum(2) / (count_NKJ > 0).sum(2), np.float64)
 
 
 def seen_gaps(z_NKP: Array, loss_NP: Array, seen_NP: NDArray[np.bool_], share_NP: Array) -> Array:
@@ -125,10 +126,10 @@ def _favoured_epochs(z_NKC: Array, draws: Draws) -> tuple[Array, Array]:
     return used / pool, (used + draws.tokens_left_N[:, None]) / pool
 
 
-def _correlation(z_NKC: Array, mixed_NC: Array, natural_C: Array) -> Array:
-    mixed = mixed_NC - (mixed_NC @ natural_C)[:, None]
-    spread = np.sqrt((mixed**2) @ natural_C)[:, None]
-    covariance = np.einsum("nkc,nc,c->nk", z_NKC, mixed, natural_C)
+def _correlation(z_NKC: Array, mixed_NC: Array, natural_NC: Array) -> Array:
+    mixed = mixed_NC - (mixed_NC * natural_NC).sum(1, keepdims=True)
+    spread = np.sqrt((mixed**2 * natural_NC).sum(1, keepdims=True))
+    covariance = np.einsum("nkc,nc->nk", z_NKC, mixed * natural_NC)
     return np.where(spread > 1e-9, covariance / np.maximum(spread, 1e-9), 0.0)
 
 

@@ -34,6 +34,9 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     Feature("lift_min", -5, 5, "as lift_mean, the lowest over the reference tasks in play"),
     Feature("agreement", -1, 1, "correlation of scores with measured influence, pooled over the probes so far"),
     Feature("agreement_t", -1, 1, "t-statistic of that correlation, divided by 10"),
+    Feature("agreement_allowed", -1.5, 1.5, "agreement over the most that the noise of measured influence allows"),
+    Feature("agreement_task_mean", -1, 1, "correlation of scores with the influence on one reference task, their mean"),
+    Feature("agreement_task_min", -1, 1, "the same, the lowest of the reference tasks in play"),
     Feature("ridge", -2, 2, "coefficient of the agent's score in a joint ridge regression of influence on all scores"),
     Feature("drift", 0, 3, "root mean square change of the standardised scores by the last probe, over the corpus"),
     Feature("seen_gap", -3, 3, "loss on seen minus unseen windows of the last probe in cells it favours, nats"),
@@ -58,8 +61,9 @@ TRAINING_FEATURES: tuple[Feature, ...] = (
 
 @dataclass(frozen=True)
 class Observation:
-    """What N policies see. agents: (N, K, F) float32; mask: (N, K) bool, True where the agent is present;
-    training: (N, S) float32. F = len(AGENT_FEATURES), S = len(TRAINING_FEATURES); row 0 is the null agent."""
+    """What N policies see. agents: (N, K, F) float32; mask: (N, K) bool, True where the agent takes weight;
+    training: (N, S) float32. F = len(AGENT_FEATURES), S = len(TRAINING_FEATURES); row 0 is the null agent; the row of an
+    absent agent is 0."""
 
     agents: NDArray[np.float32]
     mask: NDArray[np.bool_]

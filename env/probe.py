@@ -24,17 +24,24 @@ def sample_probe(draws: CellDraws, slots: NDArray[np.intp], count: int, key_S: W
     """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
     large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata.
     key_S: mixed words, one a slot and call, from which all random numbers come."""
-    tokens_C = draws.cells.tokens_C
-    chance_C = np.sqrt(tokens_C) / np.sqrt(tokens_C).sum()
+    natural_SC = draws.natural_NC[slots]
+    chance_SC = np.sqrt(natural_SC)
+    chance_SC /= chance_SC.sum(1, keepdims=True)
     random = uniforms(stream(key_S, count + 1))
     points = (np.arange(count) + random[:, -1:]) / count
-    cell = np.minimum(np.searchsorted(np.cumsum(chance_C), points, side="right"), len(chance_C) - 1)
+    cell = np.stack([_cells_at(*run) for run in zip(points, chance_SC, strict=True)])
     pool = draws.pool_NC[slots[:, None], cell]
     # In the first epoch's order, so that those drawn come first.
     turn = (random[:, :-1] * pool).astype(np.int64)
-    weight = tokens_C[cell] / chance_C[cell]
+    weight = np.take_along_axis(natural_SC, cell, 1) / np.take_along_axis(chance_SC, cell, 1)
     seen = turn < draws.used_NC[slots[:, None], cell]
     return ProbeSample(draws.windows_at(slots, cell, turn), cell, weight / weight.sum(1, keepdims=True), seen)
+
+
+def _cells_at(points_P: NDArray[np.float64], chance_C: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The cell in which each point of [0, 1) lies, (P,): never one without a chance."""
+    edge_C = np.cumsum(chance_C)
+    return np.searchsorted(edge_C, np.minimum(points_P, np.nextafter(edge_C[-1], 0)), side="right")
 
 
 def in_units_of_rms(influence_NP: NDArray[np.float64], share_NP: NDArray[np.float64]) -> NDArray[np.float64]:

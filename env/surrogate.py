@@ -16,7 +16,6 @@ from .episode_config import EpisodeConfig
 from .task import Task
 from .vector_env import ConsoleVectorEnv
 
-RATIO = 10.0  # a category counts for at most this many times more, or less, in a reference task than in the corpus
 CLOCK = EpisodeConfig(
     steps_per_interval=8, batch_windows=8, warmup_steps=2, probe_windows=64, reference_windows=16,
     validation_windows=16, final_windows=64,
@@ -70,27 +69,12 @@ class SurrogateSetting:
     def dynamics(self, task: Task) -> Dynamics:
         """The transfer from the labels, twisted and turned; a token of natural text is worth 1 to every task."""
         rng, natural_C = np.random.default_rng([self.seed, 0]), task.cells.natural_C
-        log_CT = _label_log_ratios(task)
-        log_CT += self.twist * rng.standard_normal(log_CT.shape)
+        log_CT = task.likeness_CT + self.twist * rng.standard_normal(log_CT.shape)
         early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
         other_CT = np.exp(-log_CT)
         late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)
         budget = float(self.episode.budget_tokens(self.context))
         return Dynamics(early_CT, late_CT, budget, loss_sd=self.loss_sd, influence_noise=self.influence_noise)
-
-
-def _label_log_ratios(task: Task) -> NDArray[np.float64]:
-    """Log of how much likelier a cell's categories are in a reference task than in the corpus, the mean over label
-    columns -> (C, T)."""
-    cells, ratios = task.cells, []
-    for column in range(cells.labels_CA.shape[1]):
-        label_C, label_R = cells.labels_CA[:, column].astype(np.intp), task.reference_labels[:, column].astype(np.intp)
-        count = int(max(label_C.max(), label_R.max())) + 1
-        natural = np.bincount(label_C, cells.natural_C, count)
-        reference = np.stack([np.bincount(label_R, share, count) for share in task.reference_share], 1)
-        ratio = reference / np.maximum(natural, 1e-12)[:, None]
-        ratios.append(np.log(np.clip(ratio, 1 / RATIO, RATIO))[label_C])
-    return np.mean(ratios, 0)
 
 
 def _of_documents(task: Task) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

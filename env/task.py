@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from .category_sums import category_sums
 from .cell_builder import LabelledDocuments, build_cells
 from .cell_store import stored_cells
 from .cells import CellIndex
+from .likeness import label_log_ratios
 from .permutation import permute
 from .scenario import Scenario
 
@@ -41,6 +43,14 @@ def task_means(loss_NV: NDArray[np.float64], task_NV: NDArray[np.intp], num_task
     return np.where(count > 0, category_sums(task_NV, loss_NV, num_tasks) / np.maximum(count, 1), np.nan)
 
 
+def group_means(alone_NGS: NDArray[np.float64], task_NG: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Mean over the groups of each task (as many as groups) -> (N, T, S); NaN where it has none."""
+    member_NTG = task_NG[:, None] == np.arange(task_NG.shape[1])[:, None]
+    count_NT = member_NTG.sum(2)
+    total_NTS = np.where(member_NTG[..., None], alone_NGS[:, None], 0.0).sum(2)
+    return np.where(count_NT[..., None] > 0, total_NTS / np.maximum(count_NT, 1)[..., None], np.nan)
+
+
 @dataclass
 class Task:
     """A labelled corpus read in windows of `context` tokens, with the agents that `agents` names (default: those that
@@ -53,12 +63,14 @@ class Task:
     agents: tuple[str, ...] = ()
     windows: Windows = field(init=False)
     cells: CellIndex = field(init=False)
+    prototypes: list[Agent] = field(init=False)
     _reference: dict[str, list[NDArray[np.int64]]] = field(init=False, default_factory=dict)  # window ids by half
 
     def __post_init__(self) -> None:
         self.agents = tuple(self.agents) or default_agents(self.corpus)
         self.agent_names = tuple(map(label_name, self.agents))
-        columns = {agent.name: self.corpus.labels[agent.name] for agent in self.make_agents() if agent.has_column}
+        self.prototypes = self.make_agents()  # which tell what kind of agents there are, and are not put to work
+        columns = {agent.name: self.corpus.labels[agent.name] for agent in self.prototypes if agent.has_column}
         self.windows = Windows(self.corpus, self.context)
         self.cells = self._index(tuple(columns))
         self.layout = Layout(columns, self.cells.labels_CA)
@@ -92,6 +104,13 @@ class Task:
         key = json.dumps([self.corpus.fingerprint, self.context, columns])
         return stored_cells(self.corpus.path / f"cells-{hashlib.sha256(key.encode()).hexdigest()[:16]}", source)
 
+    @cached_property
+    def likeness_CT(self) -> NDArray[np.float64]:
+        """How like each reference task a cell is, by its labels: see `label_log_ratios`."""
+        return label_log_ratios(
+            self.cells.labels_CA, self.cells.natural_C, self.reference_labels, self.reference_share
+        )
+
     def task_weights(self, scenario: Scenario) -> NDArray[np.float64]:
         """The scenario's weight of each of the corpus's reference tasks, (T,)."""
         weights = dict(scenario.reference)
@@ -104,22 +123,40 @@ class Task:
         """`count` windows of the reference tasks for each run, as many of each as its weight says, none twice while
         there are enough; half: "validation" feeds reward and influence, "test" is for reports alone. A run's windows
         follow from its key."""
-        windows = self._reference_windows(half)
-        size_T = np.array([len(ids) for ids in windows])
         number_NT = _apportion(weights_NT, count)
+        task_NV, ids_NV = self._draw_reference(number_NT, half, key_N)
+        weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
+        return ReferenceSample(ids_NV, task_NV, np.take_along_axis(weight_NT, task_NV, 1))
+
+    def sample_groups(self, weights_NT: NDArray[np.float64], count: int, key_N: Words) -> ReferenceSample:
+        """About `count` validation windows of each run in T groups of one task each: ids (N, T, V); task and weight
+        (N, T): that of a group, so that the weighted sum of the groups' means estimates the mixture of task losses."""
+        num_runs, num_groups = weights_NT.shape
+        number_NT, size = _apportion(weights_NT, num_groups), max(1, count // num_groups)
+        task_NV, ids_NV = self._draw_reference(number_NT * size, "validation", key_N)
+        task_NG = task_NV[:, ::size]
+        weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
+        weight_NG = np.take_along_axis(weight_NT, task_NG, 1)
+        return ReferenceSample(ids_NV.reshape(num_runs, num_groups, size), task_NG, weight_NG)
+
+    def _draw_reference(
+        self, number_NT: NDArray[np.intp], half: str, key_N: Words
+    ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
+        """Task (N, V) and id (N, V) of so many windows of each task, task by task; all runs have V in all."""
+        windows, count = self._reference_windows(half), int(number_NT[0].sum())
+        size_T = np.array([len(ids) for ids in windows])
         owner_T: Words = np.arange(len(windows), dtype=np.uint64)
 
         def for_each_window(of_NT: NDArray[Any]) -> NDArray[Any]:
             return np.repeat(of_NT.reshape(-1), number_NT.reshape(-1))
 
-        task_M = for_each_window(np.tile(owner_T.astype(np.intp), len(weights_NT)))
+        task_M = for_each_window(np.tile(owner_T.astype(np.intp), len(number_NT)))
         turn_M = np.arange(len(task_M)) % count - for_each_window(np.cumsum(number_NT, 1) - number_NT)
         key_M = for_each_window(mix(key_N[:, None] + owner_T))
         member_M = permute(turn_M % size_T[task_M], size_T[task_M], key_M)
         ids_M = np.concatenate(windows)[(np.cumsum(size_T) - size_T)[task_M] + member_M]
-        weight_M = for_each_window(weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True))
-        shape = len(weights_NT), count
-        return ReferenceSample(ids_M.reshape(shape), task_M.reshape(shape), weight_M.reshape(shape))
+        shape = len(number_NT), count
+        return task_M.reshape(shape), ids_M.reshape(shape)
 
     def _reference_windows(self, half: str) -> list[NDArray[np.int64]]:
         if half not in self._reference:

@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from ..lm.errors import InputError
+from .axes import AXES
 from .core import ConsoleCore, Transition
 from .env_state import Stateful
 from .observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, bounds
@@ -49,7 +50,8 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
     terminates when the token budget is spent, after `horizon` steps.
 
     corpus: a built corpus' folder (default: the installed packages' text, built once); setting: model, recipe and
-    clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed.
+    clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed; axes: on which
+    scenarios differ (`axes.py`).
     autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them; after SAME_STEP's last step `final_obs`
     has the end, and all other info is of the episode that the reward belongs to. records: a file that every finished
     episode is appended to, controls' too, as a line that `pretraingym replay` can run again (records.py).
@@ -71,6 +73,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         group_size: int = 1,
         reward: str = "paired",
         scenario_set: str = "train",
+        axes: tuple[str, ...] = AXES,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         records: str | Path | None = None,
@@ -79,7 +82,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         setting = setting or Setting()
         task = setting.open_task(corpus)
         file = None if records is None else Path(records)
-        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode, file)
+        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode, file, axes)
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.num_envs, self.group_size, self.render_mode = num_envs, group_size, render_mode
         self.single_observation_space, self.single_action_space = spaces(self.core)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import tyro
 
+from ..env.axes import AXES
 from ..env.episode_config import EpisodeConfig
 from ..env.setting import Setting
 from ..lm.muon import OptimizerConfig
@@ -18,8 +19,8 @@ def quick_console() -> TrainConsoleConfig:
 
 
 def long_console() -> TrainConsoleConfig:
-    """Ten times the quickstart's episodes, over four scenarios at a time: about 40 minutes on two cores."""
-    learn = LearnConfig(episodes=960, groups=4)
+    """Ten times the quickstart's episodes, four scenarios at a time, on every axis: about 40 minutes on two cores."""
+    learn = LearnConfig(episodes=960, groups=4, axes=AXES)
     return TrainConsoleConfig(preset="long", folder=Path("runs/console-long"), learn=learn)
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..env.axes import PLAIN, check_axes
 from ..env.setting import Setting
 from ..env.vector_env import ConsoleVectorEnv
 from ..lm.corpus import Corpus
@@ -34,6 +35,8 @@ class LearnConfig:
     """scenarios at a time"""
     group_size: int = 8
     """runs a scenario, which differ in their weights alone"""
+    axes: tuple[str, ...] = PLAIN
+    """on which its scenarios differ: reference and pool, and any of text, agents, rate"""
     seed: int = 0
     """of scenarios, proxies and learner"""
 
@@ -43,6 +46,7 @@ class LearnConfig:
                 f"{self.groups} groups of {self.group_size} runs given, expected at least 1 group of at least 4"
             )
         check_seed(self.seed)
+        check_axes(self.axes)
         if self.episodes < self.groups * self.group_size:
             raise InputError(
                 f"{self.episodes} episodes are less than one round of {self.groups} x {self.group_size}; give more"
@@ -79,6 +83,7 @@ def train_console(
         corpus=corpus.path,
         setting=proxy,
         group_size=config.group_size,
+        axes=config.axes,
         records=folder.path / "episodes.jsonl",
     )
     episode, rounds = env.core.episode, -(-config.episodes // num_envs)

@@ -34,8 +34,9 @@ class Learner(Protocol):
     num_slots: int
     num_params: int
 
-    def start(self, slot: int, seed: int) -> None:
-        """Put a new model, initialised from `seed`, into `slot`, at step 0 of the schedule."""
+    def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
+        """Put a new model, initialised from `seed`, into `slot`, at step 0 of the schedule; `lr_scale` times the peak
+        learning rates."""
 
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
         """One optimiser step a column of the slots that `active` (N,) names, the others untouched: windows (N, steps,
@@ -44,9 +45,12 @@ class Learner(Protocol):
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
         """Loss of each window (N, B) -> (N, B), nats per token; `averaged` uses the running average of the weights."""
 
-    def influence(self, reference: Ids, probe: Ids) -> tuple[Floats, Floats]:
-        """Gradient of the mean loss over reference (N, R), times that of each probe window (N, P): (influence, loss),
-        each (N, P); positive = a small step on the window lowers the reference loss; loss in nats per token."""
+    def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
+        """How much a small step on each probe window (N, P) lowers the reference loss: the gradients' inner product.
+
+        The reference loss is that of G groups of windows (N, G, R), each the mean of its own, weighted (N, G). ->
+        influence and loss (nats per token), each (N, P), and, of every `stride`-th probe window, the influence on each
+        group alone, (N, G, ceil(P / stride))."""
 
     def learning_rate(self) -> Floats:
         """Share of the peak learning rate of the coming step, (N,)."""

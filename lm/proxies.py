@@ -57,7 +57,7 @@ class ProxyStack:
         self.parts = [part for part in np.array_split(np.arange(num_slots), num_shards) if len(part)]
         self.shards = [Shard(config, train.optimizer, len(part), decay, device) for part in self.parts]
         self.num_params = sum(parameter[0].numel() for parameter in self.shards[0].parameters.values())
-        self.steps_N = np.zeros(num_slots, np.int64)
+        self.steps_N, self.lr_scale_N = np.zeros(num_slots, np.int64), np.ones(num_slots)
         self._pool = ThreadPoolExecutor(min(num_threads, num_shards))
         self._threads_each = 1 if self.num_params < SMALL else max(1, num_threads // len(self.shards))
 
@@ -73,11 +73,11 @@ class ProxyStack:
     def _fetch(self, ids: Ids) -> Tensor:
         return torch.from_numpy(self.windows.fetch(ids))
 
-    def start(self, slot: int, seed: int) -> None:
+    def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
         for shard, part in zip(self.shards, self.parts, strict=True):
             if slot in part:
                 shard.start(slot - part[0], seed)
-        self.steps_N[slot] = 0
+        self.steps_N[slot], self.lr_scale_N[slot] = 0, lr_scale
 
     def learning_rate(self) -> Floats:
         return self.train_config.schedule.fraction(self.steps_N)
@@ -85,6 +85,7 @@ class ProxyStack:
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
         num_steps = windows.shape[1]
         fractions = self.train_config.schedule.fraction(self.steps_N[:, None] + np.arange(num_steps))
+        fractions *= self.lr_scale_N[:, None]
 
         def work(shard: Shard, part: NDArray[np.intp]) -> Tensor:
             total = torch.zeros(len(part))
@@ -110,18 +111,17 @@ class ProxyStack:
 
         return torch.cat(self._each(work)).double().numpy()
 
-    def influence(self, reference: Ids, probe: Ids) -> tuple[Floats, Floats]:
-        def work(shard: Shard, part: NDArray[np.intp]) -> tuple[Tensor, Tensor]:
-            influence, loss = shard.influence(
-                self._fetch(reference[part]), self._fetch(probe[part]), self.train_config.influence_step
-            )
-            return influence.cpu(), loss.cpu()
+    def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
+        def work(shard: Shard, part: NDArray[np.intp]) -> tuple[Tensor, ...]:
+            weight_NG = torch.from_numpy(weight[part]).float()
+            tokens = self._fetch(reference[part]), weight_NG, self._fetch(probe[part])
+            return tuple(x.cpu() for x in shard.influence(*tokens, self.train_config.influence_step, stride))
 
-        influence, loss = zip(*self._each(work), strict=True)
-        return torch.cat(influence).double().numpy(), torch.cat(loss).double().numpy()
+        influence, loss, alone = (torch.cat(pieces).double().numpy() for pieces in zip(*self._each(work), strict=True))
+        return influence, loss, alone
 
     def state_dict(self) -> dict[str, NDArray]:
-        state = {"steps": self.steps_N.copy()}
+        state = {"steps": self.steps_N.copy(), "lr_scale": self.lr_scale_N.copy()}
         for name in self.shards[0].parameters:
             state[f"weight.{name}"] = _join([shard.parameters[name].data for shard in self.shards])
             state[f"average.{name}"] = _join([shard.average[name] for shard in self.shards])
@@ -130,7 +130,7 @@ class ProxyStack:
         return state
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        self.steps_N = state["steps"].copy()
+        self.steps_N, self.lr_scale_N = state["steps"].copy(), state["lr_scale"].copy()
         for shard, part in zip(self.shards, self.parts, strict=True):
             shard.optimizer.steps_N = torch.from_numpy(self.steps_N[part]).to(shard.optimizer.steps_N)
             for name, parameter in shard.parameters.items():

@@ -15,6 +15,7 @@ import numpy as np
 import tyro
 from scipy.special import stdtrit
 
+from ...env.axes import PLAIN
 from ...env.core import ConsoleCore
 from ...env.episode import Episode
 from ...env.setting import Setting
@@ -31,6 +32,8 @@ class HeldoutConfig:
     """names, or folders of learned ones, beside natural"""
     scenario_set: str = "development"
     """development or sealed"""
+    axes: tuple[str, ...] = PLAIN
+    """on which scenarios differ"""
     scenarios: int = 16
     """how many of them"""
     at_once: int = 4
@@ -45,7 +48,7 @@ class HeldoutConfig:
 def measure(config: HeldoutConfig) -> dict[str, Any]:
     """Gains over natural, (scenarios, policies) nats, summed up."""
     task = config.setting.open_task(config.corpus)
-    core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set)  # it names seeds and scenarios
+    core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set, axes=config.axes)  # it names seeds and scenarios
     core.base_seed = config.seed
     gains = []
     for first in range(0, config.scenarios, config.at_once):

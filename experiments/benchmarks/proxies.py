@@ -35,7 +35,7 @@ import tyro
 
 from ...env.episode import Episode
 from ...env.episode_config import EpisodeConfig
-from ...env.scenario import sample_scenario
+from ...env.axes import sample_scenario
 from ...env.setting import Setting
 from ...env.task import Task
 from ...lm.cores import usable_cores
@@ -233,7 +233,7 @@ def overhead_fraction(setting: Setting, task: Task) -> float:
     """Share of an interval's time, observation included, that is not training; after the warm-up of `begin`."""
     episode = Episode(task, setting.learner(task, OVERHEAD_SLOTS), setting.episode)
     slots = list(range(OVERHEAD_SLOTS))
-    episode.begin(slots, [sample_scenario(task.tasks, slot) for slot in slots], slots)
+    episode.begin(slots, [sample_scenario(task, slot) for slot in slots], slots)
     before = dict(episode.seconds)
     episode.observe()
     episode.step(episode.weights_NK)

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...env.episode import Episode
-from ...env.scenario import sample_scenario
+from ...env.axes import PLAIN, sample_scenario
 from ...env.setting import Setting
 from ...env.surrogate import SurrogateSetting
 from ...env.task import Task
@@ -95,7 +95,7 @@ def episode_falls(config: RandomnessConfig, task: Task, groups: list[int]) -> Ar
     (len(groups), 1 + 2 * runs)."""
     size = 1 + len(CONSOLES) * config.runs
     seeds = [int(np.random.SeedSequence([config.seed, group]).generate_state(1)[0]) for group in groups]
-    scenarios = [sample_scenario(task.tasks, seed) for seed in seeds]
+    scenarios = [sample_scenario(task, seed, PLAIN) for seed in seeds]
     learner = config.setting.learner(task, size * len(groups))
     episode = Episode(task, learner, config.setting.episode)
     every = np.repeat(np.arange(len(groups)), size)
