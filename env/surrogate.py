@@ -13,6 +13,7 @@ from ..lm.synthetic import build_synthetic
 from .console_env import ConsoleEnv
 from .default_corpus import built_once, cache_folder
 from .episode_config import EpisodeConfig
+from .fitted_dynamics import FittedDynamics
 from .task import Task
 from .vector_env import ConsoleVectorEnv
 
@@ -36,6 +37,9 @@ class SurrogateSetting:
     turn: float = 0.0
     """0: text is worth the same throughout; 1: at the end of training a kind is worth the inverse of what it was at the
     start, so that no constant console is good"""
+    fitted: Path | None = None
+    """what `pretraingym surrogate fit` wrote: its worth of text, curves and loss_sd then stand in for those of the
+    labels, and twist has no say"""
     seed: int = 0
     """of the twist"""
     loss_sd: float = 0.014
@@ -50,6 +54,8 @@ class SurrogateSetting:
                 f"surrogate has twist {self.twist}, turn {self.turn}, loss_sd {self.loss_sd}, influence_noise "
                 f"{self.influence_noise}; expected none below 0, turn at most 1"
             )
+        if self.fitted is not None and self.turn:
+            raise InputError(f"turn is {self.turn} and a fitted surrogate was named, which does not turn: expected 0")
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
         """The built corpus in that folder; without one, a synthetic one, which is built in a second on first use."""
@@ -67,13 +73,16 @@ class SurrogateSetting:
         return Surrogate(self.dynamics(task), task.windows, kind_D, task_D, self.episode.schedule(0), num_slots)
 
     def dynamics(self, task: Task) -> Dynamics:
-        """The transfer from the labels, twisted and turned; a token of natural text is worth 1 to every task."""
+        """The transfer from the labels, twisted and turned, or as it was fitted; a token of natural text is worth 1 to
+        every task. InputError: what was fitted is of other tasks or labels."""
+        budget = float(self.episode.budget_tokens(self.context))
+        if self.fitted is not None:
+            return FittedDynamics.load(self.fitted).dynamics(task, budget, self.influence_noise)
         rng, natural_C = np.random.default_rng([self.seed, 0]), task.cells.natural_C
         log_CT = task.likeness_CT + self.twist * rng.standard_normal(log_CT.shape)
         early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
         other_CT = np.exp(-log_CT)
         late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)
-        budget = float(self.episode.budget_tokens(self.context))
         return Dynamics(early_CT, late_CT, budget, loss_sd=self.loss_sd, influence_noise=self.influence_noise)
 
 

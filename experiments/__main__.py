@@ -6,6 +6,7 @@ import json
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Annotated, Any, TextIO
@@ -28,6 +29,11 @@ Presets = dict[type, dict[str, Callable[[], object]]]
 
 class CorpusHelp:
     """Build a corpus of your own text, add labels to one, or show what is in one."""
+
+
+@dataclass(frozen=True)
+class SurrogateHelp:
+    """Fit a surrogate to the episodes that a run recorded: surrogate fit RUN."""
 
 
 def main() -> None:
@@ -55,6 +61,8 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
     """(what to run, its configuration): the fields of the preset that is named, changed by the other flags."""
     if arguments[:1] == ["corpus"]:
         return _parse_corpus(arguments[1:])
+    if arguments[:2] == ["surrogate", "fit"]:
+        return _parse_fit(arguments[2:])
     from . import pretrain, quickstart, replay, train_console
     from .presets import PRESETS
 
@@ -65,6 +73,7 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
         pretrain.PretrainConfig: ("pretrain", pretrain.main),
         replay.ReplayConfig: ("replay", replay.main),
         CorpusHelp: ("corpus", lambda _: {}),
+        SurrogateHelp: ("surrogate", _surrogate_alone),
     }
     config = _config(commands, PRESETS, arguments, "pretraingym", description)
     return commands[type(config)][1], config
@@ -82,6 +91,21 @@ def _parse_corpus(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, A
     }
     config = _config(commands, CORPUS_PRESETS, arguments, "pretraingym corpus", str(CorpusHelp.__doc__))
     return commands[type(config)][1], config
+
+
+def _parse_fit(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
+    import tyro
+
+    from . import surrogate_fit
+
+    kind = surrogate_fit.SurrogateFitConfig
+    return surrogate_fit.main, tyro.cli(
+        kind, args=arguments, prog="pretraingym surrogate fit", description=kind.__doc__
+    )
+
+
+def _surrogate_alone(_: SurrogateHelp) -> dict[str, Any]:
+    raise InputError("surrogate was given alone, expected what to do: surrogate fit RUN")
 
 
 def _config(commands: Commands, presets: Presets, arguments: Sequence[str], prog: str, description: str) -> Any:

@@ -19,24 +19,28 @@ class Dynamics:
 
     transfer_CT: what one fresh token of kind c is worth to task t at the start of training, and late_CT at its end
     (between them linear in progress); natural text is worth about 1. Task t's loss is floor + amplitude * (start +
-    E / unit_tokens) ** -exponent, nats per token, E the effective tokens. The k-th repeat of a window is worth
+    E / unit_tokens) ** -exponent, nats per token, E the effective tokens; the three numbers are the same for all tasks
+    or one a task, (T,). The k-th repeat of a window is worth
     exp(-k / repeat_epochs) of a fresh one (arXiv 2305.16264, whose 15 epochs are for language models of every size
     it tried).
 
     The numbers are those of the quickstart's proxy: with them natural ends at 3.76 nats from 6.2, and a draw worth 2.5
     times natural gains .35, as measured there (.383). loss_sd: of a task's loss between runs that drew other text
-    (measured .014). window_sd: of the loss between windows of one task (assumed). influence_noise: of one window's
-    influence, over the root mean square of the influence itself (assumed)."""
+    (measured .014). memorised: how much the first draw of a window lowers the loss of that very window beyond that of
+    its kind, nats per token; the k-th lowers it by exp(-(k - 1) / repeat_epochs) of that (assumed). window_sd: of the
+    loss between windows of one task (assumed). influence_noise: of one window's influence, over the root mean square of
+    the influence itself (assumed)."""
 
     transfer_CT: Floats
     late_CT: Floats
     unit_tokens: float
-    floor: float = 2.5
-    amplitude: float = 1.28
-    exponent: float = 0.355
+    floor: float | Floats = 2.5
+    amplitude: float | Floats = 1.28
+    exponent: float | Floats = 0.355
     start: float = 0.05
     repeat_epochs: float = 15.0
     loss_sd: float = 0.014
+    memorised: float = 0.02
     window_sd: float = 0.5
     influence_noise: float = 3.0
 
@@ -48,6 +52,11 @@ class Dynamics:
         """How much one more effective token lowers the loss, of the same shape."""
         there = (self.start + effective_NT / self.unit_tokens) ** (-self.exponent - 1)
         return self.amplitude * self.exponent * there / self.unit_tokens
+
+    def by_heart(self, times: NDArray[np.number]) -> Floats:
+        """How much lower the loss of a window is after so many draws of it, of the same shape, nats per token."""
+        known = np.expm1(times / -self.repeat_epochs) / np.expm1(-1 / self.repeat_epochs)
+        return np.asarray(self.memorised * known, np.float64)
 
     def transfer(self, progress_N: Floats) -> Floats:
         """Worth of a fresh token at that share of the training, (N, C, T)."""
@@ -98,7 +107,8 @@ class Surrogate:
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
         num_slots, num_steps, _ = windows.shape
         ids_NM = windows.reshape(num_slots, -1)
-        kind_NM, value_NM = self._kind_D[self.windows.document(ids_NM)], self._values(ids_NM, active)
+        kind_NM, times_NM = self._kind_D[self.windows.document(ids_NM)], self._count(ids_NM, active)
+        value_NM = self.windows.lengths(ids_NM) * np.exp(times_NM / -self.dynamics.repeat_epochs)
         before_N, num_kinds = self.progress_N, len(self.dynamics.transfer_CT)
         self.steps_N[active] += num_steps
         place = kind_NM + np.arange(num_slots)[:, None] * num_kinds
@@ -109,10 +119,11 @@ class Surrogate:
         loss_NT = (loss_NT + self.dynamics.loss(self.effective_NT)) / 2
         self.drawn_N[active] += mix(ids_NM.astype(np.uint64)).sum(1)[active]
         loss_N = np.einsum("nmt,nt->n", self._near_CT[kind_NM], loss_NT) / ids_NM.shape[1]
+        loss_N -= self.dynamics.by_heart(times_NM).mean(1)
         return np.where(active, loss_N, np.nan)
 
-    def _values(self, ids_NM: Ids, active: NDArray[np.bool_]) -> Floats:
-        """Fresh tokens that each window is worth, (N, M), and count it as drawn."""
+    def _count(self, ids_NM: Ids, active: NDArray[np.bool_]) -> Floats:
+        """How often each window was drawn before, (N, M), and count it as drawn once more."""
         place_NM = self._place(ids_NM)
         flat = self.times_NW.reshape(-1)
         order_NM = place_NM.argsort(axis=1, kind="stable")
@@ -126,7 +137,7 @@ class Surrogate:
         np.put_along_axis(times_NM, order_NM, flat[sorted_NM] + turn_NM, 1)
         last_NM &= active[:, None]
         flat[sorted_NM[last_NM]] += (turn_NM[last_NM] + 1).astype(np.uint16)
-        return np.asarray(self.windows.lengths(ids_NM) * np.exp(times_NM / -self.dynamics.repeat_epochs), np.float64)
+        return times_NM
 
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
         task_NB = self._task_D[self.windows.document(windows)]
@@ -157,9 +168,10 @@ class Surrogate:
     def _key(self, purpose: int) -> Words:
         return mix(mix(self.seed_N + np.uint64(purpose)) ^ self.drawn_N)
 
-    def _offset(self, ids: Ids) -> Floats:
-        """How much harder than others of its kind a window is, whoever reads it, nats per token."""
-        return self.dynamics.window_sd * normals(mix(ids.astype(np.uint64)) + np.uint64(WINDOW))
+    def _offset(self, ids_NM: Ids) -> Floats:
+        """How much harder than others of its kind a window is: whoever reads it, and, less, who has read it before."""
+        hardness_NM = self.dynamics.window_sd * normals(mix(ids_NM.astype(np.uint64)) + np.uint64(WINDOW))
+        return hardness_NM - self.dynamics.by_heart(self.times_NW.reshape(-1)[self._place(ids_NM)])
 
     def state_dict(self) -> dict[str, NDArray]:
         return {

@@ -1,5 +1,6 @@
 """The surrogate of a corpus as an environment, and the known best on it."""
 
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -10,6 +11,8 @@ from gymnasium.utils.env_checker import check_env
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import pretraingym.env  # noqa: F401 (registers the environments)
+from pretraingym.env.episode import Episode
+from pretraingym.env.observation import AGENT_FEATURES, column
 from pretraingym.env.optimum import best_static, final_losses, schedule_bound
 from pretraingym.env.scenario import Scenario
 from pretraingym.env.surrogate import SurrogateSetting
@@ -122,3 +125,19 @@ def _worth(epochs: np.ndarray) -> np.ndarray:
 def test_bad_settings_are_refused(given: dict[str, float]) -> None:
     with pytest.raises(InputError, match="expected none below 0, turn at most 1"):
         SurrogateSetting(**given)  # type: ignore[arg-type]
+
+
+def test_the_observation_tells_seen_from_unseen(tiny_corpus: Corpus) -> None:
+    """Under natural, in a pool of which half has been drawn."""
+    gaps = []
+    for memorised in (0.0, 0.3):
+        setting = SurrogateSetting(agents=("null", "match-prose"))
+        task = setting.task(tiny_corpus)
+        learner = setting.learner(task, 16)
+        learner.dynamics = replace(learner.dynamics, memorised=memorised)
+        episode = Episode(task, learner, setting.episode)
+        episode.begin(list(range(16)), [replace(PROSE, pool_budgets=1.0)] * 16, list(range(16)))
+        for _ in range(3):
+            episode.step(np.tile([1.0, 0.0], (16, 1)))
+        gaps.append(episode.observe().agents[:, 1, column(AGENT_FEATURES, "seen_gap")].mean())
+    assert gaps[1] < gaps[0] - 0.2

@@ -141,3 +141,20 @@ def test_streams_are_uniform_and_of_their_key_alone() -> None:
     assert chisquare(np.bincount((drawn.ravel() * 50).astype(int), minlength=50)).pvalue > 0.01
     assert abs(np.corrcoef(drawn[:, :20].T) - np.eye(20)).max() < 0.2  # one number of a stream with another
     assert abs(np.corrcoef(drawn[:20]) - np.eye(20)).max() < 0.3  # one stream with another
+
+
+def test_what_was_read_is_known_by_heart(tiny_corpus: Corpus) -> None:
+    """The loss of a window falls with every draw of it, ever less, beyond that of its kind; in training too."""
+    known = replace(QUIET, transfer_CT=np.ones((2, 2)), late_CT=np.ones((2, 2)), memorised=0.1)
+    learner = make(tiny_corpus, dynamics=known)
+    often, once, never = ids_of_kind(tiny_corpus, 0, 3)
+    learner.train(np.array([often, often, once]).reshape(1, 1, 3), np.ones(1, bool))
+    read = np.array([[often, once, never]])
+    losses = learner.influence(read, read)[1][0]
+    twice = 0.1 * (1 + np.exp(-1 / 15))
+    np.testing.assert_allclose(losses[2] - losses, [twice, 0.1, 0.0], atol=1e-12)
+    np.testing.assert_allclose(learner.evaluate(read, False)[0] - losses[2], [-twice, -0.1, 0.0], atol=1e-12)
+    again = learner.state_dict()
+    seen = learner.train(np.full((1, 1, 1), often), np.ones(1, bool))
+    learner.load_state_dict(again)
+    np.testing.assert_allclose(learner.train(np.full((1, 1, 1), never), np.ones(1, bool)) - seen, twice, atol=5e-3)

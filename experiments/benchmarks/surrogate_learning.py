@@ -1,0 +1,118 @@
+"""What PPO learns on the surrogate, against the best constant console, hand-made rules and the bound on any schedule.
+
+    python -m pretraingym.experiments.benchmarks.surrogate_learning
+
+Gains over natural at the end of a run in nats per token, the formula's own: means and standard errors over `fresh`
+seeds that no search has met. The table comes with its last line as one JSON object. About three minutes.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import torch
+import tyro
+from numpy.typing import NDArray
+
+from ...env.observation import Observation
+from ...env.optimum import best_static, final_losses, schedule_bound
+from ...env.scenario import Scenario
+from ...env.surrogate import SurrogateSetting
+from ...env.task import Task
+from ...env.vector_env import ConsoleVectorEnv
+from ...policies.actor_config import SetActorConfig
+from ...policies.ppo import make_ppo
+from ...policies.rules import Agreement, Lift
+from ...policies.sb3 import SB3ConsoleVecEnv
+from ...policies.set_actor import SetActor
+
+Array = NDArray[np.float64]
+Choose = Callable[[Observation], Array]
+PROSE = Scenario((("prose", 1.0),), 20.0)
+SETTINGS = {
+    "as it is, seven agents": SurrogateSetting(),
+    "what helps turns about, three static agents": SurrogateSetting(
+        turn=1.0, agents=("null", "match-code", "match-prose", "quality")
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SurrogateLearningConfig:
+    """How long it learns, and on what."""
+
+    episodes: int = 2560
+    """that PPO learns from, 64 at a time"""
+    learners: int = 3
+    """PPO runs, each from another seed"""
+    fresh: int = 64
+    """seeds that the gains are means over"""
+    corpus: str | None = None
+    """folder of a built corpus that has the task prose (default: the synthetic one)"""
+
+
+def measure(config: SurrogateLearningConfig) -> dict[str, dict[str, object]]:
+    """Rows of the table, by the name of the surrogate."""
+    torch.set_num_threads(1)  # the networks are tiny: more threads would only wait for each other
+    return {name: _measured(config, setting) for name, setting in SETTINGS.items()}
+
+
+def _measured(config: SurrogateLearningConfig, setting: SurrogateSetting) -> dict[str, object]:
+    task, seeds = setting.open_task(config.corpus), list(range(1000, 1000 + config.fresh))
+
+    def losses(choose: Choose) -> Array:
+        return final_losses(task, setting, PROSE, choose, seeds)
+
+    best_K, _, _ = best_static(task, setting, PROSE)
+    natural_N = losses(_constant(np.eye(len(best_K))[0]))
+    row: dict[str, object] = {"best constant": _gain(natural_N - losses(_constant(best_K)))}
+    begun = perf_counter()
+    for seed in range(config.learners):
+        row[f"PPO, seed {seed}"] = _gain(natural_N - losses(learned(config, setting, seed)))
+    learning_s = (perf_counter() - begun) / config.learners
+    row |= {rule.name: _gain(natural_N - losses(rule.act)) for rule in (Lift(), Agreement())}
+    row["bound"] = round(float(natural_N.mean()) - bound(task, setting), 3)
+    return row | {"weights": best_K.round(3).tolist(), "learning_s": round(learning_s, 1)}
+
+
+def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: int) -> Choose:
+    """What PPO makes of a policy that knows nothing."""
+    env = ConsoleVectorEnv(64, corpus=config.corpus, setting=setting, group_size=8)
+    venv = SB3ConsoleVecEnv(env)
+    venv.set_options({"scenario": PROSE})
+    model = make_ppo(venv, SetActor(SetActorConfig(hidden=16), env.action_map), seed=seed)
+    model.learn(config.episodes * env.horizon)
+    actor: Callable[..., torch.Tensor] = model.policy.actor  # type: ignore[assignment]
+
+    def choose(seen: Observation) -> Array:
+        with torch.no_grad():
+            action = actor(*map(torch.from_numpy, (seen.agents, seen.mask, seen.training)))
+        return env.action_map.weights(action.numpy(), seen.mask)
+
+    return choose
+
+
+def bound(task: Task, setting: SurrogateSetting) -> float:
+    """The final loss that no schedule goes below, after the warm-up under natural."""
+    clock = setting.episode
+    steps_I = np.array([clock.warmup_steps, *[clock.steps_per_interval] * clock.num_intervals], np.float64)
+    budget_I = steps_I * clock.batch_windows * setting.context
+    pool_C = task.cells.tokens_C * min(1.0, PROSE.pool_budgets * budget_I.sum() / task.cells.tokens_C.sum())
+    return schedule_bound(setting.dynamics(task), pool_C, budget_I, task.task_weights(PROSE), warmup=1)
+
+
+def _constant(weights_K: Array) -> Choose:
+    return lambda seen: np.tile(weights_K, (len(seen.mask), 1))
+
+
+def _gain(gain_N: Array) -> str:
+    return f"{gain_N.mean():.3f} +- {gain_N.std(ddof=1) / np.sqrt(len(gain_N)):.3f}"
+
+
+if __name__ == "__main__":
+    rows = measure(tyro.cli(SurrogateLearningConfig, description=__doc__))
+    for name, row in rows.items():
+        print(f"\n{name}\n" + "\n".join(f"    {what:16} {value}" for what, value in row.items()))
+    print(json.dumps(rows))
