@@ -1,4 +1,5 @@
-# PretrainGym: `make quickstart` runs the main job, `make test` the tests, `make check` linters and types.
+# PretrainGym: `make quickstart` runs the main job, `make test` the tests, `make soak` those that take long or need the
+# package index, `make check` linters and types.
 # Any target that needs the environment makes it first, in .venv, from the exact versions in requirements.lock.
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 STAMP := .venv/.installed
 PACKAGES := env policies lm experiments
 
-.PHONY: dev quickstart test check .types
+.PHONY: dev quickstart test soak check .types
 .DELETE_ON_ERROR:
 
 # The stamp holds the checkout's path: a copied or moved checkout installs again, or it would run the old one's code.
@@ -24,6 +25,9 @@ quickstart: $(STAMP)
 
 test: $(STAMP)
 	$(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+soak: $(STAMP)
+	$(VENV_PYTHON) -m pytest -m soak $(ARGS)
 
 check: $(STAMP) .types
 	$(VENV_PYTHON) -m ruff check .
