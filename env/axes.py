@@ -1,5 +1,7 @@
 """What scenarios are drawn from: the axes on which situations differ, each as a user meets it."""
 
+from typing import Any
+
 import numpy as np
 
 from ..lm.errors import InputError
@@ -34,11 +36,11 @@ def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES) -> Scen
     streams = {name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(AXES) if name in axes}
     reference = _reference(task.tasks, streams["reference"])
     if "text" not in axes:
-        scenario = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
+        fields: dict[str, Any] = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
     else:
         rng = streams["text"]
         useful = _log_uniform(rng, 0.003, 0.3)
-        scenario = {
+        fields = {
             "pool_budgets": 1 / (useful * _log_uniform(streams["pool"], 0.3, 30.0)),
             "useful_share": useful,
             "junk_share": float(rng.uniform(0, 0.6)),
@@ -46,10 +48,10 @@ def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES) -> Scen
         }
     if "agents" in axes:
         absent, copies, noise = agent_axis(task, tuple(name for name, _ in reference), streams["agents"])
-        scenario |= {"absent": absent, "copies": copies, "noise": noise}
+        fields |= {"absent": absent, "copies": copies, "noise": noise}
     if "rate" in axes:
-        scenario["lr_scale"] = _log_uniform(streams["rate"], 0.5, 2.0)
-    return Scenario(reference, **scenario)
+        fields["lr_scale"] = _log_uniform(streams["rate"], 0.5, 2.0)
+    return Scenario(reference, **fields)
 
 
 def agent_axis(
@@ -57,13 +59,15 @@ def agent_axis(
 ) -> tuple[tuple[str, ...], Pairs, tuple[tuple[str, float], ...]]:
     """(absent, copies, noise) of a scenario whose reference tasks are `in_play`.
 
-    A third each has the `match` agents of its own reference tasks, of other tasks alone, or none. Every other agent is
-    absent in one of seven. In a fifth a static agent's place is taken by another agent, a second time; in a quarter
-    half to all of a static agent's scores are chance. At least one agent is left."""
+    The `match` agents are those of its own reference tasks, of other tasks alone, or none: as often, where there are
+    such. Every other agent is absent in one of seven. In a quarter a static agent's place, if there are two, is taken
+    by another agent, a second time; in a quarter half to all of a static agent's scores are chance. At least one agent
+    is left."""
     agents = [agent for agent in task.prototypes[1:] if agent.weighted]
     match = [agent.name for agent in agents if agent.name.startswith(PREFIX)]
     own = [name for name in match if name.removeprefix(PREFIX) in in_play]
-    kept_match = (own, [name for name in match if name not in own], [])[rng.integers(3)]
+    casts = [own, [name for name in match if name not in own]]
+    kept_match = [*filter(None, casts), []][rng.integers(1 + sum(map(bool, casts)))]
     gone = rng.random(len(agents)) < 1 / 7
     here = [
         agent
@@ -74,7 +78,7 @@ def agent_axis(
     absent = tuple(agent.name for agent in agents if agent.name not in names)
     static = [agent.name for agent in here if agent.has_column and not agent.moves]
     copies: Pairs = ()
-    if len(static) > 1 and rng.random() < 0.2:
+    if len(static) > 1 and rng.random() < 0.25:
         place = str(rng.choice(static))
         copies = ((place, str(rng.choice([name for name in names if name != place]))),)
     noisy = [name for name in static if name not in dict(copies)]

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from ..lm.files import nearest
-from ..lm.hashing import mix, normals
+from ..lm.hashing import Words, mix, normals
 from .agents.base import Agent
 from .scenario import Scenario
 
@@ -46,7 +46,11 @@ class Cast:
     def begin(self, slot: int, scenario: Scenario, seed: int) -> None:
         """Cast `slot` as the scenario says. InputError: agents that there are not, or that cannot be so."""
         row = {name: index for index, name in enumerate(self.names)}
-        named = [*scenario.absent, *(name for pair in scenario.copies for name in pair), *(n for n, _ in scenario.noise)]
+        named = [
+            *scenario.absent,
+            *(name for pair in scenario.copies for name in pair),
+            *(n for n, _ in scenario.noise),
+        ]
         for name in named:
             if name not in row or name == "null":
                 raise InputError(f"scenario names agent '{name}'; {nearest(name, self.names[1:])}")
@@ -63,7 +67,8 @@ class Cast:
             if self.moves_K[shown] or self.column_K[shown] < 0:
                 raise InputError(f"scenario makes '{name}' noisy, expected a static agent with a label column")
             self.noise_NK[slot, row[name]] = share
-        self.key_NK[slot] = mix(mix(np.full(len(row), seed, np.uint64)) + np.arange(len(row), dtype=np.uint64) + NOISE)
+        of_row: Words = np.arange(len(row), dtype=np.uint64) + NOISE
+        self.key_NK[slot] = mix(mix(np.full(len(row), seed, np.uint64)) + of_row)
 
     def rows(self, of_agents_NKX: NDArray) -> NDArray:
         """What is known of each agent, as it stands in the rows, (N, K, X)."""
@@ -91,7 +96,7 @@ class Cast:
 
     def _noisy(self, slot: int, row: int, z_NKX: Array, labels_XA: NDArray[np.uint16]) -> Array:
         share = self.noise_NK[slot, row]
-        label_X = labels_XA[:, self.column_NK[slot, row]].astype(np.uint64)
+        label_X: Words = labels_XA[:, self.column_NK[slot, row]].astype(np.uint64)
         chance_X = normals(mix(self.key_NK[slot, row] ^ mix(label_X)))
         return np.asarray(np.sqrt(1 - share**2) * z_NKX[slot, row] + share * chance_X, np.float64)
 

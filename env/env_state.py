@@ -40,7 +40,15 @@ class Stateful:
     def fork(self) -> Self:
         """A new environment in the same state, which goes its own way; it shares the task, which is only read."""
         twin, core = copy.copy(self), self.core
-        settings = core.num_envs, core.group_size, core.reward, core.scenario_set, core.autoreset_mode, core.records, core.axes
+        settings = (
+            core.num_envs,
+            core.group_size,
+            core.reward,
+            core.scenario_set,
+            core.autoreset_mode,
+            core.records,
+            core.axes,
+        )
         twin.core = ConsoleCore(core.task, core.setting, *settings)
         for name, value in vars(self).items():
             if name.endswith("_space") or name == "metadata":

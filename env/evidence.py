@@ -31,7 +31,7 @@ class Evidence:
     def update(self, z_NKP: Array, influence_NP: Array, share_NP: Array) -> None:
         """Add one probe, whose windows are in the order of their cells. Windows of a run whose influence is not finite
         leave its moments alone."""
-        usable = np.isfinite(influence_NP).all(1)
+        usable = np.logical_and.reduce(np.isfinite(influence_NP), axis=1)
         z = z_NKP - np.einsum("nkp,np->nk", z_NKP, share_NP)[..., None]
         r = np.nan_to_num(influence_NP)
         r = r - np.einsum("np,np->n", r, share_NP)[:, None]
@@ -48,7 +48,7 @@ class Evidence:
     def update_tasks(self, z_NKS: Array, influence_NTS: Array, share_NS: Array) -> None:
         """Add what each reference task's own gradient says of some of the probe's windows; NaN: not in play."""
         share = share_NS / share_NS.sum(1, keepdims=True)
-        usable = np.isfinite(influence_NTS).all(2)
+        usable = np.logical_and.reduce(np.isfinite(influence_NTS), axis=2)
         z = z_NKS - np.einsum("nks,ns->nk", z_NKS, share)[..., None]
         r = np.nan_to_num(influence_NTS)
         r = r - np.einsum("nts,ns->nt", r, share)[..., None]

@@ -79,7 +79,7 @@ class SurrogateSetting:
         if self.fitted is not None:
             return FittedDynamics.load(self.fitted).dynamics(task, budget, self.influence_noise)
         rng, natural_C = np.random.default_rng([self.seed, 0]), task.cells.natural_C
-        log_CT = task.likeness_CT + self.twist * rng.standard_normal(log_CT.shape)
+        log_CT = task.likeness_CT + self.twist * rng.standard_normal(task.likeness_CT.shape)
         early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
         other_CT = np.exp(-log_CT)
         late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)

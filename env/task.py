@@ -107,9 +107,7 @@ class Task:
     @cached_property
     def likeness_CT(self) -> NDArray[np.float64]:
         """How like each reference task a cell is, by its labels: see `label_log_ratios`."""
-        return label_log_ratios(
-            self.cells.labels_CA, self.cells.natural_C, self.reference_labels, self.reference_share
-        )
+        return label_log_ratios(self.cells.labels_CA, self.cells.natural_C, self.reference_labels, self.reference_share)
 
     def task_weights(self, scenario: Scenario) -> NDArray[np.float64]:
         """The scenario's weight of each of the corpus's reference tasks, (T,)."""

@@ -15,7 +15,7 @@ def preflight(setting: Setting, corpus: Corpus) -> Task:
     try:
         learner = setting.learner(task, 2)  # two: a stack is what has to work
         learner.start(0, 0)
-        learner.influence(np.zeros((2, 1), np.int64), np.zeros((2, 1), np.int64))
+        learner.influence(np.zeros((2, 1, 1), np.int64), np.ones((2, 1)), np.zeros((2, 1), np.int64), 1)
     except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, IndexError, KeyError) as error:
         what = f"the model in {setting.model}" if setting.model else f"a model of width {setting.width}"
         raise InputError(

@@ -29,7 +29,8 @@ class Dynamics:
     (measured .014). memorised: how much the first draw of a window lowers the loss of that very window beyond that of
     its kind, nats per token; the k-th lowers it by exp(-(k - 1) / repeat_epochs) of that (assumed). window_sd: of the
     loss between windows of one task (assumed). influence_noise: of one window's influence, over the root mean square of
-    the influence itself (assumed)."""
+    the influence itself (assumed). rate_cost: with s times the right learning rates exp(-rate_cost * log(s)**2) of the
+    tokens are of use (half the rates cost the quickstart's proxy .034 nats: that many)."""
 
     transfer_CT: Floats
     late_CT: Floats
@@ -43,6 +44,7 @@ class Dynamics:
     memorised: float = 0.02
     window_sd: float = 0.5
     influence_noise: float = 3.0
+    rate_cost: float = 0.16
 
     def loss(self, effective_NT: Floats) -> Floats:
         """Of E effective tokens, of the same shape, nats per token."""
@@ -90,10 +92,12 @@ class Surrogate:
         self.drawn_N = np.zeros(num_slots, np.uint64)  # a digest of the windows drawn so far
         self.steps_N = np.zeros(num_slots, np.int64)
         self.effective_NT = np.zeros((num_slots, num_tasks))
+        self.pace_N = np.ones(num_slots)  # how many of its tokens a run makes use of, at its learning rate
         self.times_NW = np.zeros((num_slots, int(parts.sum())), np.uint16)  # each window was drawn
 
-    def start(self, slot: int, seed: int) -> None:
+    def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
         self.seed_N[slot] = seed
+        self.pace_N[slot] = np.exp(-self.dynamics.rate_cost * np.log(lr_scale) ** 2)
         self.drawn_N[slot] = self.steps_N[slot] = self.effective_NT[slot] = 0
         self.times_NW[slot] = 0
 
@@ -115,7 +119,7 @@ class Surrogate:
         value_NC = np.bincount(place.ravel(), value_NM.ravel(), num_slots * num_kinds).reshape(num_slots, num_kinds)
         transfer_NCT = self.dynamics.transfer((before_N + self.progress_N) / 2)
         loss_NT = self.dynamics.loss(self.effective_NT)
-        self.effective_NT += active[:, None] * np.einsum("nc,nct->nt", value_NC, transfer_NCT)
+        self.effective_NT += (active * self.pace_N)[:, None] * np.einsum("nc,nct->nt", value_NC, transfer_NCT)
         loss_NT = (loss_NT + self.dynamics.loss(self.effective_NT)) / 2
         self.drawn_N[active] += mix(ids_NM.astype(np.uint64)).sum(1)[active]
         loss_N = np.einsum("nmt,nt->n", self._near_CT[kind_NM], loss_NT) / ids_NM.shape[1]
@@ -146,20 +150,30 @@ class Surrogate:
         loss_NT = self.dynamics.loss(self.effective_NT) + self.dynamics.loss_sd * noise_NT
         return np.take_along_axis(loss_NT, task_NB, 1) + self._offset(windows)
 
-    def influence(self, reference: Ids, probe: Ids) -> tuple[Floats, Floats]:
+    def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
         dynamics, num_tasks = self.dynamics, self.effective_NT.shape[1]
-        task_NR = self._task_D[self.windows.document(reference)]
-        share_NT = (task_NR[:, :, None] == np.arange(num_tasks)).mean(1)
-        worth_NT = share_NT * dynamics.slope(self.effective_NT)
-        worth_NC = np.einsum("nct,nt->nc", dynamics.transfer(self.progress_N), worth_NT)
+        task_NGR = self._task_D[self.windows.document(reference)]
+        share_NGT = (task_NGR[..., None] == np.arange(num_tasks)).mean(2)
+        worth_NGT = share_NGT * dynamics.slope(self.effective_NT)[:, None]
+        worth_NGC = np.einsum("nct,ngt->ngc", dynamics.transfer(self.progress_N), worth_NGT)
         kind_NP = self._kind_D[self.windows.document(probe)]
         times_NP = self.times_NW.reshape(-1)[self._place(probe)]
-        clean_NP = np.take_along_axis(worth_NC, kind_NP, 1) * np.exp(times_NP / -dynamics.repeat_epochs)
-        noise_NP = normals(self._key(INFLUENCE)[:, None] ^ mix(probe.astype(np.uint64)))
-        rms_N = np.sqrt((clean_NP**2).mean(1, keepdims=True))
+        fresh_NP = np.exp(times_NP / -dynamics.repeat_epochs)
+        worth_NC = np.einsum("ngc,ng->nc", worth_NGC, weight)
+        clean_NP = np.take_along_axis(worth_NC, kind_NP, 1) * fresh_NP
+        alone_NGS = np.take_along_axis(worth_NGC, kind_NP[:, None, ::stride], 2) * fresh_NP[:, None, ::stride]
+        key_NP = self._key(INFLUENCE)[:, None] ^ mix(probe.astype(np.uint64))
+        group_G = np.arange(1, reference.shape[1] + 1).astype(np.uint64)
+        clean_NP += self._measuring(clean_NP, key_NP)
+        alone_NGS += self._measuring(alone_NGS, mix(key_NP[:, None, ::stride] + group_G[:, None]))
         loss_NT = dynamics.loss(self.effective_NT)
         loss_NP = np.einsum("npt,nt->np", self._near_CT[kind_NP], loss_NT) + self._offset(probe)
-        return clean_NP + dynamics.influence_noise * rms_N * noise_NP, loss_NP
+        return clean_NP, loss_NP, alone_NGS
+
+    def _measuring(self, clean: Floats, key: Words) -> Floats:
+        """The noise of measured influence, of the same shape (..., P)."""
+        rms = np.sqrt((clean**2).mean(-1, keepdims=True))
+        return np.asarray(self.dynamics.influence_noise * rms * normals(key), np.float64)
 
     def _place(self, ids_NM: Ids) -> NDArray[np.int64]:
         number = self._first_D[self.windows.document(ids_NM)] + (ids_NM & (MAX_PARTS - 1))
@@ -180,8 +194,10 @@ class Surrogate:
             "steps": self.steps_N.copy(),
             "effective": self.effective_NT.copy(),
             "times": self.times_NW.copy(),
+            "pace": self.pace_N.copy(),
         }
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         self.seed_N, self.drawn_N, self.steps_N = state["seed"].copy(), state["drawn"].copy(), state["steps"].copy()
         self.effective_NT, self.times_NW = state["effective"].copy(), state["times"].copy()
+        self.pace_N = state["pace"].copy()

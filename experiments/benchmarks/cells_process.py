@@ -65,13 +65,13 @@ def draw(folder: Path, windows: int) -> Figures:
     rng = np.random.default_rng(1)
     z_NKC = _scores(cells, rng)
     draws, console = CellDraws(cells, 1), Console()
-    draws.reset(0, 0, cells.tokens_C.sum() / 2)
+    draws.reset(0, 0, cells.tokens_C.sum() / 2, cells.natural_C)
     spent_s = []  # wall and processor seconds of re-weighting, and of drawing
     for turn in range(REPEATS + 1):
         weights = rng.dirichlet(np.ones(z_NKC.shape[1]))[None]
         t0 = _clocks()
         shares_NC = console.shares(
-            weights, z_NKC, cells.natural_C, draws.pool_tokens_NC, draws.epochs_NC, windows * CONTEXT
+            weights, z_NKC, draws.natural_NC, draws.pool_tokens_NC, draws.epochs_NC, windows * CONTEXT
         )
         edges(shares_NC, cells.window_tokens_C)
         t1 = _clocks()
@@ -144,7 +144,7 @@ def _scores(cells: CellIndex, rng: np.random.Generator) -> np.ndarray:
     labels_AC = cells.labels_CA.T
     scores = [rng.normal(size=int(label_C.max()) + 1)[label_C] for label_C in labels_AC]
     score_NKC = np.stack([np.zeros(cells.num_cells), *scores])[None]
-    return Standardiser.of(score_NKC, cells.natural_C)(score_NKC)
+    return Standardiser.of(score_NKC, cells.natural_C[None])(score_NKC)
 
 
 ACTIONS: dict[str, Callable[..., Figures]] = {

@@ -48,7 +48,9 @@ class HeldoutConfig:
 def measure(config: HeldoutConfig) -> dict[str, Any]:
     """Gains over natural, (scenarios, policies) nats, summed up."""
     task = config.setting.open_task(config.corpus)
-    core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set, axes=config.axes)  # it names seeds and scenarios
+    core = ConsoleCore(
+        task, config.setting, 1, 1, "raw", config.scenario_set, axes=config.axes
+    )  # it names seeds and scenarios
     core.base_seed = config.seed
     gains = []
     for first in range(0, config.scenarios, config.at_once):

@@ -76,19 +76,22 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
 
     influence_s: list[float] = []
     for _ in range(config.repeats):
-        influence_s.append(seconds(lambda: learner.influence(reference.ids, probe[None])))
+        influence_s.append(seconds(lambda: influence_on(learner, reference.ids, probe)))
     t0 = perf_counter()
     fall_PR = oracle(learner, reference.ids[0], probe)
     oracle_s = perf_counter() - t0
     for _ in range(config.repeats):
-        influence_s.append(seconds(lambda: learner.influence(reference.ids, probe[None])))
+        influence_s.append(seconds(lambda: influence_on(learner, reference.ids, probe)))
 
     halves = {"all": np.ones(config.references, bool)}
     halves |= {name: reference.task[0] == index for index, name in enumerate(task.tasks)}
     agreement: dict[str, dict[str, Any]] = {"influence": {}, "preconditioned": {}}
     for name, rows in halves.items():
         ids = reference.ids[:, rows], probe[None]
-        scores = {"influence": learner.influence(*ids)[0][0], "preconditioned": preconditioned(learner, *ids)}
+        scores = {
+            "influence": influence_on(learner, reference.ids[:, rows], probe),
+            "preconditioned": preconditioned(learner, *ids),
+        }
         for kind, score_P in scores.items():
             agreement[kind][name] = correlations(task, documents, score_P, fall_PR[:, rows].mean(1))
             print(f"{kind}, reference {name}: {agreement[kind][name]}", flush=True)
@@ -104,6 +107,11 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
         "steps": int(learner.steps_N[0]),
         "lr_fraction": round(float(learner.learning_rate()[0]), 3),
     }
+
+
+def influence_on(learner: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
+    """Of the probe windows (P,) on the mean loss of reference windows (1, R), (P,)."""
+    return learner.influence(reference[:, None], np.ones((1, 1)), probe[None], 1)[0][0]
 
 
 def trained(config: InfluenceConfig, task: Task, rng: np.random.Generator) -> ProxyStack:

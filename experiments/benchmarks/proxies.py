@@ -33,9 +33,9 @@ import torch
 import transformers
 import tyro
 
+from ...env.axes import sample_scenario
 from ...env.episode import Episode
 from ...env.episode_config import EpisodeConfig
-from ...env.axes import sample_scenario
 from ...env.setting import Setting
 from ...env.task import Task
 from ...lm.cores import usable_cores

@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...env.episode import Episode
 from ...env.axes import PLAIN, sample_scenario
+from ...env.episode import Episode
 from ...env.setting import Setting
 from ...env.surrogate import SurrogateSetting
 from ...env.task import Task

@@ -42,7 +42,7 @@ def key(seed: int) -> np.ndarray:
 
 def begun(index: CellIndex, seed: int, pool_tokens: float = 1e12) -> CellDraws:
     draws = CellDraws(index, 1)
-    draws.reset(0, seed, pool_tokens)
+    draws.reset(0, seed, pool_tokens, index.natural_C)
     return draws
 
 
@@ -122,7 +122,7 @@ def test_every_window_of_a_cell_is_as_likely_and_at_any_place() -> None:
 def test_state_goes_on_exactly_from_any_point(index: CellIndex, seed: int, before: list[int], pool: float) -> None:
     share = np.random.default_rng(seed).dirichlet(np.ones(index.num_cells))
     one, other = CellDraws(index, 2), CellDraws(index, 2)
-    one.reset(1, seed, pool * index.tokens_C.sum())
+    one.reset(1, seed, pool * index.tokens_C.sum(), share)
     for count in before:
         one.draw(np.array([1]), share[None], count, key(count))[0]
     other.load_state_dict(one.state_dict())
@@ -136,7 +136,7 @@ def test_state_goes_on_exactly_from_any_point(index: CellIndex, seed: int, befor
 def test_slots_do_not_touch_each_other(index: CellIndex) -> None:
     draws = CellDraws(index, 2)
     for slot in (0, 1):
-        draws.reset(slot, 9, 1e5)
+        draws.reset(slot, 9, 1e5, index.natural_C)
     first = draws.draw(np.array([0]), index.natural_C[None], 300, key(0))[0]
     assert draws.used_NC[1].sum() == 0
     np.testing.assert_array_equal(draws.draw(np.array([1]), index.natural_C[None], 300, key(0))[0], first)

@@ -15,7 +15,7 @@ FRESH = np.zeros((1, 4))
 
 def shares(weights: list[float], budget: float = 1e-3, epochs: np.ndarray = FRESH, **options: object) -> np.ndarray:
     console = Console(**options)  # type: ignore[arg-type]
-    return console.shares(np.array([weights]), Z, NATURAL, TOKENS[None], epochs, budget)[0]
+    return console.shares(np.array([weights]), Z, NATURAL[None], TOKENS[None], epochs, budget)[0]
 
 
 def test_all_weight_on_null_is_natural() -> None:
@@ -43,7 +43,7 @@ def test_long_intervals_equal_many_short_ones() -> None:
 
 def test_agents_that_cancel_out_select_nothing() -> None:
     z = np.stack([np.zeros(4), Z[0, 1], -Z[0, 1]])[None]
-    mixed = Console().mixed_score(np.array([[0.2, 0.4, 0.4]]), z, NATURAL)
+    mixed = Console().mixed_score(np.array([[0.2, 0.4, 0.4]]), z, NATURAL[None])
     np.testing.assert_allclose(mixed, 0, atol=1e-12)
 
 
@@ -56,12 +56,12 @@ def test_topk_fills_whole_cells_by_score() -> None:
 def test_a_run_does_not_depend_on_its_company(num_cells: int) -> None:
     rng = np.random.default_rng(0)
     z, weights = rng.normal(size=(7, 4, num_cells)), rng.dirichlet(np.ones(4), 7)
-    natural, epochs = rng.dirichlet(np.ones(num_cells)), rng.exponential(1, (7, num_cells))
-    pool = np.tile(natural * 1e6, (7, 1))
+    natural, epochs = rng.dirichlet(np.ones(num_cells), 7), rng.exponential(1, (7, num_cells))
+    pool = natural * 1e6
     together = Console().shares(weights, z, natural, pool, epochs, 1e4)
     for run in range(7):
         one = slice(run, run + 1)
-        alone = Console().shares(weights[one], z[one], natural, pool[one], epochs[one], 1e4)
+        alone = Console().shares(weights[one], z[one], natural[one], pool[one], epochs[one], 1e4)
         np.testing.assert_array_equal(alone[0], together[run])
 
 
@@ -72,11 +72,11 @@ def test_unknown_mode_is_refused() -> None:
 
 def test_standardised_scores_have_mean_zero_and_deviation_one_over_tokens() -> None:
     scores = np.random.default_rng(0).normal(5, 3, (2, 3, 4))
-    z = Standardiser.of(scores, NATURAL)(scores)
+    z = Standardiser.of(scores, np.tile(NATURAL, (2, 1)))(scores)
     np.testing.assert_allclose(z @ NATURAL, 0, atol=1e-12)
     np.testing.assert_allclose(z**2 @ NATURAL, 1)
     constant = np.full((1, 1, 4), 7.0)
-    assert (Standardiser.of(constant, NATURAL)(constant) == 0).all()
+    assert (Standardiser.of(constant, NATURAL[None])(constant) == 0).all()
 
 
 @pytest.mark.parametrize(

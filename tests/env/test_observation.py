@@ -45,7 +45,7 @@ def test_agreement_is_a_weighted_correlation() -> None:
     rng = np.random.default_rng(0)
     z, r, share = rng.normal(size=(1, 3, 50)), rng.normal(size=(1, 50)), rng.dirichlet(np.ones(50))[None]
     r += z[:, 1]
-    evidence = Evidence(1, 3)
+    evidence = Evidence(1, 3, 1)
     evidence.update(z, r, share)
     covariance = np.cov(np.vstack([z[0], r]), aweights=share[0])
     expected = covariance[:3, 3] / np.sqrt(np.diag(covariance)[:3] * covariance[3, 3])
@@ -58,7 +58,7 @@ def test_ridge_tells_the_cause_from_its_companion() -> None:
     rng = np.random.default_rng(0)
     cause = rng.normal(size=(1, 4000))
     companion = cause + rng.normal(size=(1, 4000))
-    evidence = Evidence(1, 2)
+    evidence = Evidence(1, 2, 1)
     evidence.update(
         np.stack([cause, companion], 1), cause + 0.5 * rng.normal(size=(1, 4000)), np.full((1, 4000), 1 / 4000)
     )
@@ -70,7 +70,7 @@ def test_paper_reward_is_the_mean_over_categories() -> None:
     labels = np.array([[[0], [0], [2]]])
     z = np.array([[[0.0, 0.0, 0.0], [1.0, 1.0, -2.0]]])
     influence = np.array([[1.0, 3.0, -1.0]])
-    reward = paper_rewards(z, influence, labels.astype(np.uint16), [None, 0])
+    reward = paper_rewards(z, influence, labels.astype(np.uint16), np.array([[-1, 0]]))
     np.testing.assert_allclose(reward, [[0.0, (1.0 * 2.0 + -2.0 * -1.0) / 2]])
 
 
@@ -85,7 +85,7 @@ def test_seen_gap_compares_the_windows_an_agent_favours() -> None:
 def test_probes_tell_what_was_drawn(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
     task = Task(tiny_corpus, tiny_setting.context)
     draws = CellDraws(task.cells, 1)
-    draws.reset(0, 3, pool_tokens=5000.0)
+    draws.reset(0, 3, 5000.0, task.cells.natural_C)
     drawn = set(draws.draw(np.array([0]), task.cells.natural_C[None], 200, mix(np.zeros(1, np.uint64)))[0].tolist())
     probe = sample_probe(draws, np.array([0]), 100, mix(np.ones(1, np.uint64)))
     assert 10 < probe.seen.sum() < 90

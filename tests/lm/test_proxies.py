@@ -177,9 +177,40 @@ def test_influence_is_the_inner_product_of_gradients(tiny_corpus: Corpus, tmp_pa
 
     reference = gradient(ids[0, 0])
     exact = [float(reference @ gradient(ids[0, 1, window : window + 1])) for window in range(8)]
-    influence, loss = learner.influence(ids[:, 0], ids[:, 1])
+    influence, loss, _ = learner.influence(ids[:, :1], np.ones((len(ids), 1)), ids[:, 1], 4)
     np.testing.assert_allclose(influence[0], exact, rtol=0.05, atol=0.02 * np.abs(exact).max())
     np.testing.assert_allclose(loss, learner.evaluate(ids[:, 1], False), atol=5e-3)
+
+
+def test_influence_on_groups_adds_up(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 2)
+    ids = some_ids(windows, tiny_corpus, 2)
+    learner.train(ids[:, :10], np.ones(2, bool))
+    groups, weight = ids[:, 10:13], np.array([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]])
+    influence, _, alone = learner.influence(groups, weight, ids[:, 20], 2)
+    scale = np.abs(influence).max(1, keepdims=True)
+    np.testing.assert_allclose(np.einsum("ng,ngs->ns", weight, alone) / scale, influence[:, ::2] / scale, atol=0.06)
+    one = learner.influence(groups[:, :1], np.ones((2, 1)), ids[:, 20], 2)
+    np.testing.assert_allclose(alone[1, 0] / scale[1], one[2][1, 0] / scale[1], atol=0.03)
+    np.testing.assert_allclose(one[2][:, 0], one[0][:, ::2])
+
+
+def test_learning_rates_scale_a_run_alone(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config, ids = configs(tiny_corpus.vocab_size)["llama"], some_ids(windows, tiny_corpus, 3)
+    learner = stack(config, windows, 3)
+    learner.start(1, 101, lr_scale=0.5)
+    halved = TrainConfig(SCHEDULE, OptimizerConfig(0.01, 0.005))
+    alone = ProxyStack(config, windows, halved, 1)
+    alone.start(0, 101)
+    losses = learner.train(ids, np.ones(3, bool))
+    np.testing.assert_allclose(losses[1], alone.train(ids[1:2], np.ones(1, bool))[0], atol=1e-6)
+    np.testing.assert_array_equal(losses[[0, 2]], stack(config, windows, 3).train(ids, np.ones(3, bool))[[0, 2]])
+    state = learner.state_dict()
+    learner.start(1, 7)
+    learner.load_state_dict(state)
+    assert learner.lr_scale_N.tolist() == [1.0, 0.5, 1.0]
 
 
 def test_influence_ranks_windows_as_a_step_on_each_does(tiny_corpus: Corpus) -> None:
@@ -189,7 +220,7 @@ def test_influence_ranks_windows_as_a_step_on_each_does(tiny_corpus: Corpus) -> 
     learner.train(ids[:, :40], one)
     reference = np.array(windows.ids(tiny_corpus.splits["prose/validation"]))[None, :64]
     probe = ids[:, 40:].reshape(1, -1)
-    influence = learner.influence(reference, probe)[0][0]
+    influence = learner.influence(reference[:, None], np.ones((1, 1)), probe, 1)[0][0]
     before, state = learner.evaluate(reference, False).mean(), learner.state_dict()
     fall = np.zeros(probe.shape[1])
     for index, window in enumerate(probe[0]):

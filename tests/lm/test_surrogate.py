@@ -70,7 +70,8 @@ def test_influence_is_the_fall_of_a_small_step(tiny_corpus: Corpus) -> None:
     learner.train(np.tile(old, (2, 1, 1)), np.ones(2, bool))
     code = Windows(tiny_corpus, CONTEXT).ids(tiny_corpus.splits["code/validation"])[:5]
     probe = np.array([ids_of_kind(tiny_corpus, 0, 1)[0], ids_of_kind(tiny_corpus, 1, 9)[8], old[0]])
-    influence, _ = learner.influence(np.tile(code, (2, 1)), np.tile(probe, (2, 1)))
+    influence, _, alone = learner.influence(np.tile(code, (2, 1, 1)), np.ones((2, 1)), np.tile(probe, (2, 1)), 2)
+    np.testing.assert_allclose(alone[:, 0], influence[:, ::2])
     state, before = learner.state_dict(), losses_by_task(tiny_corpus, learner)[:, 1]
     for index, window in enumerate(probe):
         learner.train(np.full((2, 1, 1), window), np.ones(2, bool))
@@ -109,7 +110,9 @@ def test_slots_are_independent_and_the_inactive_untouched(tiny_corpus: Corpus) -
     assert not three.effective_NT[1].any()
     np.testing.assert_array_equal(losses_by_task(tiny_corpus, three)[2], losses_by_task(tiny_corpus, one)[0])
     for seen, expected in zip(
-        three.influence(ids[:, 0], ids[:, 1]), one.influence(ids[2:, 0], ids[2:, 1]), strict=True
+        three.influence(ids[:, :1], np.ones((3, 1)), ids[:, 1], 2),
+        one.influence(ids[2:, :1], np.ones((1, 1)), ids[2:, 1], 2),
+        strict=True,
     ):
         np.testing.assert_array_equal(seen[2], expected[0])
 
@@ -150,7 +153,7 @@ def test_what_was_read_is_known_by_heart(tiny_corpus: Corpus) -> None:
     often, once, never = ids_of_kind(tiny_corpus, 0, 3)
     learner.train(np.array([often, often, once]).reshape(1, 1, 3), np.ones(1, bool))
     read = np.array([[often, once, never]])
-    losses = learner.influence(read, read)[1][0]
+    losses = learner.influence(read[:, None], np.ones((1, 1)), read, 1)[1][0]
     twice = 0.1 * (1 + np.exp(-1 / 15))
     np.testing.assert_allclose(losses[2] - losses, [twice, 0.1, 0.0], atol=1e-12)
     np.testing.assert_allclose(learner.evaluate(read, False)[0] - losses[2], [-twice, -0.1, 0.0], atol=1e-12)
