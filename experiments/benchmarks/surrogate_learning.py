@@ -3,7 +3,7 @@
     python -m pretraingym.experiments.benchmarks.surrogate_learning
 
 Gains over natural at the end of a run in nats per token, the formula's own: means and standard errors over `fresh`
-seeds that no search has met. The table comes with its last line as one JSON object. About three minutes.
+seeds that no search has met. The table comes with its last line as one JSON object. About two minutes.
 """
 
 import json

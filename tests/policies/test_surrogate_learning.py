@@ -58,6 +58,6 @@ def test_a_policy_that_looks_is_told_from_one_that_does_not(tiny_corpus: Corpus)
     and no constant is better than the best one."""
     setting = SurrogateSetting(turn=1.0, agents=("null", "match-code", "match-prose", "quality"))
     _, best, natural = best_static(setting.task(tiny_corpus), setting, PROSE)
-    losses = learned_losses(tiny_corpus, setting, 2560)
+    losses = learned_losses(tiny_corpus, setting, 3840)
     assert best - losses.mean() > 5 * losses.std(ddof=1) / np.sqrt(len(losses))
     assert best - losses.mean() > 0.2 * (natural - best)
