@@ -84,7 +84,7 @@ def test_a_control_that_diverges_stands_still(make: Make) -> None:
     """Slot 1 is the control: its episode counts as 0 from there on, and the next is as ever."""
     for mode in (SAME, NEXT, OFF):
         healthy = returns(make(1, mode), 2 * HORIZON + 1, {}, seed=5)
-        raw = returns(make(1, mode, reward="raw"), 2 * HORIZON + 1, {}, seed=5)
+        raw = returns(make(2, mode, reward="raw"), 2 * HORIZON + 1, {}, seed=5)
         seen = returns(make(1, mode), 2 * HORIZON + 1, {1: 1}, seed=5)
         first, second = list(healthy)[:2]
         assert seen[first] == [healthy[first][0], *raw[first][1:]]

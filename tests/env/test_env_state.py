@@ -60,12 +60,13 @@ def play(env: Any, seed: int, steps: int) -> list[Any]:
     return answers
 
 
+@pytest.mark.parametrize("rounds", [1, pytest.param(6, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("mode", [*AutoresetMode, None])
-def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: AutoresetMode | None) -> None:
+def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: AutoresetMode | None, rounds: int) -> None:
     env = make() if mode is None else make(4, group_size=2, autoreset_mode=mode)
     env.reset(options={"scenario": SCENARIO} if mode is AutoresetMode.NEXT_STEP else None)
     rng = np.random.default_rng(8)
-    for _ in range(3):
+    for _ in range(rounds):
         play(env, int(rng.integers(99)), int(rng.integers(1, 6)))
         twin, seed, kept = env.fork(), int(rng.integers(99)), env.get_state()
         assert twin.core.task is env.core.task
