@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pretraingym.env.fitted_dynamics import LEAST_WORTH, FittedDynamics
+from pretraingym.env.scenario import Scenario
 from pretraingym.env.surrogate import CLOCK, SurrogateSetting
 from pretraingym.env.vector_env import ConsoleVectorEnv
 from pretraingym.experiments import surrogate_fit
@@ -28,7 +29,7 @@ def run(tiny_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run with the records of 96 episodes under random weights and their 24 controls."""
     folder = tmp_path_factory.mktemp("run")
     env = ConsoleVectorEnv(48, corpus=tiny_corpus.path, setting=KNOWN, group_size=4, records=folder / "episodes.jsonl")
-    env.reset(seed=0)
+    env.reset(seed=0, options={"scenario": Scenario((("prose", 0.5), ("code", 0.5)), 20.0)})
     rng = np.random.default_rng(0)
     for _ in range(2 * env.horizon):
         env.step(rng.uniform(-1, 1, env.action_space.shape).astype(np.float32))
@@ -55,20 +56,19 @@ def test_it_foretells_the_episodes_held_out(found: dict[str, Any]) -> None:
 def test_it_foretells_nothing_where_mixtures_and_losses_are_of_different_runs(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read = surrogate_fit.read_records
+    """On the mean over six ways to mix them up: of one way's thirty episodes, chance alone gives .2."""
+    read, rng = surrogate_fit.read_records, np.random.default_rng(1)
 
     def shuffled(path: Path) -> Any:
         configs, episodes = read(path)
-        order = np.random.default_rng(1).permutation(len(episodes))
-        return configs, [
-            replace(each, drawn=episodes[other].drawn) for each, other in zip(episodes, order, strict=True)
-        ]
+        others = [episodes[other] for other in rng.permutation(len(episodes))]
+        return configs, [replace(each, drawn=other.drawn) for each, other in zip(episodes, others, strict=True)]
 
     monkeypatch.setattr(surrogate_fit, "read_records", shuffled)
     (tmp_path / "episodes.jsonl").write_bytes((run / "episodes.jsonl").read_bytes())
-    scores = main(SurrogateFitConfig(tmp_path))
-    assert abs(scores["spearman_gain"]) < 0.4
-    assert abs(scores["spearman_within"]) < 0.4
+    scores = [main(SurrogateFitConfig(tmp_path, seed=seed)) for seed in range(6)]
+    for name in ("spearman", "spearman_gain", "spearman_within"):
+        assert abs(np.mean([each[name] for each in scores])) < 0.3, name
 
 
 def test_what_was_fitted_drives_an_episode(run: Path, found: dict[str, Any], tiny_corpus: Corpus) -> None:
