@@ -62,8 +62,8 @@ TRAINING_FEATURES: tuple[Feature, ...] = (
 @dataclass(frozen=True)
 class Observation:
     """What N policies see. agents: (N, K, F) float32; mask: (N, K) bool, True where the agent takes weight;
-    training: (N, S) float32. F = len(AGENT_FEATURES), S = len(TRAINING_FEATURES); row 0 is the null agent; the row of an
-    absent agent is 0."""
+    training: (N, S) float32. F = len(AGENT_FEATURES), S = len(TRAINING_FEATURES); row 0 is the null agent; the row
+    of an absent agent is 0."""
 
     agents: NDArray[np.float32]
     mask: NDArray[np.bool_]

@@ -50,8 +50,8 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
     terminates when the token budget is spent, after `horizon` steps.
 
     corpus: a built corpus' folder (default: the installed packages' text, built once); setting: model, recipe and
-    clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed; axes: on which
-    scenarios differ (`axes.py`).
+    clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed;
+    axes: on which scenarios differ (`axes.py`).
     autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them; after SAME_STEP's last step `final_obs`
     has the end, and all other info is of the episode that the reward belongs to. records: a file that every finished
     episode is appended to, controls' too, as a line that `pretraingym replay` can run again (records.py).

@@ -46,7 +46,7 @@ def play(env: Any, steps: int, seed: int = 0) -> list[Any]:
 
 def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus) -> None:
     env = make(4, group_size=2)
-    _, begun = env.reset(seed=3)
+    seen, begun = env.reset(seed=3)
     assert not file.exists()
     steps = play(env, env.horizon)
     configs, episodes = read_records(file)
@@ -71,10 +71,10 @@ def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus
         np.testing.assert_array_equal(episode.train_loss_I, [step[4]["train_loss"][slot] for step in steps])
         assert episode.actions_IK is not None
         np.testing.assert_array_equal(
-            env.action_map.weights(episode.actions_IK, np.ones(weights.shape, bool)), episode.weights_IK
+            env.action_map.weights(episode.actions_IK, np.tile(seen["mask"][slot] > 0, (len(weights), 1))), weights
         )
-        for task, (_, weight) in enumerate(episode.scenario.reference):
-            assert np.isnan(episode.by_task_IT[:, task]).all() == (weight == 0)
+        in_play = [name in dict(episode.scenario.reference) for name in config.tasks]
+        assert np.isnan(episode.by_task_IT).all(0).tolist() == [not played for played in in_play]
         assert 0 < episode.wall_s < 60
     assert (episodes[4].weights_IK == np.eye(7)[:1]).all()
 
@@ -82,8 +82,8 @@ def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus
 def test_what_was_drawn_is_the_mixture_in_force(make: Make, file: Path) -> None:
     env = make()
     env.reset(seed=1)
-    cells, labels = env.core.task.cells, env.core.task.cells.labels_CA
-    mixtures = [cells.natural_C]
+    labels = env.core.task.cells.labels_CA
+    mixtures = [env.core.episode.draws.natural_NC[0].copy()]
     for action in np.random.default_rng(2).uniform(-1, 1, (env.horizon, 7)):
         env.step(action)
         mixtures.append(env.core.episode.shares_NC[0].copy())
