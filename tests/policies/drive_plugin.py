@@ -12,6 +12,7 @@ import torch
 from pretraingym.env import check_agent
 from pretraingym.env.agents.plugins import kinds
 from pretraingym.env.agents.registry import make_agent, make_labellers
+from pretraingym.env.axes import PLAIN
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.labelling import label_corpus
 from pretraingym.env.setting import Setting
@@ -42,7 +43,7 @@ def main(corpus_folder: Path, policy_folder: Path) -> dict[str, Any]:
         validation_windows=8, final_windows=16,
     )  # fmt: skip
     setting = Setting(width=16, context=16, lr_warmup_steps=2, episode=clock, agents=("null", "domain", *BROUGHT))
-    env = ConsoleVectorEnv(2, corpus=corpus_folder, setting=setting)
+    env = ConsoleVectorEnv(2, corpus=corpus_folder, setting=setting, axes=PLAIN)
     batch, _ = env.reset(seed=0)
     policy = load_policy(policy_folder)
     policy.reset(env.agent_names, env.num_envs)
