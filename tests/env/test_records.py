@@ -99,7 +99,7 @@ def test_what_was_drawn_is_the_mixture_in_force(make: Make, file: Path) -> None:
 def test_recording_changes_no_number(make: Make, tiny_setting: Setting) -> None:
     answers = []
     for records in ({}, {"records": None}):
-        env = make(2, setting=tiny_setting, group_size=2, **records)
+        env = make(2, setting=tiny_setting, group_size=2, reward="raw", **records)
         env.reset(seed=5)
         answers.append(play(env, 4))
     for one, other in zip(*answers, strict=True):
