@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from ..env.action import ActionMap
+from ..env.cast import Cast
 from ..env.config_record import ConfigRecord
 from ..env.episode import Episode
 from ..env.episode_record import EpisodeRecord
@@ -107,7 +108,9 @@ def weights_of_actions(record: EpisodeRecord, task: Task, config: ConfigRecord) 
     """What weights the record's actions stand for, (I, K); natural's for a control."""
     if record.actions_IK is None:
         return np.tile(np.eye(len(config.agents))[0], (record.num_intervals, 1))
-    mask = np.tile([agent.weighted for agent in task.make_agents()], (record.num_intervals, 1))
+    cast = Cast(task.prototypes, list(task.layout.columns), 1)
+    cast.begin(0, record.scenario, record.seed)
+    mask = np.repeat(cast.mask_NK, record.num_intervals, 0)
     action_map: ActionMap = config.setting.episode.action_map
     return action_map.weights(record.actions_IK, mask)
 

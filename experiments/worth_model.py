@@ -8,6 +8,7 @@ from scipy.optimize import least_squares
 
 from ..env.episode_record import EpisodeRecord
 from ..env.fitted_dynamics import LEAST_WORTH, START
+from ..lm.surrogate import Dynamics
 
 Array = NDArray[np.float64]
 PRIOR_SD = 1.0  # of theta: text twice as good as natural, or worthless, is one deviation (assumed)
@@ -18,10 +19,10 @@ LEAST_SD = 1e-4  # nats: no loss is known better
 @dataclass(frozen=True)
 class EpisodeTable:
     """E episodes of I intervals: drawn_EJQ, share of the mixture of each of Q categories (the columns side by side) in
-    the warm-up and each interval, less natural's, natural_Q; budgets_EJ, trained on in each of them, in the median
-    episode's tokens; loss_EIT, after each interval, nats per token, NaN where not in play; weight_ET, of the tasks in
-    the episode's own loss; final_E, that loss at the end; group_E, the run seed, which a control shares with its
-    group; control_E."""
+    the warm-up and each interval, less the mean warm-up's, natural_Q; budgets_EJ, trained on in each of them, in the
+    median episode's tokens, of which a wrong learning rate makes less; loss_EIT, after each interval, nats per token,
+    NaN where not in play; weight_ET, of the tasks in the episode's own loss; final_E, that loss at the end; group_E,
+    the run seed, which a control shares with its group; control_E."""
 
     drawn_EJQ: Array
     natural_Q: Array
@@ -36,8 +37,10 @@ class EpisodeTable:
     def of(cls, episodes: list[EpisodeRecord], columns: list[str], tasks: tuple[str, ...]) -> "EpisodeTable":
         """Of complete episodes of one config."""
         share_EJQ = np.stack([np.concatenate([each.drawn[name] for name in columns], 1) for each in episodes])
-        natural_Q = share_EJQ[:, 0].mean(0)  # the warm-up is under natural
-        spent_EJ = np.stack([np.diff(each.tokens_J, prepend=0) for each in episodes])
+        natural_Q = share_EJQ[:, 0].mean(0)  # the warm-up draws what the pool has
+        spent_EJ = np.stack([np.diff(each.tokens_J, prepend=0) for each in episodes]) * 1.0
+        rate_E = np.array([each.scenario.lr_scale for each in episodes])
+        spent_EJ *= np.exp(-Dynamics.rate_cost * np.log(rate_E) ** 2)[:, None]
         weights = [dict(each.scenario.reference) for each in episodes]
         return cls(
             share_EJQ - natural_Q,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pretraingym.env.axes import PLAIN
 from pretraingym.env.config_record import content_hash
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.setting import Setting
@@ -27,7 +28,7 @@ Json = dict[str, Any]
 
 def record(file: Path, corpus: Corpus, setting: Any, num_envs: int = 4) -> None:
     """An episode of every slot, and the controls'."""
-    env = ConsoleVectorEnv(num_envs, corpus=corpus.path, setting=setting, group_size=2, records=file)
+    env = ConsoleVectorEnv(num_envs, corpus=corpus.path, setting=setting, group_size=2, axes=PLAIN, records=file)
     env.reset(seed=0)
     rng = np.random.default_rng(0)
     for _ in range(env.horizon):

@@ -53,6 +53,7 @@ def test_it_foretells_the_episodes_held_out(found: dict[str, Any]) -> None:
     assert alone["spearman_gain"] == 0
 
 
+@pytest.mark.soak
 def test_it_foretells_nothing_where_mixtures_and_losses_are_of_different_runs(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
