@@ -15,7 +15,7 @@ from .task import Task
 FORMAT = "pretraingym surrogate 1"
 MAX_BYTES = 64 << 20
 LEAST_WORTH = 0.05  # of a fresh token, that of natural text being 1: no text undoes what was learned
-START = 0.05  # as in Dynamics
+START = Dynamics.start
 
 Array = NDArray[np.float64]
 

@@ -106,7 +106,7 @@ class ProxyStack:
             tokens = self._fetch(windows[part])
             if not averaged:
                 return shard.evaluate(tokens).cpu()
-            with shard.averaged():
+            with shard.holding(shard.average):
                 return shard.evaluate(tokens).cpu()
 
         return torch.cat(self._each(work)).double().numpy()

@@ -112,12 +112,12 @@ class Shard:
         return torch.cat(parts, 1)
 
     @contextmanager
-    def averaged(self) -> Iterator[None]:
-        """Inside, the models hold the running average of their weights."""
+    def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:
+        """Inside, the models hold these weights, such as `average`, in place of their own."""
         live = {name: parameter.data for name, parameter in self.parameters.items()}
         try:
             for name, parameter in self.parameters.items():
-                parameter.data = self.average[name]
+                parameter.data = weights[name]
             yield
         finally:
             for name, parameter in self.parameters.items():
@@ -156,8 +156,8 @@ class Shard:
             return slope, loss, slope[:, None, ::stride] / weight_NG[..., None]
         here, alone = self.evaluate(some), []
         for gradient in gradients:
-            there, move_N = self._moved(gradient, some, step)
-            alone.append((there - here) / move_N[:, None])
+            move_N = self._reach(gradient, step)
+            alone.append((self._moved(gradient, some, move_N) - here) / move_N[:, None])
         return slope, loss, torch.stack(alone, 1)
 
     def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
@@ -171,24 +171,23 @@ class Shard:
     def slopes(self, direction: dict[str, Tensor], probe_NPT: Tensor, step: float) -> tuple[Tensor, Tensor]:
         """Directional derivative of each probe window's loss along `direction`, by a central difference over weights
         moved by `step` x the norm of the weights -> (slope, loss), each (N, P)."""
-        ahead, move_N = self._moved(direction, probe_NPT, step)
-        behind, _ = self._moved(direction, probe_NPT, -step)
+        move_N = self._reach(direction, step)
+        ahead, behind = (self._moved(direction, probe_NPT, sign * move_N) for sign in (1.0, -1.0))
         return (ahead - behind) / (2 * move_N[:, None]), (ahead + behind) / 2
 
-    def _moved(self, direction: dict[str, Tensor], tokens_NBT: Tensor, step: float) -> tuple[Tensor, Tensor]:
-        """Window losses (N, B) of weights moved along `direction` by `step` x their norm, and how many times the
-        direction that is, (N,)."""
-        length = norm_N(direction).clamp(min=1e-20)
-        move_N = step * norm_N({name: parameter.data for name, parameter in self.parameters.items()}) / length
-        live = {name: parameter.data for name, parameter in self.parameters.items()}
-        try:
-            for name, parameter in self.parameters.items():
-                scale = move_N.view((-1,) + (1,) * (parameter.ndim - 1))
-                parameter.data = torch.addcmul(live[name], direction[name], scale)
-            return self.evaluate(tokens_NBT), move_N
-        finally:
-            for name, parameter in self.parameters.items():
-                parameter.data = live[name]
+    def _reach(self, direction: dict[str, Tensor], step: float) -> Tensor:
+        """How many times `direction` is as long as `step` x the weights, (N,)."""
+        weights = {name: parameter.data for name, parameter in self.parameters.items()}
+        return step * norm_N(weights) / norm_N(direction).clamp(min=1e-20)
+
+    def _moved(self, direction: dict[str, Tensor], tokens_NBT: Tensor, move_N: Tensor) -> Tensor:
+        """Window losses (N, B) of weights moved by `move_N` times `direction`."""
+        moved = {
+            name: torch.addcmul(parameter.data, direction[name], move_N.view((-1,) + (1,) * (parameter.ndim - 1)))
+            for name, parameter in self.parameters.items()
+        }
+        with self.holding(moved):
+            return self.evaluate(tokens_NBT)
 
     def _backward(self, loss_N: Tensor) -> None:
         loss_N.sum().backward()  # each model's loss reaches its own parameters alone

@@ -46,7 +46,7 @@ class LanguageModel:
     def losses(self, texts: list[str], early: bool = False) -> NDArray[np.float64]:
         """(B,) Loss on the beginning of each document, nats a byte."""
         tokens, shard = self._encode(texts), self.early if early else self.late
-        with shard.averaged():
+        with shard.holding(shard.average):
             mean = shard.evaluate(tokens[None])[0]
         predicted = tokens[:, 1:]
         inside = predicted != PADDING

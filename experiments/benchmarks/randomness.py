@@ -107,7 +107,7 @@ def episode_falls(config: RandomnessConfig, task: Task, groups: list[int]) -> Ar
 
 def group_weights(config: RandomnessConfig, task: Task, group: int) -> Array:
     """Natural's for the control, then each console's, perturbed run by run -> (1 + 2 * runs, K)."""
-    weighted = np.array([agent.weighted for agent in task.make_agents()])
+    weighted = np.array([agent.weighted for agent in task.prototypes])
     natural = np.eye(len(weighted))[0]
     others = weighted & (natural == 0)
     follows = np.eye(len(weighted))[task.agent_names.index("influence")]

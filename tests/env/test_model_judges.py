@@ -100,7 +100,7 @@ def test_losses_are_nats_a_byte_of_what_is_read(judge: LanguageModel, tiny_corpu
     text = tiny_corpus.text(0)
     tokens = judge.tokenizer.encode(text, add_special_tokens=False).ids[: language_model.CONTEXT]
     size = sum(len(judge.tokenizer.decode([token]).encode()) for token in tokens[1:])
-    with judge.late.averaged():
+    with judge.late.holding(judge.late.average):
         mean = float(judge.late.evaluate(torch.tensor(tokens)[None, None])[0, 0])
     assert judge.losses([text])[0] == pytest.approx(mean * (len(tokens) - 1) / size, rel=1e-5)
     together = judge.losses([text, "a", tiny_corpus.text(1)])
