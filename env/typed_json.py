@@ -4,7 +4,7 @@ import types
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from ..lm.errors import InputError
 from . import json_schema as schema
@@ -40,6 +40,9 @@ def _read(hint: Any, value: Any, where: str) -> Any:
         schema.text(value, where)
         return Path(value)
     inner = get_args(hint)
+    if get_origin(hint) is Literal:
+        schema.one_of(*inner)(value, where)
+        return value
     if get_origin(hint) in (Union, types.UnionType):
         (kind,) = (each for each in inner if each is not type(None))  # X | None is the only union that is known
         return None if value is None else _read(kind, value, where)

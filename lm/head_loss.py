@@ -78,7 +78,8 @@ def _loss(p: Tensor) -> Tensor:
 
 def _dtype(head: Tensor) -> torch.dtype:
     """Of the products: that of autocast, which leaves own functions alone."""
-    return torch.bfloat16 if head.is_cuda else torch.float32
+    kind = head.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
 
 def _pieces(head_NVD: Tensor, target_NR: Tensor) -> Iterator[tuple[slice, slice]]:

@@ -2,14 +2,17 @@
 
 Muon: Jordan et al. 2024, "Muon: an optimizer for hidden layers" (momentum, then an approximate orthogonalisation by
 five Newton-Schulz steps). `torch.optim.Muon` serves one model; here all matrices of one shape, over layers and
-models, go through one batched iteration.
+models, go through one batched iteration, in float32 or, as the reference implementation does, in bfloat16.
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
+from .errors import InputError
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of the reference implementation
 
@@ -29,10 +32,23 @@ class OptimizerConfig:
     """decay of AdamW's first and second moment"""
     epsilon: float = 1e-8
     """of AdamW"""
+    clip_norm: float | None = None
+    """longest gradient of a model, over all its parameters; a longer one is shortened to it (None: as it comes)"""
+
+    def __post_init__(self) -> None:
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise InputError(f"clip_norm is {self.clip_norm}, expected a positive number or None")
+
+
+def norm_N(tensors: Iterable[Tensor]) -> Tensor:
+    """Norm over all tensors (N, *shape) of each model -> (N,). Stacked along rows: torch sums columns in an order that
+    depends on how many there are, and a model's result would depend on its company."""
+    return torch.stack([value.flatten(1).square().sum(1) for value in tensors], 1).sum(1).sqrt()
 
 
 def orthogonalise(update_BOI: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly (singular values in about .7 to 1.2): (B, O, I) -> (B, O, I)."""
+    """The nearest semi-orthogonal matrices, roughly (singular values in about .7 to 1.2): (B, O, I) -> (B, O, I), in
+    the type that they come in."""
     a, b, c = NEWTON_SCHULZ
     tall = update_BOI.shape[1] > update_BOI.shape[2]
     x = update_BOI.mT if tall else update_BOI
@@ -47,10 +63,16 @@ class StackedOptimizer:
     """Optimiser of stacked parameters (N, *shape), by their names in the model.
 
     Matrices (N, O, I) take Muon, unless named in `tables` (embeddings and the head); these and the rest take AdamW
-    without decay."""
+    without decay. `products`: type of Muon's matrix products."""
 
-    def __init__(self, parameters: dict[str, nn.Parameter], tables: set[str], config: OptimizerConfig) -> None:
-        self.config = config
+    def __init__(
+        self,
+        parameters: dict[str, nn.Parameter],
+        tables: set[str],
+        config: OptimizerConfig,
+        products: torch.dtype = torch.float32,
+    ) -> None:
+        self.config, self.products = config, products
         self.num_models = len(next(iter(parameters.values())))
         self.steps_N = torch.zeros(self.num_models, device=next(iter(parameters.values())).device)
         self.matrices: dict[torch.Size, list[str]] = defaultdict(list)
@@ -74,11 +96,19 @@ class StackedOptimizer:
     def step(self, lr_fraction_N: Tensor) -> None:
         """One update from the parameters' gradients; lr_fraction_N: (N,) share of the peak learning rates."""
         self.steps_N += 1
+        if self.config.clip_norm is not None:
+            self._clip(self.config.clip_norm)
         for shape, names in self.matrices.items():
             self._muon(names, shape, lr_fraction_N)
         for name, parameter in self.parameters.items():
             if f"first.{name}" in self.state:
                 self._adam(name, parameter, lr_fraction_N)
+
+    def _clip(self, longest: float) -> None:
+        grads = [_gradient(parameter) for parameter in self.parameters.values()]
+        share_N = (longest / (norm_N(grads) + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
+        for grad in grads:
+            grad.mul_(share_N.view((-1,) + (1,) * (grad.ndim - 1)))
 
     def _muon(self, names: list[str], shape: torch.Size, lr_fraction_N: Tensor) -> None:
         momentum = self.config.momentum
@@ -86,7 +116,7 @@ class StackedOptimizer:
         buffers = [self.state[f"momentum.{name}"] for name in names]
         torch._foreach_lerp_(buffers, grads, 1 - momentum)
         nesterov = torch._foreach_lerp(grads, buffers, momentum)
-        update = orthogonalise(torch.cat(nesterov)).view(len(names), *shape)
+        update = orthogonalise(torch.cat(nesterov).to(self.products)).float().view(len(names), *shape)
         scale = max(1.0, shape[1] / shape[2]) ** 0.5
         update *= (-self.config.muon_lr * scale * lr_fraction_N).view(1, -1, 1, 1)
         torch._foreach_add_([self.parameters[name].data for name in names], list(update.unbind()))

@@ -21,20 +21,19 @@ from .windows import Windows
 # On a CPU. Tokens/s of 16 models of .08 million parameters, 4 a shard being 1: .89 at 2, 1.08 at 8, 1.03 at 16; of .2
 # million 1.03 at 8 (two cores, in turns).
 MODELS_PER_SHARD = 8
-SMALL = (
-    1_000_000  # parameters below which threads inside an operation cost more than they bring (.6 million: 1.17 to 1)
-)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How each model is trained. `average_half_life`: steps, of the running average of the weights that mid-run
-    losses are taken on; `influence_step`: length of the finite-difference step over the norm of the weights."""
+    losses are taken on; `influence_step`: length of the finite-difference step over the norm of the weights;
+    `products`: type of the matrix products of a training step."""
 
     schedule: Schedule
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     average_half_life: float = 8.0
     influence_step: float = 1e-3
+    products: torch.dtype = torch.float32
 
 
 class ProxyStack:
@@ -55,20 +54,23 @@ class ProxyStack:
         num_shards = min(num_slots, num_threads * rounds) if device == "cpu" else 1
         decay = 0.5 ** (1 / train.average_half_life)
         self.parts = [part for part in np.array_split(np.arange(num_slots), num_shards) if len(part)]
-        self.shards = [Shard(config, train.optimizer, len(part), decay, device) for part in self.parts]
+        self.shards = [Shard(config, train.optimizer, len(part), decay, device, train.products) for part in self.parts]
         self.num_params = sum(parameter[0].numel() for parameter in self.shards[0].parameters.values())
         self.steps_N, self.lr_scale_N = np.zeros(num_slots, np.int64), np.ones(num_slots)
         self._pool = ThreadPoolExecutor(min(num_threads, num_shards))
-        self._threads_each = 1 if self.num_params < SMALL else max(1, num_threads // len(self.shards))
+        self._threads_each = max(1, num_threads // len(self.shards))
 
     def _each(self, work: Callable[[Shard, Any], Any]) -> list[Any]:
-        """`work(shard, its slots)` for every shard, in threads, results in slot order."""
+        """`work(shard, its slots)` for every shard, in threads, results in slot order. One shard alone is worked on in
+        the caller's: with a second team of OpenMP threads about, both sleep at every barrier (a model of a million
+        parameters then takes 1.3 times as long a step)."""
 
         def run(shard: Shard, part: NDArray[np.intp]) -> Any:
             torch.set_num_threads(self._threads_each)
             return work(shard, part)
 
-        return list(self._pool.map(run, self.shards, self.parts))
+        each = map if len(self.shards) == 1 else self._pool.map
+        return list(each(run, self.shards, self.parts))
 
     def _fetch(self, ids: Ids) -> Tensor:
         return torch.from_numpy(self.windows.fetch(ids))

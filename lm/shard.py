@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from .head_loss import IGNORED, mean_losses, token_losses
 from .leaves import StackedEmbedding, stack_leaves
-from .muon import OptimizerConfig, StackedOptimizer
+from .muon import OptimizerConfig, StackedOptimizer, norm_N
 
 EVALUATION_ROWS = 256  # rows of one forward pass without gradients: what stays in a core's cache (measured)
 
@@ -40,12 +40,22 @@ def ends_in_head(model: Any) -> bool:
 
 
 class Shard:
-    """`num_models` causal LMs of one config, float32 weights, with optimiser and running average of the weights."""
+    """`num_models` causal LMs of one config, float32 weights, with optimiser and running average of the weights.
+
+    `products`: type of the matrix products of a training step. All that is reported or differenced, losses and
+    influence, is float32: a step of a thousandth of the weights is lost in bfloat16's eight bits."""
 
     def __init__(
-        self, config: PretrainedConfig, optimizer: OptimizerConfig, num_models: int, average_decay: float, device: str
+        self,
+        config: PretrainedConfig,
+        optimizer: OptimizerConfig,
+        num_models: int,
+        average_decay: float,
+        device: str,
+        products: torch.dtype = torch.float32,
     ) -> None:
         self.config, self.num_models, self.device, self.average_decay = config, num_models, device, average_decay
+        self.products = products
         self.model = new_model(config, 0).eval()  # no dropout: a run is a function of its seed, one epoch at most
         bare = ends_in_head(self.model)
         self.parameters = stack_leaves(self.model, num_models)
@@ -54,7 +64,7 @@ class Shard:
         head = self.model.get_output_embeddings()
         sparse = {id(table.weight) for table in [*tables, head]}
         names = {name for name, parameter in self.parameters.items() if id(parameter) in sparse}
-        self.optimizer = StackedOptimizer(self.parameters, names, optimizer)
+        self.optimizer = StackedOptimizer(self.parameters, names, optimizer, products)
         self.average = {name: torch.zeros_like(value.data) for name, value in self.parameters.items()}
         self._learned_positions = len(tables) > 1  # such a table must be told whose row is whose
         self._head: nn.Parameter | None = head.weight if bare else None
@@ -75,8 +85,7 @@ class Shard:
         positions = None
         if self._learned_positions:
             positions = torch.arange(context - 1, device=self.device).expand(len(rows), -1)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.startswith("cuda")):
-            out = self.model(input_ids=rows[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
+        out = self.model(input_ids=rows[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
         return out.reshape(num_models, -1, out.shape[-1]), rows[:, 1:].reshape(num_models, -1)
 
     def mean_losses(self, tokens_NBT: Tensor, weight_NB: Tensor) -> Tensor:
@@ -90,7 +99,8 @@ class Shard:
     def train_step(self, tokens_NBT: Tensor, lr_fraction_N: Tensor) -> Tensor:
         """One optimiser step on the token-weighted mean loss of each model's batch -> losses (N,)."""
         count_NB = (tokens_NBT[:, :, 1:] != IGNORED).sum(2).float()
-        loss_N = self.mean_losses(tokens_NBT, count_NB / count_NB.sum(1, keepdim=True))
+        with torch.autocast(torch.device(self.device).type, self.products, self.products != torch.float32):
+            loss_N = self.mean_losses(tokens_NBT, count_NB / count_NB.sum(1, keepdim=True))
         self._backward(loss_N)
         self.optimizer.step(lr_fraction_N.to(self.device))
         self._clear()
@@ -177,8 +187,8 @@ class Shard:
 
     def _reach(self, direction: dict[str, Tensor], step: float) -> Tensor:
         """How many times `direction` is as long as `step` x the weights, (N,)."""
-        weights = {name: parameter.data for name, parameter in self.parameters.items()}
-        return step * norm_N(weights) / norm_N(direction).clamp(min=1e-20)
+        weights = [parameter.data for parameter in self.parameters.values()]
+        return step * norm_N(weights) / norm_N(direction.values()).clamp(min=1e-20)
 
     def _moved(self, direction: dict[str, Tensor], tokens_NBT: Tensor, move_N: Tensor) -> Tensor:
         """Window losses (N, B) of weights moved by `move_N` times `direction`."""
@@ -208,9 +218,3 @@ def _weighted(gradients: list[dict[str, Tensor]], weight_NG: Tensor) -> dict[str
         for name, value in gradient.items():
             total[name].addcmul_(value, weight_N.view((-1,) + (1,) * (value.ndim - 1)))
     return total
-
-
-def norm_N(tensors: dict[str, Tensor]) -> Tensor:
-    """Norm over all tensors of each model -> (N,). Stacked along rows: torch sums columns in an order that depends on
-    how many there are, and a model's result would depend on its company."""
-    return torch.stack([value.flatten(1).square().sum(1) for value in tensors.values()], 1).sum(1).sqrt()

@@ -6,9 +6,11 @@ For models of .08 to 15 million parameters and 1 to 64 of them: tokens a second 
 the naive way, which is the best of these: one process, with one thread or all; a process a core. More models than cores
 wait in line, so the rate of as many as there are cores is theirs; on a GPU the one process stands for models in turn
 too. Both ways train on the same corpus (synthetic), 16 windows a step and model; the stack alone also keeps a running
-average of its weights. All take turns in short rounds, forwards and backwards; the figures are medians, `ratio` the
-median of each round's own ratio; `cpu_ratio` is the same of tokens a second of the processor's time, which says more
-where other work shares the cores (nothing, on a GPU).
+average of its weights. Everything is measured in float32 and, where the hardware multiplies it, in bfloat16 (products
+of training steps); torch's Muon, which orthogonalises in bfloat16, counts as a naive way only there. All take turns in
+short rounds, forwards and backwards; the figures are medians, `ratio` the median of each round's own ratio; `cpu_ratio`
+is the same of tokens a second of the processor's time, which says more where other work shares the cores (nothing, on a
+GPU).
 
 `fraction_of_peak`: the stack's useful floating-point operations a second over those of a large matrix product (float32
 on all cores, bfloat16 on a GPU), measured before every size; the best counts. Useful are, for each predicted token, 6
@@ -36,7 +38,7 @@ import tyro
 from ...env.axes import sample_scenario
 from ...env.episode import Episode
 from ...env.episode_config import EpisodeConfig
-from ...env.setting import Setting
+from ...env.setting import Precision, Setting
 from ...env.task import Task
 from ...lm.cores import usable_cores
 from ...lm.learner import Schedule
@@ -59,7 +61,8 @@ INTERVAL_TOKENS = 100_000  # of one run, but at the quickstart's size
 CPU_STEP_FLOPS = 4e11  # a CPU skips more models than one step of which takes this: ten seconds or so
 CPU_TORCH_MUON_FLOPS = 1e10  # and torch's Muon beyond this for one model, where it takes seconds a step
 COLUMNS = (
-    ("params", "params", ",.0f"), ("n", "n", "d"), ("stack_tokens_per_s", "stack, tokens/s", ",.0f"),
+    ("params", "params", ",.0f"), ("n", "n", "d"), ("products", "products", "s"),
+    ("stack_tokens_per_s", "stack, tokens/s", ",.0f"),
     ("naive_tokens_per_s", "naive, tokens/s", ",.0f"), ("ratio", "ratio", ".2f"),
     ("cpu_ratio", "of CPU time", ".2f"), ("torch_muon_tokens_per_s", "naive with torch's Muon", ",.0f"),
     ("fraction_of_peak", "of peak", ".3f"),
@@ -82,8 +85,8 @@ class ProxiesConfig:
     """times that everything takes its turn"""
     round_s: float = 0.5
     """of a turn, unless one step takes longer"""
-    size_s: float = 45.0
-    """no new round (after the second) of a size that has taken so long"""
+    size_s: float = 30.0
+    """no new round (after the second) of a size in one precision that has taken so long"""
     overhead_s: float = 30.0
     """overhead is not measured where an interval would take longer"""
 
@@ -96,8 +99,9 @@ def measure(config: ProxiesConfig) -> dict[str, Any]:
         corpus = build_synthetic(Path(name) / "corpus", vocab_size=512)
         for size in config.sizes:
             peaks.append(peak_flops(config.device))
-            setting = replace(SIZES[size], device=config.device)
-            rows += measure_size(config, setting, Task(corpus, setting.context), quickstart=size == "0.08m")
+            for products in precisions(config.device):
+                setting = replace(SIZES[size], device=config.device, precision=products)
+                rows += measure_size(config, setting, Task(corpus, setting.context), quickstart=size == "0.08m")
     for row in rows:
         row["fraction_of_peak"] /= max(peaks)
     print(" | ".join(title for _, title, _ in COLUMNS))
@@ -115,11 +119,19 @@ def measure(config: ProxiesConfig) -> dict[str, Any]:
     }
 
 
+def precisions(device: str) -> tuple[Precision, ...]:
+    """Those that a GPU is used with, or that this CPU has instructions for."""
+    if device != "cpu":
+        return ("bfloat16",)
+    flags = set(" ".join(cpu_lines("flags")).split())
+    return ("float32", "bfloat16") if flags & {"avx512_bf16", "amx_bf16"} else ("float32",)
+
+
 def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart: bool) -> list[dict[str, Any]]:
     """A row for every count of models of one size."""
     model, cores = setting.model_config(task.corpus.vocab_size), usable_cores()
-    job = Job(model, task.corpus.path, setting.context, setting.optimizer, SCHEDULE, setting.device)
-    one = ProxyStack(model, task.windows, TrainConfig(SCHEDULE, setting.optimizer), 1, setting.device)
+    job = Job(model, task.corpus.path, setting.context, setting.optimizer, SCHEDULE, setting.device, setting.products)
+    one = _stack(task, setting, 1)
     step_flops = flops_per_window(one, setting) * BATCH
     on_cpu = setting.device == "cpu"
     counts = [n for n in config.counts if not on_cpu or n * step_flops < CPU_STEP_FLOPS]
@@ -130,7 +142,7 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
         task.windows.ids(task.corpus.splits["train"]), (max(*counts, cores), MAX_STEPS, BATCH)
     )
     with naive_proxies(job, max(way.processes for way in ways)) as naive:
-        turns: dict[int | Way, Turn] = {n: _stack_turn(model, task, setting, ids[:n]) for n in counts}
+        turns: dict[int | Way, Turn] = {n: _stack_turn(task, setting, ids[:n]) for n in counts}
         turns |= {way: _naive_turn(naive, way, ids, setting.context) for way in ways}
         rates = rounds(config, turns)  # (rounds, 2) of each: tokens a second, tokens a second of the processor
     medians = {key: np.median(rate, 0).tolist() for key, rate in rates.items()}
@@ -145,11 +157,12 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
     rows = []
     for n in counts:
         usable = [way for way in ways if way.processes <= n]
-        best = max(usable, key=lambda way: medians[way][0])
-        best_cpu = max(usable, key=lambda way: medians[way][1])
+        alike = [way for way in usable if way.muon != "torch" or setting.products == torch.bfloat16]
+        best = max(alike, key=lambda way: medians[way][0])
+        best_cpu = max(alike, key=lambda way: medians[way][1])
         ratio = rates[n][:, 0] / rates[best][:, 0]
         rows.append({
-            "params": one.num_params, "n": n, "stack_tokens_per_s": medians[n][0],
+            "params": one.num_params, "n": n, "products": setting.precision, "stack_tokens_per_s": medians[n][0],
             "naive_tokens_per_s": medians[best][0], "ratio": float(np.median(ratio)),
             "ratio_range": [float(ratio.min()), float(ratio.max())],
             "cpu_ratio": float(np.median(rates[n][:, 1] / rates[best_cpu][:, 1])),
@@ -162,10 +175,16 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
     return rows
 
 
-def _stack_turn(model: Any, task: Task, setting: Setting, ids: np.ndarray) -> Turn:
-    stack = ProxyStack(model, task.windows, TrainConfig(SCHEDULE, setting.optimizer), len(ids), setting.device)
-    for slot in range(len(ids)):
+def _stack(task: Task, setting: Setting, count: int) -> ProxyStack:
+    model, train = setting.model_config(task.corpus.vocab_size), TrainConfig(SCHEDULE, setting.optimizer)
+    stack = ProxyStack(model, task.windows, replace(train, products=setting.products), count, setting.device)
+    for slot in range(count):
         stack.start(slot, slot)
+    return stack
+
+
+def _stack_turn(task: Task, setting: Setting, ids: np.ndarray) -> Turn:
+    stack = _stack(task, setting, len(ids))
 
     def turn(steps: int) -> tuple[float, float]:
         t0, cpu0 = perf_counter(), process_time()
@@ -244,9 +263,14 @@ def overhead_fraction(setting: Setting, task: Task) -> float:
 def device_name(device: str) -> str:
     if device == "cuda":
         return torch.cuda.get_device_name()
+    return next(iter(cpu_lines("model name")), platform.processor())
+
+
+def cpu_lines(field: str) -> list[str]:
+    """What the system tells of every core, where it does."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.split(": ", 1)[1] for line in lines if line.startswith("model name")), platform.processor())
+    return [line.split(": ", 1)[1] for line in lines if line.startswith(field)]
 
 
 if __name__ == "__main__":

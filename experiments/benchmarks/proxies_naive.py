@@ -1,8 +1,8 @@
 """The obvious way to train proxies: a process each, a plain transformers model in each, torch's optimisers on it.
 
 The best of it, that is: processes are started and warm before anything is timed and train on command, no more of them
-than cores. Muon is torch's own or, where that is slow (it orthogonalises in bfloat16, which many CPUs only emulate),
-this project's in float32 on the one model.
+than cores. Muon is torch's, which orthogonalises in bfloat16 (many CPUs only emulate it), or this project's on the one
+model.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from ...lm.muon import OptimizerConfig, StackedOptimizer
 from ...lm.shard import new_model
 from ...lm.windows import Windows
 
-MUONS = ("torch", "float32") if hasattr(torch.optim, "Muon") else ("float32",)
+MUONS = ("torch", "own") if hasattr(torch.optim, "Muon") else ("own",)
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class Job:
     optimizer: OptimizerConfig
     schedule: Schedule
     device: str = "cpu"
+    products: torch.dtype = torch.float32
 
 
 class PlainModel:
@@ -53,10 +54,10 @@ class PlainModel:
         tables = {name for name, p in self.model.named_parameters() if id(p) in sparse}
         parameters = dict(self.model.named_parameters())
         rates = job.optimizer
-        if muon == "float32":
+        if muon == "own":
             # The same memory with a leading axis of one, as the stacked optimiser wants it.
             self.stacked = {name: nn.Parameter(p.data[None]) for name, p in parameters.items()}
-            self.own = StackedOptimizer(self.stacked, tables, rates)
+            self.own = StackedOptimizer(self.stacked, tables, rates, job.products)
             return
         matrices = [p for name, p in parameters.items() if p.ndim == 2 and name not in tables]
         rest = [p for name, p in parameters.items() if p.ndim != 2 or name in tables]
@@ -74,16 +75,18 @@ class PlainModel:
 
     def _train_step(self, tokens_BT: Tensor) -> Tensor:
         tokens_BT = tokens_BT.to(self.job.device)
-        with torch.autocast("cuda", torch.bfloat16, enabled=self.job.device == "cuda"):
+        with torch.autocast(self.job.device, self.job.products, self.job.products != torch.float32):
             logits = self.model(input_ids=tokens_BT[:, :-1].clamp(min=0), use_cache=False).logits
         loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens_BT[:, 1:].flatten())
         loss.backward()
         share = float(self.job.schedule.fraction(np.array([self.step]))[0])
-        if self.muon == "float32":
+        if self.muon == "own":
             for name, parameter in self.model.named_parameters():
                 self.stacked[name].grad = parameter.grad[None]
             self.own.step(torch.full((1,), share, device=self.job.device))
         else:
+            if self.job.optimizer.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.model.parameters(), self.job.optimizer.clip_norm)
             for optimizer, rate in zip(
                 self.optimizers, (self.job.optimizer.muon_lr, self.job.optimizer.adam_lr), strict=True
             ):

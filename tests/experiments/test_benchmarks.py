@@ -126,11 +126,12 @@ def test_proxies() -> None:
     config = proxies.ProxiesConfig(sizes=("0.08m",), counts=(1, 2), rounds=2, round_s=0.05)
     figures = json.loads(json.dumps(proxies.measure(config)))
     assert set(figures) >= {"device", "rows", "versions", "peak_flops"}
-    assert [row["n"] for row in figures["rows"]] == [1, 2]
+    assert [row["n"] for row in figures["rows"]] == [1, 2] * len(proxies.precisions("cpu"))
     for row in figures["rows"]:
         assert 70_000 < row["params"] < 90_000
         assert row["stack_tokens_per_s"] > 0
-        assert row["naive_tokens_per_s"] >= (row["torch_muon_tokens_per_s"] or 0)
+        if row["products"] == "bfloat16":
+            assert row["naive_tokens_per_s"] >= (row["torch_muon_tokens_per_s"] or 0)
         assert row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
         assert row["cpu_ratio"] > 0
         assert 0 < row["fraction_of_peak"] < 1

@@ -12,14 +12,20 @@ from pretraingym.experiments.benchmarks.proxies_naive import Job, PlainModel
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.learner import Schedule
 from pretraingym.lm.models import llama
-from pretraingym.lm.muon import OptimizerConfig
+from pretraingym.lm.muon import OptimizerConfig, norm_N
 from pretraingym.lm.proxies import ProxyStack, TrainConfig
-from pretraingym.lm.shard import norm_N
 from pretraingym.lm.windows import Windows
 
 CONTEXT, STEPS = 16, 50
 TOLERANCE_NATS = 2e-4  # after 50 steps; rounding grows with every step
 SCHEDULE = Schedule(STEPS, warmup_steps=5)
+RATES = OptimizerConfig(0.02, 0.01)
+
+
+@pytest.fixture(autouse=True)
+def two_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on two cores, however many the tests may use."""
+    monkeypatch.setattr("pretraingym.lm.proxies.usable_cores", lambda: 2)
 
 
 def configs(vocab_size: int) -> dict[str, PretrainedConfig]:
@@ -43,7 +49,7 @@ def configs(vocab_size: int) -> dict[str, PretrainedConfig]:
 
 
 def stack(config: PretrainedConfig, windows: Windows, count: int) -> ProxyStack:
-    learner = ProxyStack(config, windows, TrainConfig(SCHEDULE, OptimizerConfig(0.02, 0.01)), count)
+    learner = ProxyStack(config, windows, TrainConfig(SCHEDULE, RATES), count)
     for slot in range(count):
         learner.start(slot, 100 + slot)
     return learner
@@ -61,12 +67,17 @@ def orthogonal(matrix: torch.Tensor, coefficients: tuple[float, ...], steps: int
 
 
 def train_alone(
-    config: PretrainedConfig, corpus: Corpus, ids: np.ndarray, seed: int, monkeypatch: pytest.MonkeyPatch
+    config: PretrainedConfig,
+    corpus: Corpus,
+    ids: np.ndarray,
+    seed: int,
+    monkeypatch: pytest.MonkeyPatch,
+    rates: OptimizerConfig = RATES,
 ) -> np.ndarray:
-    """Losses of STEPS steps of one plain transformers model under torch.optim.Muon and AdamW."""
+    """Losses of a step a row of window ids, of one plain transformers model under torch.optim.Muon and AdamW."""
     monkeypatch.setattr("torch.optim._muon._zeropower_via_newtonschulz", orthogonal)
     torch.set_num_threads(1)  # two for such small matrices wait for each other
-    job = Job(config, corpus.path, CONTEXT, OptimizerConfig(0.02, 0.01), SCHEDULE)
+    job = Job(config, corpus.path, CONTEXT, rates, SCHEDULE)
     return PlainModel(job, "torch", seed).train(ids)
 
 
@@ -213,6 +224,39 @@ def test_learning_rates_scale_a_run_alone(tiny_corpus: Corpus) -> None:
     assert learner.lr_scale_N.tolist() == [1.0, 0.5, 1.0]
 
 
+def test_a_run_is_clipped_by_its_own_gradient(tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against torch's own clipping in a plain loop; a neighbour's gradient is nobody else's."""
+    windows = Windows(tiny_corpus, CONTEXT)
+    config, ids = configs(tiny_corpus.vocab_size)["llama"], some_ids(windows, tiny_corpus, 3)[:, :10]
+    rates = OptimizerConfig(0.02, 0.01, clip_norm=0.5)
+    learner = ProxyStack(config, windows, TrainConfig(SCHEDULE, rates), 3)
+    for slot in range(3):
+        learner.start(slot, 100 + slot)
+    losses = np.stack([learner.train(ids[:, step : step + 1], np.ones(3, bool)) for step in range(10)], 1)
+    alone = train_alone(config, tiny_corpus, ids[1], 101, monkeypatch, rates)
+    np.testing.assert_allclose(losses[1], alone, atol=TOLERANCE_NATS)
+    free = train_alone(config, tiny_corpus, ids[1], 101, monkeypatch)
+    assert abs(losses[1] - free).max() > 10 * TOLERANCE_NATS
+
+
+def test_bfloat16_products_train_as_well(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config, ids = configs(tiny_corpus.vocab_size)["llama"], some_ids(windows, tiny_corpus, 2)
+    final = {}
+    for products in (torch.float32, torch.bfloat16):
+        train = TrainConfig(SCHEDULE, RATES, products=products)
+        learner = ProxyStack(config, windows, train, 2)
+        for slot in range(2):
+            learner.start(slot, slot)
+        before = learner.evaluate(ids[:, 0], False).mean(1)
+        learner.train(ids, np.ones(2, bool))
+        final[products] = learner.evaluate(ids[:, 0], False).mean(1)
+        assert (final[products] < before - 0.5).all()
+        assert learner.shards[0].parameters["lm_head.weight"].dtype == torch.float32
+    difference = abs(final[torch.float32] - final[torch.bfloat16])
+    assert 0 < difference.max() < 0.05
+
+
 def test_influence_ranks_windows_as_a_step_on_each_does(tiny_corpus: Corpus) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
     learner, one = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 1), np.ones(1, bool)
@@ -244,6 +288,6 @@ def test_dropout_is_off(tiny_corpus: Corpus) -> None:
 def test_rounding_does_not_depend_on_company() -> None:
     """Where influence feeds back, one last bit moves the draws, and the difference grows to .07 nats in an episode."""
     generator = torch.Generator().manual_seed(0)
-    tensors = {str(i): torch.randn(8, 40 + i, 48, generator=generator) for i in range(12)}
+    tensors = [torch.randn(8, 40 + i, 48, generator=generator) for i in range(12)]
     for count in range(1, 8):
-        assert torch.equal(norm_N({name: value[:count] for name, value in tensors.items()}), norm_N(tensors)[:count])
+        assert torch.equal(norm_N([value[:count] for value in tensors]), norm_N(tensors)[:count])
