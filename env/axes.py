@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..lm.errors import InputError
+from ..lm.files import nearest
 from .agents.match import PREFIX
 from .scenario import Scenario
 from .task import Task
@@ -25,16 +26,24 @@ def check_axes(axes: tuple[str, ...]) -> tuple[str, ...]:
     return axes
 
 
-def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES) -> Scenario:
+def check_references(task: Task, references: tuple[str, ...]) -> tuple[str, ...]:
+    """Those reference tasks, or all if none is named. InputError: one that the corpus does not have."""
+    for name in references:
+        if name not in task.tasks:
+            raise InputError(f"references name '{name}'; {nearest(name, task.tasks)}")
+    return tuple(name for name in task.tasks if name in references) or task.tasks
+
+
+def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES, references: tuple[str, ...] = ()) -> Scenario:
     """The scenario that `seed` stands for; an axis is drawn alike whichever others are. All ranges are the design's, or
-    assumed.
+    assumed. references: the reference tasks that may be in play (default: all).
 
     reference: half have one reference task, half a mixture of up to three (Dirichlet(2)). pool: log-uniform from 1.5 to
     100 budgets; with `text`, so much of it that its useful part would last .3 to 30 epochs, log-uniform, were nothing
     else drawn. text: useful share of the pool from .3% to 30%, log-uniform, junk from 0 to 60%, and in three of ten the
     text of some domains is missing. agents: `agent_axis`. rate: half to twice the peak learning rates, log-uniform."""
     streams = {name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(AXES) if name in axes}
-    reference = _reference(task.tasks, streams["reference"])
+    reference = _reference(references or task.tasks, streams["reference"])
     if "text" not in axes:
         fields: dict[str, Any] = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
     else:

@@ -29,13 +29,15 @@ class ConsoleEnv(Stateful, gym.Env):
         reward: str = "paired",
         scenario_set: str = "train",
         axes: tuple[str, ...] = AXES,
+        references: tuple[str, ...] = (),
         render_mode: str | None = None,
         records: str | Path | None = None,
     ) -> None:
         setting = setting or Setting()
         task = setting.open_task(corpus)
         file = None if records is None else Path(records)
-        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set, AutoresetMode.DISABLED, file, axes)
+        mode = AutoresetMode.DISABLED
+        self.core = ConsoleCore(task, setting, 1, 1, reward, scenario_set, mode, file, axes, references)
         self.observation_space, self.action_space = spaces(self.core)
         self.agent_names, self.action_map = task.agent_names, self.core.action_map
         self.horizon = setting.episode.num_intervals

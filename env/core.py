@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from .action import ActionMap
-from .axes import AXES, SETS, check_axes, sample_scenario
+from .axes import AXES, SETS, check_axes, check_references, sample_scenario
 from .config_record import ConfigRecord
 from .controls import Controls
 from .episode import Episode, Outcome
@@ -60,6 +60,7 @@ class ConsoleCore:
         autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
         records: Path | None = None,
         axes: tuple[str, ...] = AXES,
+        references: tuple[str, ...] = (),
     ) -> None:
         if reward not in REWARDS:
             raise InputError(f"reward is '{reward}', expected one of {', '.join(REWARDS)}")
@@ -69,7 +70,7 @@ class ConsoleCore:
             raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
         self.num_envs, self.group_size, self.scenario_set, self.reward = num_envs, group_size, scenario_set, reward
         self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode
-        self.axes = check_axes(tuple(axes))
+        self.axes, self.references = check_axes(tuple(axes)), check_references(task, tuple(references))
         num_controls = self.num_groups if reward == "paired" else 0
         self.task, self.setting, self.records = task, setting, records
         file = None if records is None else RecordFile(records, ConfigRecord.of(task, setting))
@@ -119,7 +120,7 @@ class ConsoleCore:
     def run_scenario(self, group: int, number: int) -> Scenario:
         if self.scenario is not None:
             return self.scenario
-        return sample_scenario(self.task, self.run_seed(group, number), self.axes)
+        return sample_scenario(self.task, self.run_seed(group, number), self.axes, self.references)
 
     def reset(
         self, seed: int, number: int, scenario: Scenario | None, run_seeds: NDArray[np.int64] | None = None

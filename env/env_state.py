@@ -48,6 +48,7 @@ class Stateful:
             core.autoreset_mode,
             core.records,
             core.axes,
+            core.references,
         )
         twin.core = ConsoleCore(core.task, core.setting, *settings)
         for name, value in vars(self).items():
@@ -98,7 +99,7 @@ def load_core_state(core: ConsoleCore, state: State) -> None:
 def _arguments(core: ConsoleCore) -> dict[str, Any]:
     names = ("num_envs", "group_size", "reward", "scenario_set")
     given = {name: getattr(core, name) for name in names} | {"autoreset_mode": core.autoreset_mode.value}
-    given["axes"] = list(core.axes)
+    given |= {"axes": list(core.axes), "references": list(core.references)}
     return given | {"setting": repr(core.setting), "corpus": core.task.corpus.fingerprint}
 
 

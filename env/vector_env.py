@@ -51,7 +51,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
 
     corpus: a built corpus' folder (default: the installed packages' text, built once); setting: model, recipe and
     clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed;
-    axes: on which scenarios differ (`axes.py`).
+    axes: on which scenarios differ (`axes.py`); references: the reference tasks they may have (default: all).
     autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them; after SAME_STEP's last step `final_obs`
     has the end, and all other info is of the episode that the reward belongs to. records: a file that every finished
     episode is appended to, controls' too, as a line that `pretraingym replay` can run again (records.py).
@@ -74,6 +74,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         reward: str = "paired",
         scenario_set: str = "train",
         axes: tuple[str, ...] = AXES,
+        references: tuple[str, ...] = (),
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         records: str | Path | None = None,
@@ -82,7 +83,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         setting = setting or Setting()
         task = setting.open_task(corpus)
         file = None if records is None else Path(records)
-        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode, file, axes)
+        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode, file, axes, references)
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.num_envs, self.group_size, self.render_mode = num_envs, group_size, render_mode
         self.single_observation_space, self.single_action_space = spaces(self.core)

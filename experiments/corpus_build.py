@@ -29,9 +29,9 @@ class BuildConfig:
 
     corpus: Path
     """folder of the corpus; it must not exist yet"""
-    preset: Literal["files", "installed", "synthetic", "slimpajama", "shared", "shared-mini"] = "files"
+    preset: Literal["files", "installed", "synthetic", "slimpajama", "shared", "shared-mini", "shared-tasks"] = "files"
     """where the other fields start from: nothing, the default corpus, made-up text, the labelled SlimPajama's columns,
-    or the prepared corpus in ../shared, or its sample, with the paper's three reference tasks"""
+    or the prepared corpus in ../shared, or its sample, with the paper's three reference tasks, or with ten"""
     source: Literal["files", "dataset", "installed", "synthetic"] = "files"
     """where the text comes from"""
     files: tuple[str, ...] = ()
@@ -51,6 +51,8 @@ class BuildConfig:
     """reference tasks: a name and its files, as in: squad squad.parquet (default: a share held out of the text)"""
     reference_text: dict[str, str] = field(default_factory=dict)
     """text column or template of a task, if it is not that of --columns.text, as in: squad "{question} {answer}" """
+    reference_group: dict[str, str] = field(default_factory=dict)
+    """column of a task's sources or titles, which are not split between its halves, as in: squad title"""
     hold_out: float = 0.01
     """share of the documents that becomes the reference task "heldout" where no other is given"""
     agents: tuple[str, ...] = ("topic", "quality", "match")
@@ -67,8 +69,9 @@ class BuildConfig:
     """stop at invalid UTF-8 instead of replacing and counting it"""
 
     def __post_init__(self) -> None:
-        if unknown := self.reference_text.keys() - self.reference.keys():
-            raise InputError(f"reference_text names the task '{min(unknown)}', which has no files; add --reference")
+        for option in ("reference_text", "reference_group"):
+            if unknown := getattr(self, option).keys() - self.reference.keys():
+                raise InputError(f"{option} names the task '{min(unknown)}', which has no files; add --reference")
         if unknown := self.cuts.keys() - self.columns.scores.keys():
             raise InputError(f"cuts are for '{min(unknown)}', which is no score; add --columns.scores")
 
@@ -143,7 +146,8 @@ def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str
         return {"train": held.train(train), **held.splits()}
     references: dict[str, list[Document]] = {}
     for task, pattern in config.reference.items():
-        columns = replace(config.columns, text=config.reference_text.get(task, config.columns.text), domain="")
+        text, group = config.reference_text.get(task, config.columns.text), config.reference_group.get(task, "")
+        columns = replace(config.columns, text=text, group=group, domain="")
         rows = RowReader(columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
         found = columns.documents(rows.files(expand([pattern])), Counter(), labelled=False)
         references |= halves(task, [replace(document, domain=task) for document in found])

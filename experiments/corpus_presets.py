@@ -56,6 +56,18 @@ def shared_mini_corpus() -> BuildConfig:
     return replace(shared_corpus(), preset="shared-mini", files=("../shared/corpus/mini.parquet",))
 
 
+def shared_tasks_corpus() -> BuildConfig:
+    """The same sample with ten reference tasks: the paper's three, and held-out text of seven domains."""
+    domains = ("arxiv", "books", "code", "docs", "stackexchange", "web", "wikipedia")
+    paper = shared_mini_corpus()
+    return replace(
+        paper,
+        preset="shared-tasks",
+        reference=paper.reference | {name: f"../shared/corpus/valid-{name}.parquet" for name in domains},
+        reference_group={"squad": "title"} | dict.fromkeys(domains, "source"),
+    )
+
+
 CORPUS_PRESETS: dict[type, dict[str, Callable[[], object]]] = {
     BuildConfig: {
         "files": files_corpus,
@@ -64,5 +76,6 @@ CORPUS_PRESETS: dict[type, dict[str, Callable[[], object]]] = {
         "slimpajama": slimpajama_corpus,
         "shared": shared_corpus,
         "shared-mini": shared_mini_corpus,
+        "shared-tasks": shared_tasks_corpus,
     }
 }

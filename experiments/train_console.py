@@ -37,6 +37,8 @@ class LearnConfig:
     """runs a scenario, which differ in their weights alone"""
     axes: tuple[str, ...] = PLAIN
     """on which its scenarios differ: reference and pool, and any of text, agents, rate"""
+    references: tuple[str, ...] = ()
+    """reference tasks they may have (default: all of the corpus)"""
     seed: int = 0
     """of scenarios, proxies and learner"""
 
@@ -84,6 +86,7 @@ def train_console(
         setting=proxy,
         group_size=config.group_size,
         axes=config.axes,
+        references=config.references,
         records=folder.path / "episodes.jsonl",
     )
     episode, rounds = env.core.episode, -(-config.episodes // num_envs)

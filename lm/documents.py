@@ -18,11 +18,12 @@ FIELD = re.compile(r"\{([^{}]+)\}")
 @dataclass(frozen=True)
 class Document:
     """One text, the domain it comes from, and what its source says of it: by label, a category's name or a score,
-    None where it says nothing."""
+    None where it says nothing. group: what must not be split from it, such as its title ("": nothing)."""
 
     text: str
     domain: str
     labels: Mapping[str, str | float | None] = field(default_factory=dict)
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Columns:
     """label name and its column of categories, as in: topic attr-cc_en_topic"""
     scores: dict[str, str] = field(default_factory=dict)
     """label name and its column of scores, which are cut into bins, as in: quality attr-fineweb-edu"""
+    group: str = ""
+    """of reference text, the column of a source or title: what shares it stays in one half (default: neighbours do)"""
     nan_is_missing: bool = False
     """take NaN scores for missing ones instead of refusing them"""
 
@@ -52,6 +55,7 @@ class Columns:
     def top_level(self) -> tuple[str, ...]:
         """The columns to read of a file that holds more."""
         named = [*_fields(self.text), self.domain or "domain", *self.categories.values(), *self.scores.values()]
+        named += [self.group] if self.group else []
         return tuple({name for path in named for name in (path, path.split(".")[0])})
 
     def documents(self, rows: Iterable[Row], counts: Counter[str], labelled: bool = True) -> Iterator[Document]:
@@ -66,7 +70,7 @@ class Columns:
             pieces = list(split(text))
             counts[SPLIT] += len(pieces) > 1
             for piece in pieces:
-                yield Document(piece, self._domain(row), labels)
+                yield Document(piece, self._domain(row), labels, self._group(row))
 
     def _text(self, row: Row) -> str:
         names = _fields(self.text)
@@ -87,6 +91,12 @@ class Columns:
         if self.domain and value is _NOTHING:
             raise InputError(f"{row.place} has no column '{self.domain}', only {', '.join(map(repr, row.values))}")
         return row.stem if value in (_NOTHING, None, "") else str(value)
+
+    def _group(self, row: Row) -> str:
+        value = _find(row.values, self.group) if self.group else ""
+        if value is _NOTHING:
+            raise InputError(f"{row.place} has no column '{self.group}', only {', '.join(map(repr, row.values))}")
+        return "" if value is None else str(value)
 
     def _labels(self, row: Row, counts: Counter[str]) -> Iterator[tuple[str, str | float | None]]:
         for name, column in self.categories.items():

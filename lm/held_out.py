@@ -17,10 +17,17 @@ TASK = "heldout"
 
 def halves(task: str, documents: list[Document]) -> dict[str, list[Document]]:
     """The first half of a task's documents is its validation half, the rest its test half: neighbours, which often come
-    from one source, stay together."""
+    from one source, stay together, and so do documents of one group, at the place of its first."""
     if len(documents) < 2:
         raise InputError(f"reference task '{task}' has {len(documents)} documents, expected at least 2, one a half")
-    middle = len(documents) // 2
+    first: dict[str, int] = {}
+    place = [first.setdefault(document.group, i) if document.group else i for i, document in enumerate(documents)]
+    order = sorted(range(len(documents)), key=lambda i: place[i])
+    documents = [documents[i] for i in order]
+    starts = [i for i in range(1, len(order)) if place[order[i]] != place[order[i - 1]]]  # of groups, but the first
+    if not starts:
+        raise InputError(f"reference task '{task}' has one group of documents, expected at least 2, one a half")
+    middle = min(starts, key=lambda start: abs(start - len(documents) // 2))
     return {reference_split(task, "validation"): documents[:middle], reference_split(task, "test"): documents[middle:]}
 
 

@@ -15,12 +15,12 @@ from transformers import PretrainedConfig
 from .cores import usable_cores
 from .learner import Floats, Ids, Schedule
 from .muon import OptimizerConfig
-from .shard import Shard, new_model
+from .shard import Shard, new_model, num_parameters
 from .windows import Windows
 
-# On a CPU. Tokens/s of 16 models of .08 million parameters, 4 a shard being 1: .89 at 2, 1.08 at 8, 1.03 at 16; of .2
-# million 1.03 at 8 (two cores, in turns).
-MODELS_PER_SHARD = 8
+# On a CPU. Tokens/s of 16 models of .08 million parameters, 4 a shard being 1: .79 at 2, 1.17 at 8 (in bfloat16 .73 and
+# 1.24); of .2 million .92 and 1.04 (.82 and 1.11); of 1 million .99 and .94 (1.02 and .95); two cores, in turns.
+MOST_MODELS, MOST_PARAMETERS = 8, 2_400_000  # of a shard, which is at least one model
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,25 @@ class TrainConfig:
 class ProxyStack:
     """A Learner of `num_slots` models of one transformers config, in shards that threads work on side by side.
 
-    On a CPU each shard of at most eight models is one thread's; on a GPU there is one shard. A model's result does not
-    depend on how many models there are, nor on its slot: bit for bit on the x86-64 CPUs it was tested on (the tests
-    allow 1e-6 nats), where every operation treats a model's numbers alike in any company. Where a library rounds
-    batched products by the size of the batch, as GPUs do, a run that feeds influence back drifts: by .07 nats at the
-    end of a default episode, in a trial whose rounding differed in one norm."""
+    On a CPU each shard of at most eight models is one thread's, while there are as many shards as cores; on a GPU
+    there is one shard. A model's result does not depend on how many models there are, nor on its slot: bit for bit on
+    the x86-64 CPUs it was tested on (the tests allow 1e-6 nats), where every operation treats a model's numbers alike
+    in any company. Where a library rounds batched products by the size of the batch, as GPUs do, a run that feeds
+    influence back drifts: by .07 nats at the end of a default episode, in a trial whose rounding differed in one
+    norm."""
 
     def __init__(
         self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
     ) -> None:
         self.config, self.windows, self.train_config, self.num_slots = config, windows, train, num_slots
         num_threads = usable_cores() if device == "cpu" else 1
-        rounds = -(-num_slots // (num_threads * MODELS_PER_SHARD))
+        self.num_params = num_parameters(config)
+        most = max(1, min(MOST_MODELS, MOST_PARAMETERS // self.num_params))
+        rounds = -(-num_slots // (num_threads * most))
         num_shards = min(num_slots, num_threads * rounds) if device == "cpu" else 1
         decay = 0.5 ** (1 / train.average_half_life)
         self.parts = [part for part in np.array_split(np.arange(num_slots), num_shards) if len(part)]
         self.shards = [Shard(config, train.optimizer, len(part), decay, device, train.products) for part in self.parts]
-        self.num_params = sum(parameter[0].numel() for parameter in self.shards[0].parameters.values())
         self.steps_N, self.lr_scale_N = np.zeros(num_slots, np.int64), np.ones(num_slots)
         self._pool = ThreadPoolExecutor(min(num_threads, num_shards))
         self._threads_each = max(1, num_threads // len(self.shards))

@@ -24,6 +24,13 @@ def new_model(config: PretrainedConfig, seed: int) -> Any:
         return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
 
 
+def num_parameters(config: PretrainedConfig) -> int:
+    """Of a model of this config, tied ones once; nothing is allocated."""
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config)
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
 def ends_in_head(model: Any) -> bool:
     """Whether the logits of a transformers model are the product of hidden states and a head without bias, so that
     losses can be taken head by head; some models scale, cap or shift them."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from ..lm.errors import InputError
 from ..lm.files import nearest
 from .base import Policy
+from .constant import Constant
+from .exp3 import Exp3
 from .fixed import Natural, SingleAgent, Uniform
-from .rules import Agreement, Lift, PaperRule
+from .rules import Agreement, Lift, PaperRule, Ridge
 from .storage import load_policy
 
 POLICIES: dict[str, Callable[[], Policy]] = {
@@ -16,15 +18,21 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "uniform": Uniform,
     "agreement": Agreement,
     "lift": Lift,
+    "ridge": Ridge,
     "paper-rule": PaperRule,
+    "exp3": Exp3,
 }
 
 
 def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
-    """A policy by name, a rule's with settings if wanted (`paper-rule:eta=0.1,strength=0.25`); `only:<agent>`, or
-    plainly the name of one of `agents`, for that agent alone; or the learned policy in a policy.json, a
-    policy.safetensors or a run folder. InputError: none of these."""
+    """A policy by name, a rule's with settings if wanted (`paper-rule:eta=0.1,strength=0.25`); the same weights
+    throughout, by agent or family of agents (`constant:strength=0.3,influence=2,match=1`); `only:<agent>`, or plainly
+    the name of one of `agents`, for that agent alone; or the learned policy in a policy.json, a policy.safetensors or a
+    run folder. InputError: none of these."""
     name, _, settings = name_or_path.partition(":")
+    if name == "constant":
+        shares = _numbers(name, settings)
+        return Constant(shares.pop("strength", 1.0), shares)
     if name in POLICIES:
         return POLICIES[name](**_settings(name, settings))
     if name_or_path.startswith("only:"):
@@ -34,7 +42,7 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
     path = Path(name_or_path)
     if path.exists() or len(path.parts) > 1 or path.suffix in (".json", ".safetensors"):
         return load_policy(path)
-    known = nearest(name_or_path, [*POLICIES, *agents])
+    known = nearest(name_or_path, [*POLICIES, "constant", *agents])
     raise InputError(f"unknown policy '{name_or_path}'; {known}, only:<agent>, or a policy file or run folder")
 
 
@@ -42,14 +50,19 @@ def _settings(name: str, text: str) -> dict[str, float]:
     """The numbers in `key=value,...` that the rule `name` takes."""
     kind = POLICIES[name]
     known: list[str] = [field.name for field in fields(kind) if field.init] if is_dataclass(kind) else []
-    settings = {}
-    for part in filter(None, text.split(",")):
-        key, _, value = part.partition("=")
+    for key in (settings := _numbers(name, text)):
         if key not in known:
             has = nearest(key, known) if known else "it has none"
             raise InputError(f"policy '{name}' has no setting '{key}'; {has}")
+    return settings
+
+
+def _numbers(name: str, text: str) -> dict[str, float]:
+    numbers = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
         try:
-            settings[key] = float(value)
+            numbers[key] = float(value)
         except ValueError:
             raise InputError(f"policy '{name}': {key} is '{value}', expected a number") from None
-    return settings
+    return numbers

@@ -12,6 +12,7 @@ from .base import Policy, Weights, mix, others
 AGREEMENT = column(AGENT_FEATURES, "agreement")
 LIFT_LOG = column(AGENT_FEATURES, "lift_log")
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
+RIDGE = column(AGENT_FEATURES, "ridge")
 
 
 def check_strength(strength: float) -> None:
@@ -69,6 +70,28 @@ class Lift(Policy):
         return (
             f"lift to the power {self.power:g} times exp(agreement / {self.temperature:g}), strength {self.strength:g}"
         )
+
+
+@dataclass
+class Ridge(Policy):
+    """Softmax of the coefficients of a joint ridge regression of influence on all agents' scores: of two agents
+    that say the same, neither counts twice. Coefficients are in units of the influence's root mean square."""
+
+    temperature: float = 0.05
+    strength: float = 0.35
+    name: str = field(default="ridge", init=False)
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if not self.temperature > 0:
+            raise InputError(f"temperature is {self.temperature}, expected a positive number")
+
+    def act(self, observation: Observation) -> Weights:
+        logits = observation.agents[..., RIDGE].astype(np.float64) / self.temperature
+        return mix(self.strength, _shares(logits, observation.mask), observation.mask)
+
+    def describe(self) -> str:
+        return f"softmax of ridge coefficients / {self.temperature:g} over the agents, strength {self.strength:g}"
 
 
 @dataclass

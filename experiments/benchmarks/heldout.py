@@ -34,6 +34,8 @@ class HeldoutConfig:
     """development or sealed"""
     axes: tuple[str, ...] = PLAIN
     """on which scenarios differ"""
+    references: tuple[str, ...] = ()
+    """reference tasks they may have (default: all of the corpus)"""
     scenarios: int = 16
     """how many of them"""
     at_once: int = 4
@@ -48,9 +50,8 @@ class HeldoutConfig:
 def measure(config: HeldoutConfig) -> dict[str, Any]:
     """Gains over natural, (scenarios, policies) nats, summed up."""
     task = config.setting.open_task(config.corpus)
-    core = ConsoleCore(
-        task, config.setting, 1, 1, "raw", config.scenario_set, axes=config.axes
-    )  # it names seeds and scenarios
+    chosen = {"axes": config.axes, "references": config.references}
+    core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set, **chosen)  # it names seeds and scenarios
     core.base_seed = config.seed
     gains = []
     for first in range(0, config.scenarios, config.at_once):

@@ -18,6 +18,15 @@ def test_neighbours_stay_together() -> None:
         halves("t", DOCUMENTS[:1])
 
 
+def test_groups_stay_together() -> None:
+    group = dict(zip("abcdefgh", "xyxzyz w", strict=True))
+    documents = [Document(text, "d", group=of.strip()) for text, of in group.items()]
+    parts = {name: "".join(each.text for each in half) for name, half in halves("t", documents).items()}
+    assert parts == {"t/validation": "acbe", "t/test": "dfgh"}
+    with pytest.raises(InputError, match="reference task 't' has one group of documents, expected at least 2"):
+        halves("t", [Document(text, "d", group="x") for text in "abc"])
+
+
 def test_what_is_held_out_is_a_share_whatever_the_order() -> None:
     def run(documents: list[Document]) -> tuple[list[Document], dict[str, list[Document]]]:
         held = HeldOut(0.05)

@@ -25,7 +25,7 @@ def feature(seen: Observation, name: str) -> np.ndarray:
     return seen.agents[..., column(AGENT_FEATURES, name)].astype(np.float64)
 
 
-@pytest.mark.parametrize("name", [*POLICIES, "only:quality", "domain"])
+@pytest.mark.parametrize("name", [*POLICIES, "only:quality", "domain", "constant:strength=0.3,match=1,quality=2"])
 def test_weights_are_on_the_simplex_and_absent_agents_get_none(name: str) -> None:
     policy = make_policy(name, AGENTS)
     policy.reset(AGENTS, 3)
@@ -56,6 +56,43 @@ def test_agreement_is_a_softmax_over_the_agents_present() -> None:
     np.testing.assert_allclose(weights[0, 1:], 0.4 * odds[0, 1:] / odds[0, 1:].sum())
     np.testing.assert_allclose(weights[1, [1, 3]], 0.4 * odds[1, [1, 3]] / odds[1, [1, 3]].sum())
     np.testing.assert_allclose(weights[:2, 0], 0.6)
+
+
+def test_constant_weights_go_by_agent_or_family() -> None:
+    agents = ("null", "quality", "match-a", "match-b", "influence")
+    mask = np.array([[1, 1, 1, 1, 1], [1, 0, 1, 0, 1], [1, 0, 0, 0, 1]], bool)
+    features = np.zeros((3, 5, len(AGENT_FEATURES)), np.float32)
+    seen = Observation(features, mask, np.zeros((3, len(TRAINING_FEATURES)), np.float32))
+    policy = make_policy("constant:strength=0.6,match=2,quality=1")
+    policy.reset(agents, 3)
+    expected = [[0.4, 0.2, 0.2, 0.2, 0], [0.4, 0, 0.6, 0, 0], [1, 0, 0, 0, 0]]
+    np.testing.assert_allclose(policy.act(seen), expected)
+    policy = make_policy("constant:strength=0.6,match-b=2,match=1,influence=3")
+    policy.reset(agents, 3)
+    expected = [[0.4, 0, 0.1, 0.2, 0.3], [0.4, 0, 0.15, 0, 0.45], [0.4, 0, 0, 0, 0.6]]
+    np.testing.assert_allclose(policy.act(seen), expected)
+
+
+def test_ridge_is_a_softmax_of_coefficients() -> None:
+    seen = observation()
+    odds = np.exp(feature(seen, "ridge") / 0.5)
+    weights = make_policy("ridge:temperature=0.5,strength=0.4").act(seen)
+    np.testing.assert_allclose(weights[0, 1:], 0.4 * odds[0, 1:] / odds[0, 1:].sum())
+
+
+def test_exp3_moves_to_what_pays_and_keeps_exploring() -> None:
+    rule, seen = make_policy("exp3:strength=1"), observation()
+    rule.reset(AGENTS, 3)
+    np.testing.assert_allclose(rule.act(seen)[0], [0, 1 / 3, 1 / 3, 1 / 3])  # eps_1 = 1/K: all of it is exploration
+    for _ in range(11):
+        weights = rule.act(seen)
+    best = int(feature(seen, "paper_reward")[0, 1:].argmax()) + 1
+    assert weights[0].argmax() == best
+    assert weights[0, 1:].min() >= np.sqrt(np.log(3) / (3 * 12)) - 1e-9
+    second = make_policy("exp3:strength=1")
+    second.reset(AGENTS, 3)
+    second.load_state_dict(rule.state_dict())
+    np.testing.assert_array_equal(rule.act(observation(1)), second.act(observation(1)))
 
 
 def test_paper_rule_follows_equation_8() -> None:
@@ -100,6 +137,9 @@ def test_paper_rule_goes_on_from_its_state() -> None:
         (lambda: PaperRule().act(observation()), "paper-rule was reset for"),
         (lambda: make_policy("agreement:temprature=1"), "no setting 'temprature'; did you mean 'temperature'?"),
         (lambda: make_policy("agreement:strength"), "strength is '', expected a number"),
+        (lambda: make_policy("constant:strength=0.3"), "shares are {}"),
+        (lambda: make_policy("constant:mtch=1").reset(AGENTS, 1), "no agent or family 'mtch' here"),
+        (lambda: make_policy("exp3:rate=-1"), "rate -1"),
         (lambda: make_policy("natural:strength=1"), "no setting 'strength'; it has none"),
     ],
 )

@@ -1,0 +1,179 @@
+"""Room: what a console could gain by choosing its weights to suit the scenario, measured before anything is learned.
+
+    python -m pretraingym.experiments.benchmarks.room --corpus FOLDER --folder runs/room
+
+Quasi-random constant consoles (Sobol; strength uniform, shares over families of agents Dirichlet(.5)) and natural run
+on every scenario from the same weights and random numbers, with several seeds. Gain: natural's last validation loss
+minus a console's, nats. Room: the gain of each scenario's winner, chosen on one seed and scored on another, minus that
+of the console with the best mean over all scenarios, chosen likewise; the mean over pairs of seeds. Its standard error
+is over scenarios. Every finished piece (a scenario and a seed) is kept in the folder, and the same command goes on.
+Prints a table; last line: one JSON object.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+from scipy.special import gammaincinv
+from scipy.stats import qmc
+
+from ...env.axes import AXES
+from ...env.core import ConsoleCore
+from ...env.episode import Episode
+from ...env.scenario import Scenario
+from ...env.setting import Setting
+from ...env.task import Task
+from ...lm.errors import InputError
+from ...lm.files import write_atomic
+from ...policies.base import act_apart
+from ...policies.constant import Constant, family
+from ...policies.fixed import Natural
+
+Array = NDArray[np.float64]
+STRENGTHS = 0.02, 0.8  # of the consoles
+CONCENTRATION = 0.5  # of the Dirichlet that shares are drawn from: most consoles favour one family or two
+
+
+@dataclass(frozen=True)
+class RoomConfig:
+    """Which consoles meet which scenarios."""
+
+    folder: Path = Path("runs/room")
+    """where the pieces go"""
+    corpus: str | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
+    consoles: int = 32
+    """constant consoles beside natural"""
+    scenarios: int = 24
+    """of the training set"""
+    seeds: int = 2
+    """of each scenario"""
+    axes: tuple[str, ...] = AXES
+    """on which scenarios differ"""
+    references: tuple[str, ...] = ()
+    """reference tasks they may have (default: all of the corpus)"""
+    seed: int = 0
+    """of the scenarios"""
+    setting: Setting = field(default_factory=Setting)
+
+    def __post_init__(self) -> None:
+        if self.scenarios < 2 or self.seeds < 2 or self.consoles < 2:
+            raise InputError(
+                f"{self.consoles} consoles, {self.scenarios} scenarios, {self.seeds} seeds given, expected two of each"
+            )
+
+
+def measure(config: RoomConfig) -> dict[str, Any]:
+    """Run what the folder does not have yet, then sum up."""
+    task = config.setting.open_task(config.corpus)
+    consoles = quasi_random(task.agent_names, config.consoles)
+    chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
+    core = ConsoleCore(task, config.setting, 1, 1, "raw", "train", **chosen)  # names seeds and scenarios
+    core.base_seed = config.seed
+    learner = config.setting.learner(task, 1 + config.consoles)
+    pieces = []
+    for number in range(config.scenarios):
+        scenario = core.run_scenario(0, number)
+        for seed in range(config.seeds):
+            path = config.folder / f"{number:03d}-{seed}.json"
+            about = {"config": fingerprint(config, task), "scenario": scenario.as_json()}
+            if not path.exists():
+                run_seed = core.run_seed(0, number) ^ seed
+                piece = about | run_piece(config, task, learner, consoles, scenario, run_seed)
+                write_atomic(path, json.dumps(piece).encode())
+            piece = json.loads(path.read_bytes())
+            if {key: piece[key] for key in about} != about:
+                raise InputError(f"{path} is of another configuration; name another folder")
+            pieces.append(piece)
+            best = int(np.argmax(piece["gain"]))
+            print(f"{number} {seed}: best {consoles[best].describe()}: {piece['gain'][best]:.3f} nats", flush=True)
+    gain_SRM = np.array([piece["gain"] for piece in pieces]).reshape(config.scenarios, config.seeds, -1)
+    figures = room(gain_SRM)
+    best = int(np.argmax(gain_SRM.mean((0, 1))))
+    _print(figures, consoles[best].describe())
+    return figures | {"best_constant": {"strength": consoles[best].strength, "shares": consoles[best].shares}}
+
+
+def quasi_random(agents: tuple[str, ...], count: int) -> list[Constant]:
+    """Constant consoles over the families of these agents, the first `count` of a Sobol sequence."""
+    families = sorted({family(agent) for agent in agents[1:]})
+    points = qmc.Sobol(1 + len(families), seed=0).random(1 << max(count - 1, 1).bit_length())[:count]
+    low, high = STRENGTHS
+    shares_MF = gammaincinv(CONCENTRATION, points[:, 1:])
+    shares_MF /= shares_MF.sum(1, keepdims=True)
+    return [
+        Constant(low + (high - low) * float(point[0]), dict(zip(families, map(float, shares), strict=True)))
+        for point, shares in zip(points, shares_MF, strict=True)
+    ]
+
+
+def run_piece(
+    config: RoomConfig, task: Task, learner: Any, consoles: list[Constant], scenario: Scenario, seed: int
+) -> dict[str, Any]:
+    """Final gains (nats) of the consoles over natural, natural's loss, the weights, and natural's first observation."""
+    policies = [Natural(), *consoles]
+    episode = Episode(task, learner, config.setting.episode)
+    episode.begin(list(range(len(policies))), [scenario] * len(policies), [seed] * len(policies))
+    for policy in policies:
+        policy.reset(task.agent_names, 1)
+    first = episode.observe()
+    weights = act_apart(policies, first)
+    for _ in range(config.setting.episode.num_intervals):
+        outcome = episode.step(weights)
+    return {
+        "gain": (outcome.loss_N[0] - outcome.loss_N[1:]).tolist(),
+        "natural_loss": float(outcome.loss_N[0]),
+        "weights": weights[1:].tolist(),
+        "agents": first.agents[0].tolist(),
+        "mask": first.mask[0].tolist(),
+        "training": first.training[0].tolist(),
+    }
+
+
+def fingerprint(config: RoomConfig, task: Task) -> str:
+    """All that the pieces depend on, in words."""
+    return repr((config.setting, config.consoles, config.axes, config.references, config.seed, task.corpus.fingerprint))
+
+
+def room(gain_SRM: Array) -> dict[str, Any]:
+    """Of gains by scenario, seed and console: what the module says, nats. Consoles that diverged count as -1."""
+    gain_SRM = np.nan_to_num(gain_SRM, nan=-1.0)
+    num_seeds = gain_SRM.shape[1]
+    winner_S, constant_S = np.zeros((2, len(gain_SRM)))
+    pairs = [(chosen, scored) for chosen in range(num_seeds) for scored in range(num_seeds) if chosen != scored]
+    for chosen, scored in pairs:
+        own_S = gain_SRM[:, chosen].argmax(1)
+        winner_S += gain_SRM[np.arange(len(gain_SRM)), scored, own_S] / len(pairs)
+        constant_S += gain_SRM[:, scored, gain_SRM[:, chosen].mean(0).argmax()] / len(pairs)
+    difference_S = winner_S - constant_S
+    error = float(difference_S.std(ddof=1) / len(difference_S) ** 0.5)
+    noise = float((gain_SRM.std(1, ddof=1) ** 2).mean() ** 0.5)
+    figures = {
+        "winner_nats": float(winner_S.mean()),
+        "constant_nats": float(constant_S.mean()),
+        "room_nats": float(difference_S.mean()),
+        "room_se_nats": error,
+        "room_over_se": float(difference_S.mean()) / max(error, 1e-12),
+        "room_over_constant": float(difference_S.mean()) / max(float(constant_S.mean()), 1e-12),
+        "seed_sd_nats": noise,
+        "by_scenario": difference_S.round(4).tolist(),
+    }
+    return figures
+
+
+def _print(figures: dict[str, Any], constant: str) -> None:
+    table = Table("figure", "value", title=f"best constant: {constant}")
+    for name, value in figures.items():
+        if name != "by_scenario":
+            table.add_row(name, f"{value:.3f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(tyro.cli(RoomConfig, description=__doc__))))
