@@ -77,6 +77,7 @@ def measure(config: RoomConfig) -> dict[str, Any]:
     core = ConsoleCore(task, config.setting, 1, 1, "raw", "train", **chosen)  # names seeds and scenarios
     core.base_seed = config.seed
     learner = config.setting.learner(task, 1 + config.consoles)
+    config.folder.mkdir(parents=True, exist_ok=True)
     pieces = []
     for number in range(config.scenarios):
         scenario = core.run_scenario(0, number)
