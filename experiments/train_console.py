@@ -27,8 +27,9 @@ from .run_folder import RunFolder
 class LearnConfig:
     """How a console is learned."""
 
-    algorithm: Literal["cma-es", "ppo"] = "cma-es"
-    """the learner, a Stable-Baselines3 algorithm"""
+    algorithm: Literal["cma-es", "ppo", "regression", "best-static", "schedule"] = "cma-es"
+    """the learner, a Stable-Baselines3 algorithm; the last two search weights, or a schedule of them, that look at
+    nothing, as rivals with the same number of runs"""
     episodes: int = 96
     """proxy runs it may use, controls apart, in whole rounds"""
     groups: int = 2

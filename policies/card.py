@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-ALGORITHMS = ("cma-es", "ppo")
+ALGORITHMS = ("cma-es", "ppo", "regression", "best-static", "schedule")
 Cell = str | float | int | bool | None
 
 

@@ -8,19 +8,19 @@ import torch
 from numpy.typing import NDArray
 
 from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
-from .actor_config import AGENT_BY_NAME, SetActorConfig
+from .actor import Actor
+from .actor_config import AGENT_BY_NAME
 from .base import Policy, Weights, others
 from .card import PolicyCard
-from .set_actor import SetActor
 
 MARGIN = 0.1  # of a range's width: how far beyond it a feature may lie without a warning
 
 
-def observed_values(config: SetActorConfig, observation: Observation) -> dict[str, NDArray[np.float32]]:
+def observed_values(actor: Actor, observation: Observation) -> dict[str, NDArray[np.float32]]:
     """Values of each feature the actor reads, over all runs, and all agents but null where it is an agent's."""
     present = others(observation.mask)
     values = {}
-    for name in config.observed():
+    for name in actor.observed():
         if name in AGENT_BY_NAME:
             values[name] = observation.agents[..., column(AGENT_FEATURES, name)][present]
         else:
@@ -30,14 +30,17 @@ def observed_values(config: SetActorConfig, observation: Observation) -> dict[st
 
 @dataclass
 class LearnedPolicy(Policy):
-    """A set actor with its action map, and the card of how it was learned."""
+    """An actor with its action map, and the card of how it was learned."""
 
-    actor: SetActor
+    actor: Actor
     card: PolicyCard
 
     def __post_init__(self) -> None:
         self.name = f"learned-{self.card.algorithm}"
         self._warned: set[str] = set()
+
+    def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
+        self.actor.bind(agents)
 
     def act(self, observation: Observation) -> Weights:
         self._warn_beyond_training(observation)
@@ -47,10 +50,10 @@ class LearnedPolicy(Policy):
         return self.actor.action_map.weights(action.numpy().astype(np.float64), observation.mask)
 
     def describe(self) -> str:
-        return f"set actor learned with {self.card.algorithm} on {self.card.proxies}"
+        return f"{self.actor.architecture} learned with {self.card.algorithm} on {self.card.proxies}"
 
     def _warn_beyond_training(self, observation: Observation) -> None:
-        for name, values in observed_values(self.actor.config, observation).items():
+        for name, values in observed_values(self.actor, observation).items():
             if name in self._warned or name not in self.card.ranges or not len(values):
                 continue
             low, high = self.card.ranges[name]

@@ -7,21 +7,30 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.vec_env import VecEnv
 
 from ..env.action import ActionMap
+from .actor import Actor
 from .actor_config import SetActorConfig
+from .constant import family
 from .evolution import CMAES
+from .gain_actor import GainActor, GainConfig
 from .journal import JournalVecEnv
 from .ppo import make_ppo
 from .ranges import FeatureRanges
+from .regression import GainRegression
 from .rules import Lift
 from .sb3 import SB3ConsoleVecEnv
+from .schedule_actor import ScheduleActor, ScheduleConfig
 from .set_actor import SetActor
 
 PPO_HIDDEN = 16
 # First step of CMA-ES, small because its start is good and six noisy generations are mostly a random walk: with .25,
 # two runs that differed in rounding alone gained .286 and .171 nats on the same targets (the start: .281).
 SIGMA = 0.1
+# Of searched weights and schedules, which start from even shares: in log-odds (assumed).
+BLIND_SIGMA = 0.7
+KNOTS = 3  # of a schedule: begin, middle and end
 
 
 class UpdateLog(BaseCallback):
@@ -51,12 +60,29 @@ class UpdateLog(BaseCallback):
         self.on_update(row | {"return_mean": float(self._returns.mean()), "return_best": self._best})
 
 
-def start_actor(algorithm: str, action_map: ActionMap) -> SetActor:
-    """The actor that learning starts from, a clone of the lift rule: for "ppo" with a residual network, for "cma-es"
-    linear. From the agreement rule instead, PPO ended lower (experiments/results/learners.md)."""
+def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...]) -> Actor:
+    """The actor that learning starts from. For "ppo" and "cma-es" a clone of the lift rule, with a residual network and
+    linear; from the agreement rule instead, PPO ended lower (experiments/results/learners.md). For "regression" one
+    that expects nothing of any weights; for "best-static" and "schedule" even weights of these agents' families."""
+    if algorithm == "regression":
+        return GainActor(GainConfig(), action_map)
+    if algorithm in ("best-static", "schedule"):
+        families = tuple(sorted({family(agent) for agent in agents[1:]}))
+        blind = ScheduleActor(ScheduleConfig(families, KNOTS if algorithm == "schedule" else 1), action_map)
+        blind.bind(agents)
+        return blind
     actor = SetActor(SetActorConfig(hidden=PPO_HIDDEN if algorithm == "ppo" else 0), action_map)
     actor.clone(Lift())
     return actor
+
+
+def make_learner(algorithm: str, venv: VecEnv, actor: Actor, seed: int) -> BaseAlgorithm:
+    """The Stable-Baselines3 algorithm of that name, from card.ALGORITHMS."""
+    if algorithm == "ppo":
+        return make_ppo(venv, actor, seed=seed)
+    if algorithm == "regression":
+        return GainRegression(venv, actor, seed)
+    return CMAES(venv, actor, SIGMA if algorithm == "cma-es" else BLIND_SIGMA, seed)
 
 
 def learn(
@@ -67,14 +93,14 @@ def learn(
     journal: Path,
     on_update: Callable[[dict[str, float]], None],
     on_interval: Callable[[float], None],
-) -> tuple[SetActor, dict[str, tuple[float, float]]]:
+) -> tuple[Actor, dict[str, tuple[float, float]]]:
     """`rounds` times one episode of every slot; goes on from `journal` if that holds some. Returns the actor and the
-    range of every feature it read. algorithm: "cma-es" or "ppo"; the callbacks are `UpdateLog`'s."""
+    range of every feature it read. algorithm: one of card.ALGORITHMS; the callbacks are `UpdateLog`'s."""
     action_map: ActionMap = env.action_map  # type: ignore[attr-defined]
     venv = JournalVecEnv(SB3ConsoleVecEnv(env), journal)
-    actor = start_actor(algorithm, action_map)
-    model: BaseAlgorithm = make_ppo(venv, actor, seed=seed) if algorithm == "ppo" else CMAES(venv, actor, SIGMA, seed)
-    ranges = FeatureRanges(actor.config)
+    agents: tuple[str, ...] = env.agent_names  # type: ignore[attr-defined]
+    actor = start_actor(algorithm, action_map, agents)
+    ranges, model = FeatureRanges(actor), make_learner(algorithm, venv, actor, seed)
     horizon: int = env.horizon  # type: ignore[attr-defined]
     log = UpdateLog(horizon, on_update, on_interval)
     model.learn(rounds * horizon * env.num_envs, CallbackList([log, ranges]))

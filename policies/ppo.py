@@ -3,14 +3,14 @@
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecEnv
 
+from .actor import Actor
 from .group_buffer import GroupRolloutBuffer
-from .set_actor import SetActor
 from .set_policy import SetPolicy
 
 
 def make_ppo(
     env: VecEnv,
-    actor: SetActor,
+    actor: Actor,
     learning_rate: float = 0.05,
     log_std_init: float = -1.0,
     n_epochs: int = 8,

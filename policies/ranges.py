@@ -4,7 +4,7 @@ import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
 from ..env.observation import AGENT_FEATURES, Observation
-from .actor_config import SetActorConfig
+from .actor import Actor
 from .learned import observed_values
 
 
@@ -15,11 +15,11 @@ def as_observation(batch: dict[str, np.ndarray]) -> Observation:
 
 
 class FeatureRanges(BaseCallback):
-    """`ranges`: (lowest, highest) of each feature of `config` in all observations of the learning, for the card."""
+    """`ranges`: (lowest, highest) of each feature that `actor` reads, over all of the learning, for the card."""
 
-    def __init__(self, config: SetActorConfig) -> None:
+    def __init__(self, actor: Actor) -> None:
         super().__init__()
-        self.config = config
+        self.actor = actor
         self.ranges: dict[str, tuple[float, float]] = {}
 
     def _on_rollout_start(self) -> None:
@@ -30,7 +30,7 @@ class FeatureRanges(BaseCallback):
         return True
 
     def _widen(self, batch: dict[str, np.ndarray]) -> None:
-        for name, values in observed_values(self.config, as_observation(batch)).items():
+        for name, values in observed_values(self.actor, as_observation(batch)).items():
             low, high = self.ranges.get(name, (np.inf, -np.inf))
             if len(values):
                 self.ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))

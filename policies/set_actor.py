@@ -12,6 +12,7 @@ from torch.nn import functional
 from ..env.action import ActionMap
 from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from ..lm.errors import InputError
+from .actor import Actor, other_agents
 from .actor_config import AGENT_BY_NAME, POOLED_BY_NAME, TRAINING_BY_NAME, TYPICAL, SetActorConfig
 from .rules import Agreement, Lift
 
@@ -33,16 +34,19 @@ class Normaliser(nn.Module):
         return (x - self.mean) / self.scale
 
 
-class SetActor(nn.Module):
-    """Weights: null 1 - sigmoid(u), the others sigmoid(u) * softmax(v). `forward` gives the action that means these.
+class SetActor(Actor):
+    """Weights: null 1 - sigmoid(u), the others sigmoid(u) * softmax(v).
 
     v, the trust in an agent, is linear in features of its row; u, the strength, is linear in features of the training
     and features pooled over the agents. With config.hidden, each has a residual network, which starts at zero and sees
     the mean row of the agents as well. Softmax makes a common shift of v meaningless: trust has no bias."""
 
+    architecture = "set-actor"
+    config: SetActorConfig
+
     def __init__(self, config: SetActorConfig, action_map: ActionMap) -> None:
-        super().__init__()
-        self.config, self.action_map = config, action_map
+        super().__init__(action_map)
+        self.config = config
         rows, inputs, training = len(config.trust), len(config.strength), len(config.training)
         self.trust_scale = Normaliser([AGENT_BY_NAME[name] for name in config.trust])
         self.strength_scale = Normaliser([(TRAINING_BY_NAME | POOLED_BY_NAME)[name] for name in config.strength])
@@ -52,20 +56,10 @@ class SetActor(nn.Module):
             self.trust_residual = _residual(2 * rows + training, config.hidden)
             self.strength_residual = _residual(rows + inputs, config.hidden)
 
-    def forward(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """Of agents (B, K, F), mask (B, K) bool and training (B, S): actions (B, K) in [-1, 1], 0 for absent agents."""
-        present = mask[:, 1:].sum(1, keepdim=True)
-        base = torch.full(mask.shape, math.log(1 - self.action_map.base_null)) - present.clamp(min=1).log()
-        base[:, 0] = torch.where(present[:, 0] > 0, math.log(self.action_map.base_null), 0.0)
-        action = (self.log_weights(agents, mask, training) - base) / self.action_map.scale
-        # A common shift changes no weight. Centre the range; if it is too wide, it is the lowest weights that clip.
-        highest = action.masked_fill(~mask, -math.inf).amax(1, keepdim=True)
-        lowest = action.masked_fill(~mask, math.inf).amin(1, keepdim=True)
-        shift = torch.maximum((highest + lowest) / 2, highest - 1)
-        return (action - shift).clamp(-1, 1).masked_fill(~mask, 0.0)
+    def observed(self) -> dict[str, Feature]:
+        return self.config.observed()
 
     def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """Logarithms of the weights meant, before clipping and the action map's floor, (B, K)."""
         trust = self._trust(agents, mask, training)
         strength = self._strength(agents, mask, training, trust)
         log_weights = functional.logsigmoid(strength) + trust
@@ -73,7 +67,7 @@ class SetActor(nn.Module):
 
     def _trust(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
         """Log-shares of the agents other than null, (B, K)."""
-        other = _others(mask)
+        other = other_agents(mask)
         rows = self._rows(agents, other)
         logit = self.trust(rows)[..., 0]
         if self.config.hidden:
@@ -88,7 +82,7 @@ class SetActor(nn.Module):
         inputs = self.strength_scale(self._strength_inputs(agents, mask, training, trust))
         strength: Tensor = self.strength(inputs)
         if self.config.hidden:
-            mean = _mean(self._rows(agents, _others(mask)), _others(mask))
+            mean = _mean(self._rows(agents, other_agents(mask)), other_agents(mask))
             strength = strength + self.strength_residual(torch.cat([inputs, mean], 1))
         return strength
 
@@ -99,7 +93,7 @@ class SetActor(nn.Module):
 
     def _strength_inputs(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
         """The features of config.strength in its order, (B, len)."""
-        other = _others(mask)
+        other = other_agents(mask)
         values = []
         for name in self.config.strength:
             if name in TRAINING_BY_NAME:
@@ -145,11 +139,6 @@ def _zero(linear: nn.Linear) -> nn.Linear:
 
 def _residual(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), _zero(nn.Linear(hidden, 1)))
-
-
-def _others(mask: Tensor) -> Tensor:
-    """The agents that are present and not null."""
-    return torch.cat([torch.zeros_like(mask[:, :1]), mask[:, 1:]], 1)
 
 
 def _mean(rows: Tensor, other: Tensor) -> Tensor:

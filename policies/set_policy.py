@@ -1,4 +1,4 @@
-"""SetPolicy: the set actor as a Stable-Baselines3 policy, by public hooks alone."""
+"""SetPolicy: an actor as a Stable-Baselines3 policy, by public hooks alone."""
 
 import copy
 from typing import Any
@@ -11,7 +11,8 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES
-from .set_actor import Normaliser, SetActor
+from .actor import Actor
+from .set_actor import Normaliser
 
 Parts = dict[str, Tensor]
 
@@ -31,7 +32,7 @@ class SplitRows(BaseFeaturesExtractor):
 class ActorAndCritic(nn.Module):
     """What SB3 calls an mlp_extractor. The actor's output is the mean action itself, (B, K)."""
 
-    def __init__(self, actor: SetActor, hidden: int) -> None:
+    def __init__(self, actor: Actor, hidden: int) -> None:
         super().__init__()
         self.actor = actor
         self.agent_scale, self.training_scale = Normaliser(list(AGENT_FEATURES)), Normaliser(list(TRAINING_FEATURES))
@@ -66,7 +67,7 @@ class SetPolicy(ActorCriticPolicy):
         observation_space: gym.spaces.Dict,
         action_space: gym.spaces.Box,
         lr_schedule: Schedule,
-        actor: SetActor,
+        actor: Actor,
         critic_hidden: int = 32,
         **kwargs: Any,
     ) -> None:
@@ -81,7 +82,7 @@ class SetPolicy(ActorCriticPolicy):
         )
 
     @property
-    def actor(self) -> SetActor:
+    def actor(self) -> Actor:
         return self.mlp_extractor.actor
 
     def _build_mlp_extractor(self) -> None:

@@ -14,24 +14,30 @@ from safetensors.numpy import load, save
 
 from ..env import json_schema as schema
 from ..env.action import ActionMap
+from ..env.typed_json import from_json, to_json
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
+from .actor import Actor
 from .actor_config import SetActorConfig
 from .card import ALGORITHMS, PolicyCard
+from .gain_actor import GainActor, GainConfig
 from .learned import LearnedPolicy
+from .schedule_actor import ScheduleActor, ScheduleConfig
 from .set_actor import SetActor
 
 SCHEMA_VERSION = 1
-ARCHITECTURE = "set-actor"
+ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {  # of its config and of the actor
+    "set-actor": (SetActorConfig, SetActor),
+    "gain": (GainConfig, GainActor),
+    "schedule": (ScheduleConfig, ScheduleActor),
+}
 MAX_HEADER, MAX_FILE = 1 << 20, 64 << 20  # bytes of a safetensors header or of the JSON; of the arrays' file
 
 _names = schema.items(schema.text)
 CHECK = schema.record(
     {
         "schema_version": schema.one_of(SCHEMA_VERSION),
-        "architecture": schema.record(
-            {"name": schema.one_of(ARCHITECTURE), "trust": _names, "strength": _names, "hidden": schema.whole}
-        ),
+        "architecture": schema.mapping(schema.anything),
         "action_map": schema.record({"scale": schema.number, "floor": schema.number, "base_null": schema.number}),
         "card": schema.record(
             {
@@ -57,7 +63,7 @@ def save_policy(folder: Path, policy: LearnedPolicy) -> None:
     data = save({name: np.ascontiguousarray(value.cpu().numpy()) for name, value in actor.state_dict().items()})
     about = {
         "schema_version": SCHEMA_VERSION,
-        "architecture": {"name": ARCHITECTURE, **asdict(actor.config)},
+        "architecture": {"name": actor.architecture, **to_json(actor.config)},
         "action_map": asdict(actor.action_map),
         "card": asdict(policy.card),
         "sha256": hashlib.sha256(data).hexdigest(),
@@ -81,7 +87,7 @@ def load_policy(path: Path) -> LearnedPolicy:
         )
     arrays = _arrays(data, arrays_path)
     try:
-        actor = SetActor(_config(about["architecture"]), _action_map(about["action_map"]))
+        actor = _actor(about["architecture"], _action_map(about["action_map"]))
     except InputError as error:
         raise InputError(f"{about_path}: {error}") from None
     _fill(actor, arrays, arrays_path)
@@ -110,8 +116,12 @@ def _arrays(data: bytes, path: Path) -> dict[str, NDArray]:
         ) from None
 
 
-def _config(about: dict[str, Any]) -> SetActorConfig:
-    return SetActorConfig(tuple(about["trust"]), tuple(about["strength"]), about["hidden"])
+def _actor(about: dict[str, Any], action_map: ActionMap) -> Actor:
+    schema.one_of(*ARCHITECTURES)(about.get("name"), "architecture.name")
+    config, actor = ARCHITECTURES[about["name"]]
+    fields = {key: value for key, value in about.items() if key != "name"}
+    made: Actor = actor(from_json(config, fields, "architecture"), action_map)
+    return made
 
 
 def _action_map(about: dict[str, float]) -> ActionMap:
@@ -125,7 +135,7 @@ def _card(about: dict[str, Any]) -> PolicyCard:
     )
 
 
-def _fill(actor: SetActor, arrays: dict[str, NDArray], path: Path) -> None:
+def _fill(actor: Actor, arrays: dict[str, NDArray], path: Path) -> None:
     own = actor.state_dict()
     if set(arrays) != set(own):
         raise InputError(f"{path} holds arrays {sorted(arrays)}, expected {sorted(own)}")

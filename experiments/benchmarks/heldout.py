@@ -50,7 +50,7 @@ class HeldoutConfig:
 def measure(config: HeldoutConfig) -> dict[str, Any]:
     """Gains over natural, (scenarios, policies) nats, summed up."""
     task = config.setting.open_task(config.corpus)
-    chosen = {"axes": config.axes, "references": config.references}
+    chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
     core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set, **chosen)  # it names seeds and scenarios
     core.base_seed = config.seed
     gains = []

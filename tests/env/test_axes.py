@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pretraingym.env.axes import AXES, PLAIN, check_axes, sample_scenario
+from pretraingym.env.axes import AXES, PLAIN, check_axes, check_references, sample_scenario
 from pretraingym.env.cast import Cast
 from pretraingym.env.pool import pool_of
 from pretraingym.env.scenario import Scenario
@@ -42,6 +42,16 @@ def test_references_and_pools(task: Task, drawn: list[Scenario]) -> None:
     assert {scenario.reference[0][0] for scenario in drawn if len(scenario.reference) == 1} == set(task.tasks)
     pools = np.array([sample_scenario(task, seed, PLAIN).pool_budgets for seed in SEEDS])
     assert 1.5 <= pools.min() < 2 < 80 < pools.max() <= 100
+
+
+def test_only_the_references_named(task: Task, drawn: list[Scenario]) -> None:
+    some = check_references(task, ("prose",))
+    held = [sample_scenario(task, seed, references=some) for seed in SEEDS[:50]]
+    assert {name for scenario in held for name, _ in scenario.reference} == {"prose"}
+    assert [scenario.pool_budgets for scenario in held] == [scenario.pool_budgets for scenario in drawn[:50]]
+    assert check_references(task, ()) == task.tasks
+    with pytest.raises(InputError, match="references name 'prse'; did you mean 'prose'"):
+        check_references(task, ("prse",))
 
 
 def test_text_of_every_kind(drawn: list[Scenario]) -> None:

@@ -10,9 +10,20 @@ import pytest
 
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
-from pretraingym.experiments.benchmarks import cells, corpus, heldout, influence, proxies, randomness, signal, transfer
+from pretraingym.experiments.benchmarks import (
+    cells,
+    corpus,
+    heldout,
+    influence,
+    proxies,
+    randomness,
+    room,
+    signal,
+    transfer,
+)
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.errors import InputError
 from pretraingym.lm.proxies import ProxyStack, TrainConfig
 from pretraingym.lm.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.windows import PART_BITS
@@ -161,6 +172,34 @@ def test_naive_proxies_end_on_an_error(tiny_corpus: Corpus, tiny_setting: Settin
     with pytest.raises(EOFError), naive_proxies(job, 1) as naive:
         naive.train(Way(1, 1, "nobody's"), np.full((1, 1, 1), -1))  # no such window: the process dies
     assert set(active_children()) <= others
+
+
+def test_room_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
+    config = room.RoomConfig(tmp_path, str(tiny_corpus.path), 4, 2, 2, setting=tiny_setting)
+    figures = room.measure(config)
+    assert json.loads(json.dumps(figures)) == figures
+    piece = tmp_path / "001-1.json"
+    told = json.loads(piece.read_text())
+    assert np.isfinite(told["gain"]).all()
+    assert np.shape(told["weights"]) == (4, np.shape(told["agents"])[0])
+    piece.unlink()
+    assert room.measure(config) == figures
+    assert json.loads(piece.read_text()) == told
+    with pytest.raises(InputError, match="is of another configuration; name another folder"):
+        room.measure(replace(config, seed=1))
+
+
+def test_room_of_known_gains() -> None:
+    """Each scenario has its own winner, by .3 over the console that is second everywhere; noise decides nothing."""
+    gain_SRM = np.zeros((4, 2, 5))
+    gain_SRM[..., 4] = 0.2
+    for scenario in range(4):
+        gain_SRM[scenario, :, scenario] = 0.5
+    figures = room.room(gain_SRM)
+    assert (figures["winner_nats"], figures["constant_nats"]) == pytest.approx((0.5, 0.2))
+    assert figures["room_over_constant"] == pytest.approx(1.5)
+    lucky = np.array([[[0.5, 0.0], [0.0, 0.5]]] * 4)  # by luck alone: what wins on one seed loses on the other
+    assert room.room(lucky)["winner_nats"] == 0
 
 
 def test_randomness(tiny_corpus: Corpus, tiny_setting: Setting) -> None:

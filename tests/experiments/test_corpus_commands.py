@@ -90,15 +90,20 @@ def test_references_from_files(rows: Path, tmp_path: Path) -> None:
     """Tasks with templates of their own, split in halves; training text that repeats them is left out."""
     paragraph = "this question stands word for word in the training text, and it is far longer than eighty characters"
     questions = [{"q": paragraph if i == 3 else f"question number {i}?", "a": {"text": [f"{i}"]}} for i in range(6)]
+    for i, title in enumerate("xyxzzz"):
+        questions[i]["title"] = title
     (tmp_path / "quiz.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     (tmp_path / "more.jsonl").write_text(json.dumps({"text": f"head\n\n{paragraph}\n\nrest"}) + "\n")
     run(
         "build", "--files", rows, tmp_path / "more.jsonl", "--reference", "quiz", tmp_path / "quiz.jsonl",
-        "--reference-text", "quiz", "{q}\n\n{a.text.0}", "--agents", "match-quiz", "--corpus", tmp_path / "c",
+        "--reference-text", "quiz", "{q}\n\n{a.text.0}",
+        "--reference-group", "quiz", "title", "--agents", "match-quiz", "--corpus", tmp_path / "c",
     )  # fmt: skip
     corpus = Corpus.open(tmp_path / "c")
     assert corpus.reference_tasks == ("quiz",)
     assert [corpus.text(d) for d in corpus.splits["quiz/test"]][0] == f"{paragraph}\n\n3"
+    halves = [[corpus.text(d)[-1] for d in corpus.splits[f"quiz/{half}"]] for half in ("validation", "test")]
+    assert halves == [["0", "2", "1"], ["3", "4", "5"]]  # what has one title stays together
     assert len(corpus.splits["train"]) == 300
     assert corpus.counts == {"documents that share a paragraph with reference text, left out": 1}
     assert list(corpus.labels) == ["domain", "match-quiz"]
@@ -164,15 +169,16 @@ def test_bad_input_is_one_line(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x"]
 
 
-@pytest.mark.parametrize("preset", ["shared", "shared-mini"])
-def test_the_prepared_corpus(preset: str, tmp_path: Path) -> None:
-    """With the paper's three reference tasks."""
+@pytest.mark.parametrize(("preset", "tasks"), [("shared", 3), ("shared-tasks", 10)])
+def test_the_prepared_corpus(preset: str, tasks: int, tmp_path: Path) -> None:
+    """With the paper's three reference tasks first."""
     if not (SHARED / "corpus").is_dir() or not (SHARED / "reference").is_dir():
         pytest.skip("the prepared corpus is not beside the project")
     run("build", "--preset", preset, "--corpus", tmp_path / "c", "--max-documents", 200, "--agents", "match-jeopardy")
     corpus = Corpus.open(tmp_path / "c")
-    assert corpus.reference_tasks == ("lambada", "squad", "jeopardy")
-    assert len(corpus.splits["train"]) == 200
+    assert corpus.reference_tasks[:3] == ("lambada", "squad", "jeopardy")
+    assert len(corpus.reference_tasks) == tasks
+    assert 150 < len(corpus.splits["train"]) <= 200  # some share a paragraph with reference text
     questions = [corpus.text(d) for d in corpus.splits["squad/validation"]]
     assert all("\n" in text for text in questions[:50])
     assert len(corpus.splits["lambada/validation"]) == 644

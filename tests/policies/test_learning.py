@@ -74,7 +74,7 @@ def test_evolution_is_an_sb3_algorithm(toy: Make, toy_actor: SetActor, tmp_path:
     env = VecMonitor(SB3ConsoleVecEnv(toy(8, 4)))
     model = CMAES(env, toy_actor)
     model.set_logger(configure(str(tmp_path), ["csv"]))
-    ranges = FeatureRanges(toy_actor.config)
+    ranges = FeatureRanges(toy_actor)
     model.learn(2 * 8 * EPISODE, callback=ranges)
     assert model.num_timesteps == 2 * 8 * EPISODE
     assert len(model.ep_info_buffer or ()) == 16
@@ -89,7 +89,7 @@ def test_evolution_is_an_sb3_algorithm(toy: Make, toy_actor: SetActor, tmp_path:
 
 
 def test_ranges_begin_with_the_first_observation(toy: Make, toy_actor: SetActor) -> None:
-    model, ranges = CMAES(SB3ConsoleVecEnv(toy(8, 4)), toy_actor), FeatureRanges(toy_actor.config)
+    model, ranges = CMAES(SB3ConsoleVecEnv(toy(8, 4)), toy_actor), FeatureRanges(toy_actor)
     model._setup_learn(100, ranges)
     ranges.on_rollout_start()
     seen = as_observation(model._last_obs)  # type: ignore[arg-type]

@@ -51,7 +51,7 @@ def test_a_clone_chooses_the_weights_of_its_rule(hidden: int, rule: Agreement | 
 
 @pytest.mark.parametrize("algorithm", ["cma-es", "ppo"])
 def test_learning_starts_from_the_lift_rule(algorithm: str) -> None:
-    actor = start_actor(algorithm, ActionMap(scale=20.0, floor=0.0))
+    actor = start_actor(algorithm, ActionMap(scale=20.0, floor=0.0), ("null", "a"))
     agents, mask, training = random_parts()
     weights = Lift().act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
     np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), weights, atol=1e-5)
