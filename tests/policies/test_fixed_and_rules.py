@@ -73,6 +73,21 @@ def test_constant_weights_go_by_agent_or_family() -> None:
     np.testing.assert_allclose(policy.act(seen), expected)
 
 
+def test_a_frozen_policy_stays_as_it_was() -> None:
+    free, frozen = make_policy("exp3"), make_policy("frozen-2:exp3")
+    for policy in (free, frozen):
+        policy.reset(AGENTS, 3)
+    made = [(free.act(observation(seed)), frozen.act(observation(seed))) for seed in range(3)]
+    np.testing.assert_array_equal(made[1][0], made[1][1])
+    np.testing.assert_array_equal(made[1][1], made[2][1])
+    assert (made[2][0] != made[2][1]).any()
+    again = make_policy("frozen-2:exp3")
+    again.reset(AGENTS, 3)
+    again.load_state_dict(frozen.state_dict())
+    np.testing.assert_array_equal(again.act(observation(9)), made[2][1])
+    assert again.name == "frozen-2:exp3"
+
+
 def test_ridge_is_a_softmax_of_coefficients() -> None:
     seen = observation()
     odds = np.exp(feature(seen, "ridge") / 0.5)
@@ -140,6 +155,7 @@ def test_paper_rule_goes_on_from_its_state() -> None:
         (lambda: make_policy("constant:strength=0.3"), "shares are {}"),
         (lambda: make_policy("constant:mtch=1").reset(AGENTS, 1), "no agent or family 'mtch' here"),
         (lambda: make_policy("exp3:rate=-1"), "rate -1"),
+        (lambda: make_policy("frozen-0:exp3"), "frozen after 0 decisions"),
         (lambda: make_policy("natural:strength=1"), "no setting 'strength'; it has none"),
     ],
 )
