@@ -113,6 +113,7 @@ def train_console(
         command=" ".join(["pretraingym", *sys.argv[1:]]),
         versions={name: version(name) for name in ("torch", "transformers", "stable-baselines3", "gymnasium")},
         ranges=ranges,
+        proxy_runs=rounds * (num_envs + config.groups),
     )
     save_policy(folder.path, LearnedPolicy(actor, card))
     return {

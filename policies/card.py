@@ -10,7 +10,7 @@ Cell = str | float | int | bool | None
 class PolicyCard:
     """algorithm: one of ALGORITHMS; agents: trained with, null first; proxies: one line about the models; corpus: its
     fingerprint; command: that trained it; versions: of libraries; ranges: (lowest, highest) of each feature in
-    training; evaluation: rows of a table, which may be empty."""
+    training; evaluation: rows of a table, which may be empty; proxy_runs: that the learning took, controls too."""
 
     algorithm: str
     agents: tuple[str, ...]
@@ -20,3 +20,4 @@ class PolicyCard:
     versions: dict[str, str]
     ranges: dict[str, tuple[float, float]]
     evaluation: tuple[dict[str, Cell], ...] = ()
+    proxy_runs: int = 0

@@ -49,6 +49,7 @@ CHECK = schema.record(
                 "versions": schema.mapping(schema.text),
                 "ranges": schema.mapping(schema.items(schema.number, 2)),
                 "evaluation": schema.items(schema.mapping(schema.cell)),
+                "proxy_runs": schema.natural,
             }
         ),
         "sha256": schema.text,

@@ -1,0 +1,33 @@
+"""Intervals for means over scenarios that are not independent: a bootstrap over clusters, scenarios and seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+DRAWS = 4000
+
+
+def bootstrap_weights(clusters: Sequence[object], num_seeds: int, seed: int = 0, draws: int = DRAWS) -> Array:
+    """What each run counts in each resample, (draws, scenarios * seeds), rows summing to 1; `clusters`: one a scenario.
+
+    Clusters are drawn with replacement, as many as there are; in each drawn cluster its scenarios, as many as it has;
+    in each drawn scenario its seeds (Davison and Hinkley 1997, 3.8). So a mean under a row is one resample of the mean
+    over all runs, and the same rows serve all policies, which keeps their differences paired."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero([other == name for other in clusters]) for name in dict.fromkeys(clusters)]
+    weights = np.zeros((draws, len(clusters), num_seeds))
+    for row in weights:
+        for cluster in rng.integers(len(members), size=len(members)):
+            own = members[cluster]
+            for scenario in rng.choice(own, len(own)):
+                row[scenario] += np.bincount(rng.integers(num_seeds, size=num_seeds), minlength=num_seeds)
+    flat = weights.reshape(draws, -1)
+    return flat / flat.sum(1, keepdims=True)
+
+
+def interval(weights: Array, values_SR: Array) -> tuple[float, float, float]:
+    """Mean of values (scenarios, seeds) and its 95% interval, by the percentiles of the resampled means."""
+    low, high = np.percentile(weights @ values_SR.reshape(-1), [2.5, 97.5])
+    return float(values_SR.mean()), float(low), float(high)

@@ -1,0 +1,163 @@
+"""pretraingym compare: policies on the same scenarios, seeds and tokens, with everything that a console costs charged."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..env.axes import AXES, check_axes, check_references
+from ..env.core import ConsoleCore
+from ..env.episode import Episode
+from ..env.scenario import Scenario
+from ..env.setting import Setting
+from ..env.task import Task
+from ..lm.errors import InputError
+from ..lm.files import write_atomic
+from ..policies.base import Policy, act_apart
+from ..policies.registry import make_policy
+from .compared import Compared, summarise
+from .preflight import check_seed, preflight
+from .progress import Progress
+from .run_corpus import run_corpus
+from .run_folder import RunFolder
+from .statistics import NATURAL
+
+PIECES = "pieces"
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """Run policies on the same scenarios and seeds, paired, and tell what each gains over natural and costs."""
+
+    policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement", "lift")
+    """names, or folders of learned ones, beside natural; a name of one's own before =, as in mine=runs/console"""
+    folder: Path = Path("runs/compare")
+    """where the runs and results.json go"""
+    corpus: Path | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
+    setting: Setting = field(default_factory=Setting)
+    scenario_set: Literal["train", "development", "sealed"] = "development"
+    """development for choosing, sealed to be opened once"""
+    axes: tuple[str, ...] = AXES
+    """on which scenarios differ"""
+    references: tuple[str, ...] = ()
+    """reference tasks they may have (default: all of the corpus)"""
+    scenarios: int = 24
+    """how many of the set"""
+    seeds: int = 1
+    """of each scenario"""
+    ladder: tuple[float, ...] = ()
+    """budgets of complete runs of natural, beside 1, that tokens-to-loss is read on, as in: 2 4"""
+    test_windows: int = 256
+    """of each reference task's test half"""
+    seed: int = 0
+    """of the scenarios"""
+    resume: bool = False
+    """go on with the comparison in the folder"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_axes(self.axes)
+        if self.scenarios < 2 or self.seeds < 1 or self.test_windows < 1:
+            raise InputError(
+                f"{self.scenarios} scenarios, {self.seeds} seeds, {self.test_windows} test windows given, expected at "
+                "least 2, 1 and 1"
+            )
+        if any(scale <= 0 or scale == 1 for scale in self.ladder):
+            raise InputError(f"ladder is {self.ladder}, expected positive budgets other than 1")
+        names = [name for name, _ in named(self.policies)]
+        if len({NATURAL, *names}) <= len(names):
+            raise InputError(f"policies are called {', '.join(names)}, expected different names, none of them natural")
+
+
+def named(policies: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """(name, policy) of each, where NAME=POLICY gives the name."""
+    for text in policies:
+        name, equals, policy = text.partition("=")
+        own = equals and name.replace("-", "").replace("_", "").isalnum()
+        yield (name, policy) if own else (text.rstrip("/").split("/")[-1], text)
+
+
+def main(config: CompareConfig) -> dict[str, Any]:
+    """Run what is missing; write results.json; return it without the runs."""
+    with Progress() as progress:
+        progress.stage("corpus", 90)
+        corpus = run_corpus(config.folder, config.corpus, progress)
+        task = preflight(config.setting, corpus)
+        check_references(task, config.references)
+        policies = {name: make_policy(policy, task.agent_names) for name, policy in named(config.policies)}
+        for policy in policies.values():
+            policy.reset(task.agent_names, 1)
+        folder = RunFolder(config.folder, config, config.resume, corpus)
+        (config.folder / PIECES).mkdir(exist_ok=True)
+        progress.stage("compare", None)
+        rows = list(_rows(config, task, policies, progress))
+    results = summarise(Compared(config.setting, task, rows, policies))
+    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}, indent=1).encode())
+    folder.close()
+    return results
+
+
+def _rows(
+    config: CompareConfig, task: Task, policies: dict[str, Policy], progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """One a scenario and seed, from its file if it was run earlier."""
+    chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
+    core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set, **chosen)  # names seeds and scenarios
+    core.base_seed = config.seed
+    total = config.scenarios * config.seeds
+    for place in range(total):
+        number, repeat = divmod(place, config.seeds)
+        path = config.folder / PIECES / f"{number:03d}-{repeat}.json"
+        if not path.exists():
+            scenario, seed = core.run_scenario(0, number), core.run_seed(0, number) + repeat
+            row = {"scenario": scenario.as_json(), "number": number, "seed": seed}
+            row["policies"] = side_by_side(config, task, policies, scenario, seed)
+            row["ladder"] = {f"{scale:g}": _natural(config, task, scenario, seed, scale) for scale in config.ladder}
+            write_atomic(path, json.dumps(row).encode())
+        progress.update(place + 1, total)
+        yield json.loads(path.read_bytes())
+
+
+def side_by_side(
+    config: CompareConfig, task: Task, policies: dict[str, Policy], scenario: Scenario, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Of natural and every policy, from the same weights and random numbers: `validation_loss_nats` by the scenario's
+    mixture, `test_loss_nats` by task, `tokens`, and the mean `weights` that it chose. A run that diverged has null."""
+    own = {NATURAL: make_policy(NATURAL), **policies}
+    for policy in own.values():
+        policy.reset(task.agent_names, 1)
+    episode = Episode(task, config.setting.learner(task, len(own)), config.setting.episode)
+    episode.begin(list(range(len(own))), [scenario] * len(own), [seed] * len(own))
+    chosen = []
+    for _ in range(config.setting.episode.num_intervals):
+        chosen.append(act_apart(list(own.values()), episode.observe()))
+        outcome = episode.step(chosen[-1])
+    test_NT, weights_NK = episode.test_losses(config.test_windows), np.mean(chosen, 0)
+    return {
+        name: {
+            "validation_loss_nats": _number(outcome.loss_N[run]),
+            "test_loss_nats": {of: _number(loss) for of, loss in zip(task.tasks, test_NT[run], strict=True)},
+            "tokens": int(outcome.tokens_N[run]),
+            "weights": dict(zip(task.agent_names, map(float, weights_NK[run]), strict=True)),
+        }
+        for run, name in enumerate(own)
+    }
+
+
+def _natural(config: CompareConfig, task: Task, scenario: Scenario, seed: int, scale: float) -> dict[str, Any]:
+    """A complete run of natural on `scale` times the tokens of the same pool, its learning rate stretched to match."""
+    clock = config.setting.episode
+    steps = max(1, round(clock.steps_per_interval * scale))
+    longer = replace(clock, steps_per_interval=steps)
+    pool = scenario.pool_budgets * clock.total_steps / longer.total_steps
+    setting = replace(config.setting, episode=longer)
+    short = replace(config, setting=setting)
+    return side_by_side(short, task, {}, replace(scenario, pool_budgets=pool), seed)[NATURAL]
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,138 @@
+"""The numbers of a comparison over scenarios: gains with intervals, win rates, and what the same loss costs natural."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from ..env.setting import Setting
+from ..env.task import Task
+from ..lm.shard import num_parameters
+from ..policies.base import Policy
+from ..policies.learned import LearnedPolicy
+from .bootstrap import bootstrap_weights, interval
+from .charges import all_in_ratio, label_flops, run_charges
+from .statistics import NATURAL, speedup
+
+Array = NDArray[np.float64]
+TARGETS = (1, 2, 3, 5, 10, 30, 100)  # runs that one learned policy drives
+FLOPS_RATIOS = (1, 10, 100, 1000, 10_000)  # of a target's training over a proxy's
+LOST_NATS = 1.0  # a run that diverged counts so much more than natural's
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What was run: rows of one scenario and seed each, as `compare` keeps them."""
+
+    setting: Setting
+    task: Task
+    rows: Sequence[Mapping[str, Any]]
+    policies: Mapping[str, Policy]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Of the scenarios, in their order."""
+        return list(dict.fromkeys(row["number"] for row in self.rows))
+
+    @property
+    def clusters(self) -> list[str]:
+        """The reference task that counts most, by scenario: those that share it are not independent."""
+        first = {row["number"]: row for row in reversed(self.rows)}
+        return [max(first[number]["scenario"]["reference"], key=lambda pair: pair[1])[0] for number in self.numbers]
+
+    def losses(self, name: str, kind: str) -> Array:
+        """Final losses, nats, by the scenario's mixture of reference tasks, (scenarios, seeds). kind: "test" or
+        "validation"."""
+        return self._grid([_loss(row["policies"][name], row, kind) for row in self.rows])
+
+    def ladder(self, scale: str) -> Array:
+        """As `losses`, of natural on `scale` budgets, test."""
+        return self._grid([_loss(row["ladder"][scale], row, "test") for row in self.rows])
+
+    def _grid(self, values: list[float]) -> Array:
+        return np.array(values).reshape(len(self.numbers), -1)
+
+
+def summarise(compared: Compared) -> dict[str, Any]:
+    """Print a table, and return the `policies` and `costs` of results.json."""
+    natural, names = compared.losses(NATURAL, "test"), list(compared.policies)
+    losses = {name: compared.losses(name, "test") for name in names}
+    gains = {name: np.where(np.isfinite(loss), natural - loss, -LOST_NATS) for name, loss in losses.items()}
+    weights = bootstrap_weights(compared.clusters, natural.shape[1])
+    params = num_parameters(compared.setting.model_config(compared.task.corpus.vocab_size))
+    charges = run_charges(compared.setting, params, len(compared.task.tasks))
+    costs: dict[str, Any] = {
+        "params": params,
+        "run_train_flops": charges.train,
+        "run_evaluate_flops": charges.evaluate,
+        "run_probe_flops": charges.probe,
+        "label_flops": label_flops(compared.task),
+    }
+    scales = list(compared.rows[0]["ladder"])
+    budget = float(compared.setting.budget_tokens)
+    rungs = [(budget, float(natural.mean()))]
+    rungs += [(budget * float(scale), float(compared.ladder(scale).mean())) for scale in scales]
+    table: dict[str, dict[str, Any]] = {NATURAL: {"test_loss_mean": float(natural.mean())}}
+    for name in names:
+        validation = compared.losses(NATURAL, "validation") - compared.losses(name, "validation")
+        row: dict[str, Any] = {
+            "describe": compared.policies[name].describe(),
+            "test_loss_mean": float(natural.mean() - gains[name].mean()),
+            "gain_nats_and_ci95": interval(weights, gains[name]),
+            "validation_gain_nats": float(np.nanmean(validation)),
+            "win_rate": float((gains[name].mean(1) > 0).mean()),
+            "over": {rival: interval(weights, gains[name] - gains[rival]) for rival in names if rival != name},
+            "gain_by_scenario": gains[name].mean(1).round(4).tolist(),
+        }
+        if scales:
+            fast = speedup(row["test_loss_mean"], budget, rungs)
+            row |= {"speedup": fast.factor, "speedup_is_lower_bound": fast.is_lower_bound}
+            row["all_in"] = _all_in(compared, name, fast.factor, costs)
+        table[name] = row
+    _print(table)
+    about = [{"number": number, "cluster": of} for number, of in zip(compared.numbers, compared.clusters, strict=True)]
+    return {"policies": table, "costs": costs, "natural_ladder": rungs, "scenarios": about}
+
+
+def _all_in(compared: Compared, name: str, factor: float, costs: dict[str, Any]) -> dict[str, list[float]]:
+    """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's."""
+    policy = compared.policies[name]
+    overhead = (costs["run_evaluate_flops"] + costs["run_probe_flops"]) / costs["run_train_flops"]
+    learning = costs["label_flops"] / costs["run_train_flops"]
+    if isinstance(policy, LearnedPolicy):
+        learning += policy.card.proxy_runs * (1 + overhead)
+    return {
+        str(ratio): [round(all_in_ratio(factor, overhead, learning, targets, ratio), 4) for targets in TARGETS]
+        for ratio in FLOPS_RATIOS
+    }
+
+
+def _loss(run: Mapping[str, Any], row: Mapping[str, Any], kind: str) -> float:
+    if kind == "validation":
+        return _float(run["validation_loss_nats"])
+    losses = run["test_loss_nats"]
+    return float(sum(weight * _float(losses[name]) for name, weight in row["scenario"]["reference"]))
+
+
+def _float(value: float | None) -> float:
+    return float("nan") if value is None else value
+
+
+def _print(table: dict[str, dict[str, Any]]) -> None:
+    shown = Table("policy", "test loss", "gain over natural", "95% interval", "wins", "speed-up")
+    order = sorted(table, key=lambda name: table[name]["test_loss_mean"])
+    for name in order:
+        row = table[name]
+        mean, low, high = row.get("gain_nats_and_ci95", (0.0, 0.0, 0.0))
+        fast = f"{row['speedup']:.2f}" if "speedup" in row else "-"
+        cells = (
+            ("-",) * 4
+            if name == NATURAL
+            else (f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{row['win_rate']:.0%}", fast)
+        )
+        shown.add_row(name, f"{row['test_loss_mean']:.3f}", *cells)
+    Console(stderr=True).print(shown)

@@ -1,0 +1,121 @@
+"""pretraingym compare: paired runs, resumed exactly, and statistics against closed forms."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pretraingym.env.setting import Setting
+from pretraingym.env.task import Task
+from pretraingym.experiments.bootstrap import bootstrap_weights, interval
+from pretraingym.experiments.charges import all_in_ratio, run_charges
+from pretraingym.experiments.compare import CompareConfig, main, named
+from pretraingym.experiments.compared import Compared, summarise
+from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.errors import InputError
+from pretraingym.policies.fixed import Uniform
+
+
+def test_independent_scenarios_give_the_plain_standard_error() -> None:
+    """Where every scenario is a cluster of one run, a resampled mean varies by the biased variance over n."""
+    values = np.random.default_rng(0).normal(size=(40, 1))
+    weights = bootstrap_weights(range(40), 1, draws=20_000)
+    np.testing.assert_allclose(weights.sum(1), 1)
+    assert (weights @ values[:, 0]).std() == pytest.approx(values.std() / 40**0.5, rel=0.03)
+    mean, low, high = interval(weights, values)
+    assert mean == values.mean()
+    assert high - low == pytest.approx(2 * 1.96 * values.std() / 40**0.5, rel=0.05)
+
+
+def test_scenarios_that_are_one_count_once() -> None:
+    """Ten clusters of four equal scenarios with two equal seeds are ten numbers, not eighty."""
+    ten = np.random.default_rng(1).normal(size=10)
+    values = np.repeat(ten, 4)[:, None] * np.ones((1, 2))
+    weights = bootstrap_weights(np.repeat(np.arange(10), 4).tolist(), 2, draws=20_000)
+    assert (weights @ values.reshape(-1)).std() == pytest.approx(ten.std() / 10**0.5, rel=0.03)
+
+
+def test_every_level_adds_its_variance() -> None:
+    """Of independent runs in clusters of 3 scenarios with 2 seeds: the variance of a resampled mean is, in expectation,
+    (1 - 1/C) of the clusters' means plus within parts (Davison and Hinkley 1997, 3.8); here by brute force."""
+    rng = np.random.default_rng(2)
+    values = rng.normal(size=(12, 1)).repeat(2, 1) + 0.5 * rng.normal(size=(12, 2))
+    clusters = np.repeat(np.arange(4), 3)
+    means = values.reshape(4, 3, 2)
+    drawn = []
+    for _ in range(20_000):
+        of = [means[c][rng.integers(3, size=3)] for c in rng.integers(4, size=4)]
+        drawn.append(np.mean([row[rng.integers(2, size=2)].mean() for part in of for row in part]))
+    weights = bootstrap_weights(clusters.tolist(), 2, draws=20_000)
+    assert (weights @ values.reshape(-1)).std() == pytest.approx(np.std(drawn), rel=0.03)
+
+
+def test_what_a_run_costs() -> None:
+    setting = Setting()
+    charges = run_charges(setting, 1000, 2)
+    tokens = (10 + 6 * 52) * 16 * 32
+    assert charges.train == 6 * 1000 * tokens
+    assert charges.evaluate == 2 * 1000 * 32 * (6 * 96 + 512)
+    assert charges.probe == 2 * 1000 * 32 * 7 * (3 * 64 + 2 * 128 + 3 * 128 / 4)
+    assert charges.total == charges.train + charges.evaluate + charges.probe
+
+
+def test_the_all_in_ratio_tends_to_the_speedup() -> None:
+    assert all_in_ratio(3.0, 0.0, 0.0, 1, 1) == 3.0
+    assert all_in_ratio(3.0, 0.5, 0.0, 1, 1) == 2.0
+    assert all_in_ratio(3.0, 0.0, 100.0, 1, 50) == pytest.approx(1.0)  # learned for two targets' worth: break-even
+    assert all_in_ratio(3.0, 0.0, 100.0, 10**6, 50) == pytest.approx(3.0, rel=1e-4)
+
+
+def test_names_of_policies() -> None:
+    given = ("lift", "lift:power=1", "mine=runs/console", "runs/quickstart/", "constant:strength=0.3,match=1")
+    assert list(named(given)) == [
+        ("lift", "lift"), ("lift:power=1", "lift:power=1"), ("mine", "runs/console"),
+        ("quickstart", "runs/quickstart/"), ("constant:strength=0.3,match=1", "constant:strength=0.3,match=1"),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="policies are called lift, lift, expected different names"):
+        CompareConfig(("lift", "lift"))
+
+
+def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
+    config = CompareConfig(
+        ("uniform", "steady=constant:strength=0.3,influence=1"), tmp_path / "run", tiny_corpus.path, tiny_setting,
+        scenarios=3, seeds=2, ladder=(2.0,), test_windows=16,
+    )  # fmt: skip
+    results = main(config)
+    table = results["policies"]
+    assert set(table) == {"natural", "uniform", "steady"}
+    mean, low, high = table["steady"]["gain_nats_and_ci95"]
+    assert low <= mean <= high
+    assert table["steady"]["over"]["uniform"][0] == pytest.approx(mean - table["uniform"]["gain_nats_and_ci95"][0])
+    assert mean == pytest.approx(table["natural"]["test_loss_mean"] - table["steady"]["test_loss_mean"])
+    assert len(table["steady"]["gain_by_scenario"]) == len(results["scenarios"]) == 3
+    assert results["natural_ladder"][1][1] < results["natural_ladder"][0][1]  # more tokens, less loss
+    assert table["uniform"]["all_in"].keys() == {"1", "10", "100", "1000", "10000"}
+    written = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert len(written.pop("runs")) == 6
+    with pytest.raises(InputError, match="add --resume"):
+        main(config)
+    (tmp_path / "run" / "pieces" / "001-1.json").unlink()
+    assert main(replace(config, resume=True)) == results
+    assert json.loads((tmp_path / "run" / "results.json").read_text())["policies"] == written["policies"]
+
+
+def test_a_diverged_run_counts_as_a_nat_lost(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    task = Task(tiny_corpus, 16)
+
+    def row(number: int, loss: float | None) -> dict[str, object]:
+        runs = {"natural": 3.0, "uniform": loss}
+        policies = {
+            name: {"validation_loss_nats": value, "test_loss_nats": {"prose": value, "code": 9.0}}
+            for name, value in runs.items()
+        }
+        scenario = {"reference": [["prose", 1.0]]}
+        return {"number": number, "scenario": scenario, "policies": policies, "ladder": {}}
+
+    compared = Compared(tiny_setting, task, [row(0, 2.5), row(1, None)], {"uniform": Uniform()})
+    told = summarise(compared)["policies"]["uniform"]
+    assert told["gain_nats_and_ci95"][0] == pytest.approx((0.5 - 1.0) / 2)
+    assert told["win_rate"] == 0.5
