@@ -1,4 +1,4 @@
-"""pretraingym compare: policies on the same scenarios, seeds and tokens, with everything that a console costs charged."""
+"""pretraingym compare: policies on the same scenarios, seeds and tokens, with all that a console costs charged."""
 
 import json
 from collections.abc import Iterator

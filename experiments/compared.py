@@ -129,10 +129,7 @@ def _print(table: dict[str, dict[str, Any]]) -> None:
         row = table[name]
         mean, low, high = row.get("gain_nats_and_ci95", (0.0, 0.0, 0.0))
         fast = f"{row['speedup']:.2f}" if "speedup" in row else "-"
-        cells = (
-            ("-",) * 4
-            if name == NATURAL
-            else (f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{row['win_rate']:.0%}", fast)
-        )
+        cells = [f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{row.get('win_rate', 0):.0%}", fast]
+        cells = ["-"] * len(cells) if name == NATURAL else cells
         shown.add_row(name, f"{row['test_loss_mean']:.3f}", *cells)
     Console(stderr=True).print(shown)
