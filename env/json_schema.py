@@ -19,7 +19,7 @@ def parse_json(data: bytes, where: str, cure: str) -> Any:
     """The value in `data`; NaN, infinities and repeated keys are refused as well as what is not JSON. The error says
     `where` it is and what to do."""
     try:
-        return json.loads(data, parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
+        return json.loads(data.decode(), parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeats)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{where} is not valid JSON ({error}): the file is damaged, {cure}") from None
 
