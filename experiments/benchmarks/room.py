@@ -6,8 +6,10 @@ Quasi-random constant consoles (Sobol; strength uniform, shares over families of
 on every scenario from the same weights and random numbers, with several seeds. Gain: natural's last validation loss
 minus a console's, nats. Room: the gain of each scenario's winner, chosen on one seed and scored on another, minus that
 of the console with the best mean over all scenarios, chosen likewise; the mean over pairs of seeds. Its standard error
-is over scenarios. Every finished piece (a scenario and a seed) is kept in the folder, and the same command goes on.
-Prints a table; last line: one JSON object.
+is over scenarios. Foresight: the gain of the console that a regression of gains on weights and natural's first
+observation expects most of, fitted without the scenario (and its reference mixture's main task), minus that of the
+constant that is best without it; and the rank correlation of expected and seen gains. Every finished piece (a scenario
+and a seed) is kept in the folder, and the same command goes on. Prints a table; last line: one JSON object.
 """
 
 import json
@@ -16,13 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 import tyro
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from scipy.special import gammaincinv
-from scipy.stats import qmc
+from scipy.stats import qmc, spearmanr
 
+from ...env.action import ActionMap
 from ...env.axes import AXES
 from ...env.core import ConsoleCore
 from ...env.episode import Episode
@@ -34,6 +38,8 @@ from ...lm.files import write_atomic
 from ...policies.base import act_apart
 from ...policies.constant import Constant, family
 from ...policies.fixed import Natural
+from ...policies.gain_actor import GainActor, GainConfig
+from ...policies.regression import Trials
 
 Array = NDArray[np.float64]
 STRENGTHS = 0.02, 0.8  # of the consoles
@@ -95,7 +101,7 @@ def measure(config: RoomConfig) -> dict[str, Any]:
             best = int(np.argmax(piece["gain"]))
             print(f"{number} {seed}: best {consoles[best].describe()}: {piece['gain'][best]:.3f} nats", flush=True)
     gain_SRM = np.array([piece["gain"] for piece in pieces]).reshape(config.scenarios, config.seeds, -1)
-    figures = room(gain_SRM)
+    figures = room(gain_SRM) | foresight(pieces)
     best = int(np.argmax(gain_SRM.mean((0, 1))))
     _print(figures, consoles[best].describe())
     return figures | {"best_constant": {"strength": consoles[best].strength, "shares": consoles[best].shares}}
@@ -166,6 +172,39 @@ def room(gain_SRM: Array) -> dict[str, Any]:
         "by_scenario": difference_S.round(4).tolist(),
     }
     return figures
+
+
+def foresight(pieces: list[dict[str, Any]]) -> dict[str, float]:
+    """How much of the room the first observation finds, as the module says."""
+    actor = GainActor(GainConfig(), ActionMap())
+    names = ("weights", "agents", "mask", "training")
+    designs, gains, of, tasks = [], [], [], []
+    for piece in pieces:
+        weights, agents, mask, training = (torch.tensor(piece[name]) for name in names)
+        count = len(weights)
+        given = (part.expand(count, *part.shape) for part in (agents, mask, training))
+        with torch.no_grad():
+            designs.append(actor.design(weights.float(), *given).double().numpy())
+        gains.append(np.nan_to_num(np.array(piece["gain"], np.float64), nan=-1.0))
+        of.append(json.dumps(piece["scenario"]))
+        tasks.append(max(piece["scenario"]["reference"], key=lambda pair: pair[1])[0])
+    expected, chosen, constant = np.zeros(np.shape(gains)), [], []
+    for index in range(len(pieces)):
+        apart = tasks if len(set(tasks)) > 1 else of
+        rest = [other for other in range(len(pieces)) if apart[other] != apart[index]]
+        scenario = np.repeat([of.index(of[other]) for other in rest], len(gains[0]))
+        trials = Trials(np.concatenate([designs[i] for i in rest]), np.concatenate([gains[i] for i in rest]), scenario)
+        expected[index] = designs[index] @ trials.fit()[0]
+        chosen.append(gains[index][expected[index].argmax()])
+        constant.append(gains[index][np.mean([gains[i] for i in rest], 0).argmax()])
+    difference = np.array(chosen) - constant
+    by_scenario = [difference[[name == each for name in of]].mean() for each in dict.fromkeys(of)]
+    ranks = [spearmanr(one, other).statistic for one, other in zip(expected, gains, strict=True)]
+    return {
+        "foresight_nats": float(np.mean(by_scenario)),
+        "foresight_se_nats": float(np.std(by_scenario, ddof=1) / len(by_scenario) ** 0.5),
+        "foresight_spearman": float(np.mean(ranks)),
+    }
 
 
 def _print(figures: dict[str, Any], constant: str) -> None:

@@ -13,7 +13,6 @@ from pretraingym.env.task import Task
 from pretraingym.experiments.benchmarks import (
     cells,
     corpus,
-    heldout,
     influence,
     proxies,
     randomness,
@@ -79,14 +78,6 @@ def test_corpus(tmp_path: Path) -> None:
         assert measured["label_mb_per_s"] > 0
     stages = corpus._stage_s("read: started\nlabel: done after 1:05, 1/1\ntokenise: done after 1:00:02")
     assert stages == {"label": 65, "tokenise": 3602}
-
-
-def test_heldout(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
-    config = heldout.HeldoutConfig(("uniform", "match-prose"), scenarios=2, corpus=str(tiny_corpus.path))
-    figures = heldout.measure(replace(config, setting=tiny_setting))
-    mean, low, high = figures["uniform"]["gain_nats_and_ci95"]
-    assert low <= mean <= high
-    assert figures["uniform"]["over"]["match-prose"][0] == -figures["match-prose"]["over"]["uniform"][0]
 
 
 def test_transfer(tiny_corpus: Corpus, longer: Setting) -> None:
