@@ -25,8 +25,6 @@ from .run_corpus import run_corpus
 from .run_folder import RunFolder
 from .statistics import NATURAL
 
-PIECES = "pieces"
-
 
 @dataclass(frozen=True)
 class CompareConfig:
@@ -92,9 +90,8 @@ def main(config: CompareConfig) -> dict[str, Any]:
         for policy in policies.values():
             policy.reset(task.agent_names, 1)
         folder = RunFolder(config.folder, config, config.resume, corpus)
-        (config.folder / PIECES).mkdir(exist_ok=True)
         progress.stage("compare", None)
-        rows = list(_rows(config, task, policies, progress))
+        rows = list(_rows(config, folder, task, policies, progress))
     results = summarise(Compared(config.setting, task, rows, policies))
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}, indent=1).encode())
     folder.close()
@@ -102,41 +99,42 @@ def main(config: CompareConfig) -> dict[str, Any]:
 
 
 def _rows(
-    config: CompareConfig, task: Task, policies: dict[str, Policy], progress: Progress
+    config: CompareConfig, folder: RunFolder, task: Task, policies: dict[str, Policy], progress: Progress
 ) -> Iterator[dict[str, Any]]:
-    """One a scenario and seed, from its file if it was run earlier."""
+    """One a scenario and seed, each a stage of the folder."""
     chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
     core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set, **chosen)  # names seeds and scenarios
     core.base_seed = config.seed
     total = config.scenarios * config.seeds
     for place in range(total):
         number, repeat = divmod(place, config.seeds)
-        path = config.folder / PIECES / f"{number:03d}-{repeat}.json"
-        if not path.exists():
-            scenario, seed = core.run_scenario(0, number), core.run_seed(0, number) + repeat
-            row = {"scenario": scenario.as_json(), "number": number, "seed": seed}
-            row["policies"] = side_by_side(config, task, policies, scenario, seed)
-            row["ladder"] = {f"{scale:g}": _natural(config, task, scenario, seed, scale) for scale in config.ladder}
-            write_atomic(path, json.dumps(row).encode())
+        scenario, seed = core.run_scenario(0, number), core.run_seed(0, number) + repeat
+
+        def work(scenario: Scenario = scenario, seed: int = seed) -> dict[str, Any]:
+            runs = side_by_side(config.setting, task, policies, scenario, seed, config.test_windows)
+            ladder = {f"{scale:g}": _natural(config, task, scenario, seed, scale) for scale in config.ladder}
+            return {"policies": runs, "ladder": ladder}
+
+        about = {"scenario": scenario.as_json(), "number": number, "seed": seed}
+        yield about | folder.stage(f"scenario-{number}-{repeat}", work)
         progress.update(place + 1, total)
-        yield json.loads(path.read_bytes())
 
 
 def side_by_side(
-    config: CompareConfig, task: Task, policies: dict[str, Policy], scenario: Scenario, seed: int
+    setting: Setting, task: Task, policies: dict[str, Policy], scenario: Scenario, seed: int, test_windows: int
 ) -> dict[str, dict[str, Any]]:
     """Of natural and every policy, from the same weights and random numbers: `validation_loss_nats` by the scenario's
     mixture, `test_loss_nats` by task, `tokens`, and the mean `weights` that it chose. A run that diverged has null."""
     own = {NATURAL: make_policy(NATURAL), **policies}
     for policy in own.values():
         policy.reset(task.agent_names, 1)
-    episode = Episode(task, config.setting.learner(task, len(own)), config.setting.episode)
+    episode = Episode(task, setting.learner(task, len(own)), setting.episode)
     episode.begin(list(range(len(own))), [scenario] * len(own), [seed] * len(own))
     chosen = []
-    for _ in range(config.setting.episode.num_intervals):
+    for _ in range(setting.episode.num_intervals):
         chosen.append(act_apart(list(own.values()), episode.observe()))
         outcome = episode.step(chosen[-1])
-    test_NT, weights_NK = episode.test_losses(config.test_windows), np.mean(chosen, 0)
+    test_NT, weights_NK = episode.test_losses(test_windows), np.mean(chosen, 0)
     return {
         name: {
             "validation_loss_nats": _number(outcome.loss_N[run]),
@@ -154,9 +152,8 @@ def _natural(config: CompareConfig, task: Task, scenario: Scenario, seed: int, s
     steps = max(1, round(clock.steps_per_interval * scale))
     longer = replace(clock, steps_per_interval=steps)
     pool = scenario.pool_budgets * clock.total_steps / longer.total_steps
-    setting = replace(config.setting, episode=longer)
-    short = replace(config, setting=setting)
-    return side_by_side(short, task, {}, replace(scenario, pool_budgets=pool), seed)[NATURAL]
+    setting, same = replace(config.setting, episode=longer), replace(scenario, pool_budgets=pool)
+    return side_by_side(setting, task, {}, same, seed, config.test_windows)[NATURAL]
 
 
 def _number(value: float) -> float | None:

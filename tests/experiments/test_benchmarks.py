@@ -18,7 +18,6 @@ from pretraingym.experiments.benchmarks import (
     randomness,
     room,
     signal,
-    transfer,
 )
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.lm.corpus import Corpus
@@ -78,13 +77,6 @@ def test_corpus(tmp_path: Path) -> None:
         assert measured["label_mb_per_s"] > 0
     stages = corpus._stage_s("read: started\nlabel: done after 1:05, 1/1\ntokenise: done after 1:00:02")
     assert stages == {"label": 65, "tokenise": 3602}
-
-
-def test_transfer(tiny_corpus: Corpus, longer: Setting) -> None:
-    config = transfer.TransferConfig(longer, replace(longer, width=32), (0.5,), 5.0, corpus=str(tiny_corpus.path))
-    figures = transfer.measure(config)
-    assert figures["consoles"] == 7  # six agents alone, and all together
-    assert all(value > 0.5 for value in figures["spearman"].values())
 
 
 def test_cells() -> None:
