@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from gymnasium.vector import VectorEnv
@@ -16,6 +17,7 @@ from .constant import family
 from .evolution import CMAES
 from .gain_actor import GainActor, GainConfig
 from .journal import JournalVecEnv
+from .off_policy import make_off_policy
 from .ppo import make_ppo
 from .ranges import FeatureRanges
 from .regression import GainRegression
@@ -24,7 +26,7 @@ from .sb3 import SB3ConsoleVecEnv
 from .schedule_actor import ScheduleActor, ScheduleConfig
 from .set_actor import SetActor
 
-PPO_HIDDEN = 16
+HIDDEN = 16  # of the residual networks that gradients can learn
 # First step of CMA-ES, small because its start is good and six noisy generations are mostly a random walk: with .25,
 # two runs that differed in rounding alone gained .286 and .171 nats on the same targets (the start: .281).
 SIGMA = 0.1
@@ -61,9 +63,11 @@ class UpdateLog(BaseCallback):
 
 
 def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...]) -> Actor:
-    """The actor that learning starts from. For "ppo" and "cma-es" a clone of the lift rule, with a residual network and
-    linear; from the agreement rule instead, PPO ended lower (experiments/results/learners.md). For "regression" one
-    that expects nothing of any weights; for "best-static" and "schedule" even weights of these agents' families."""
+    """The actor that learning starts from.
+
+    A clone of the lift rule, linear for "cma-es", with a residual network for "ppo", "sac" and "tqc"; from agreement
+    instead, PPO ended lower (experiments/results/learners.md). For "regression" one that expects nothing of any
+    weights; for "best-static" and "schedule" even weights of these agents' families."""
     if algorithm == "regression":
         return GainActor(GainConfig(), action_map)
     if algorithm in ("best-static", "schedule"):
@@ -71,7 +75,7 @@ def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...]) 
         blind = ScheduleActor(ScheduleConfig(families, KNOTS if algorithm == "schedule" else 1), action_map)
         blind.bind(agents)
         return blind
-    actor = SetActor(SetActorConfig(hidden=PPO_HIDDEN if algorithm == "ppo" else 0), action_map)
+    actor = SetActor(SetActorConfig(hidden=0 if algorithm == "cma-es" else HIDDEN), action_map)
     actor.clone(Lift())
     return actor
 
@@ -80,6 +84,8 @@ def make_learner(algorithm: str, venv: VecEnv, actor: Actor, seed: int) -> BaseA
     """The Stable-Baselines3 algorithm of that name, from card.ALGORITHMS."""
     if algorithm == "ppo":
         return make_ppo(venv, actor, seed=seed)
+    if algorithm in ("sac", "tqc"):
+        return make_off_policy(algorithm, venv, actor, seed=seed)
     if algorithm == "regression":
         return GainRegression(venv, actor, seed)
     return CMAES(venv, actor, SIGMA if algorithm == "cma-es" else BLIND_SIGMA, seed)
@@ -104,4 +110,11 @@ def learn(
     horizon: int = env.horizon  # type: ignore[attr-defined]
     log = UpdateLog(horizon, on_update, on_interval)
     model.learn(rounds * horizon * env.num_envs, CallbackList([log, ranges]))
-    return model.policy.actor, ranges.ranges  # type: ignore[return-value]
+    return learned_actor(model), ranges.ranges
+
+
+def learned_actor(model: BaseAlgorithm) -> Actor:
+    """The console's actor in what `make_learner` gave."""
+    own: Any = model.policy.actor
+    actor: Actor = own if isinstance(own, Actor) else own.console
+    return actor

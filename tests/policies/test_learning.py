@@ -18,40 +18,39 @@ from pretraingym.policies.card import PolicyCard
 from pretraingym.policies.evolution import CMAES
 from pretraingym.policies.group_buffer import GroupRolloutBuffer
 from pretraingym.policies.learned import LearnedPolicy
+from pretraingym.policies.learners import learned_actor, make_learner
 from pretraingym.policies.ppo import make_ppo
 from pretraingym.policies.ranges import FeatureRanges, as_observation
 from pretraingym.policies.rules import Agreement
 from pretraingym.policies.sb3 import SB3ConsoleVecEnv
 from pretraingym.policies.set_actor import SetActor
-from pretraingym.policies.set_policy import SetPolicy
 
 Make = Callable[..., Any]
 EPISODE = 4  # steps
 
 
-@pytest.mark.parametrize("algorithm", ["cma-es", "ppo"])
+@pytest.mark.parametrize("algorithm", ["cma-es", "ppo", "sac", "tqc"])
 def test_learning_beats_the_rule_it_starts_from(
     algorithm: str, toy: Make, toy_actor: SetActor, toy_gain: Callable[..., float], card: PolicyCard
 ) -> None:
     start = toy_gain(LearnedPolicy(toy_actor, card))
     assert abs(start - toy_gain(Agreement(0.1, 0.25))) < 0.1
     env = SB3ConsoleVecEnv(toy(16, 8))
-    model = make_ppo(env, toy_actor) if algorithm == "ppo" else CMAES(env, toy_actor)
-    policy = model.policy
-    assert isinstance(policy, SetPolicy)
-    assert toy_gain(LearnedPolicy(policy.actor, card)) == start
-    model.learn(20 * 16 * EPISODE)
-    assert toy_gain(LearnedPolicy(policy.actor, card)) > start + 0.6
+    model: Any = CMAES(env, toy_actor) if algorithm == "cma-es" else make_learner(algorithm, env, toy_actor, 0)
+    assert toy_gain(LearnedPolicy(learned_actor(model), card)) == start
+    off_policy = algorithm in ("sac", "tqc")
+    model.learn((6 if off_policy else 20) * 16 * EPISODE)
+    assert toy_gain(LearnedPolicy(learned_actor(model), card)) > start + (0.25 if off_policy else 0.6)
     assert toy_gain(LearnedPolicy(toy_actor, card)) == start  # learning changed a copy
 
 
-@pytest.mark.parametrize("algorithm", ["cma-es", "ppo"])
+@pytest.mark.parametrize("algorithm", ["cma-es", "ppo", "sac"])
 def test_same_seed_same_policy(algorithm: str, toy: Make, toy_actor: SetActor) -> None:
     def learned(seed: int) -> torch.Tensor:
         env = SB3ConsoleVecEnv(toy(8, 4))
-        model = make_ppo(env, toy_actor, seed=seed) if algorithm == "ppo" else CMAES(env, toy_actor, seed=seed)
-        model.learn(3 * 8 * EPISODE)
-        return torch.nn.utils.parameters_to_vector(model.policy.actor.parameters())  # type: ignore[union-attr, operator]
+        model = make_learner(algorithm, env, toy_actor, seed)
+        model.learn(2 * 8 * EPISODE)
+        return torch.nn.utils.parameters_to_vector(learned_actor(model).parameters())
 
     assert torch.equal(learned(1), learned(1))
     assert not torch.equal(learned(1), learned(2))
