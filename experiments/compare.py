@@ -18,6 +18,7 @@ from ..lm.errors import InputError
 from ..lm.files import write_atomic
 from ..policies.base import Policy, act_apart
 from ..policies.registry import make_policy
+from .compare_report import write_compare_report
 from .compared import Compared, summarise
 from .preflight import check_seed, preflight
 from .progress import Progress
@@ -51,6 +52,8 @@ class CompareConfig:
     """budgets of complete runs of natural, beside 1, that tokens-to-loss is read on, as in: 2 4"""
     test_windows: int = 256
     """of each reference task's test half"""
+    without: tuple[str, ...] = ()
+    """agents that are absent from all scenarios, to see what they are worth"""
     seed: int = 0
     """of the scenarios"""
     resume: bool = False
@@ -80,7 +83,7 @@ def named(policies: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def main(config: CompareConfig) -> dict[str, Any]:
-    """Run what is missing; write results.json; return it without the runs."""
+    """Run what is missing; write results.json and report.html; return the results without the runs."""
     with Progress() as progress:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
@@ -94,6 +97,7 @@ def main(config: CompareConfig) -> dict[str, Any]:
         rows = list(_rows(config, folder, task, policies, progress))
     results = summarise(Compared(config.setting, task, rows, policies))
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}, indent=1).encode())
+    write_compare_report(config.folder, results)
     folder.close()
     return results
 
@@ -109,6 +113,7 @@ def _rows(
     for place in range(total):
         number, repeat = divmod(place, config.seeds)
         scenario, seed = core.run_scenario(0, number), core.run_seed(0, number) + repeat
+        scenario = replace(scenario, absent=tuple(dict.fromkeys(scenario.absent + config.without)))
 
         def work(scenario: Scenario = scenario, seed: int = seed) -> dict[str, Any]:
             runs = side_by_side(config.setting, task, policies, scenario, seed, config.test_windows)

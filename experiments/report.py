@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from ..lm.files import write_atomic
 from .figures import curves_figure, gains_figure, ladder_figure, learning_figure, weights_figure
+from .page import duration, figure, html_table, known, number, signed, write_page
 from .run_record import RunRecord
 from .statistics import NATURAL, Gain
 
@@ -20,16 +19,7 @@ def write_report(run_folder: Path) -> Path:
     record = RunRecord.read(run_folder)
     sections = (_head, _verdict, _table, _curves, _weights, _learning, _time, _left_out, _again)
     body = "\n".join(filter(None, (section(record) for section in sections)))
-    css = Path(__file__).with_name("report.css").read_text()
-    page = (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>PretrainGym: {escape(_title(record))}</title>\n<style>\n{css}</style>\n</head>\n"
-        f"<body>\n<main>\n{body}\n</main>\n</body>\n</html>\n"
-    )
-    path = run_folder / "report.html"
-    write_atomic(path, page.encode())
-    return path
+    return write_page(run_folder / "report.html", _title(record), body)
 
 
 def verdict(learned: str, gains: Mapping[str, Gain], seeds: int) -> str:
@@ -38,7 +28,7 @@ def verdict(learned: str, gains: Mapping[str, Gain], seeds: int) -> str:
     if NATURAL in gains:
         gain = gains[NATURAL]
         side = "below" if gain.mean >= 0 else "above"
-        interval = f", 95% interval of the gain {_signed(gain.ci95[0])} to {_signed(gain.ci95[1])}" if gain.ci95 else ""
+        interval = f", 95% interval of the gain {signed(gain.ci95[0])} to {signed(gain.ci95[1])}" if gain.ci95 else ""
         runs = f"mean of {seeds} seeds{interval}" if seeds > 1 else "one seed"
         sentences.append(f"{learned} ended {abs(gain.mean):.3f} nats {side} natural ({runs}).")
     if seeds < 2:
@@ -68,7 +58,7 @@ def _head(record: RunRecord) -> str:
         "proxy episodes": f"{episodes:,}" if episodes else None,
         "target seeds": str(record.seeds) if record.seeds else None,
         "reference tasks": ", ".join(record.tasks) or None,
-        "wall time": _duration(results.get("wall_s")),
+        "wall time": duration(results.get("wall_s")),
         "peak memory": f"{results['peak_rss_mib']:,.0f} MiB" if results.get("peak_rss_mib") else None,
     }
     terms = "".join(f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items() if v)
@@ -85,7 +75,7 @@ def _verdict(record: RunRecord) -> str:
         "the interval includes 0."
     )
     said = escape(verdict(record.learned, gains, record.seeds))
-    return f'<p class="verdict">{said}</p>\n' + _figure(gains_figure(record.learned, gains), caption)
+    return f'<p class="verdict">{said}</p>\n' + figure(gains_figure(record.learned, gains), caption)
 
 
 def _table(record: RunRecord) -> str:
@@ -105,23 +95,23 @@ def _table(record: RunRecord) -> str:
     for name in record.policies:
         row = table[name]
         low, high = row.get("gain_ci95") or (None, None)
-        interval = f"{_signed(low)} to {_signed(high)}" if _known(low) and _known(high) else "–"
-        by_task = [_number(row["test_loss_by_task"].get(task)) for task in tasks]
-        cells = [_number(row["test_loss_mean"]), _number(row.get("test_loss_sd")), *by_task]
-        cells.append(_number(row.get("test_bits_per_byte")))
+        interval = f"{signed(low)} to {signed(high)}" if known(low) and known(high) else "–"
+        by_task = [number(row["test_loss_by_task"].get(task)) for task in tasks]
+        cells = [number(row["test_loss_mean"]), number(row.get("test_loss_sd")), *by_task]
+        cells.append(number(row.get("test_bits_per_byte")))
         if name == NATURAL:
             rows.append([name, *cells, "–", "–", "1"])
         else:
-            rows.append([name, *cells, _signed(row.get("gain_nats_vs_natural")), interval, _speedup(row)])
+            rows.append([name, *cells, signed(row.get("gain_nats_vs_natural")), interval, _speedup(row)])
     foot = (
         "Losses in nats per token on the test halves; the lowest comes first. Speed-up: the tokens that complete "
         "natural runs, each with its own learning-rate decay, need for the policy's final loss, over the policy's own "
         "tokens; ≥ and ≤ mark losses beyond the longest and the shortest of those runs. " + _cost(record)
     )
-    section = f"<h2>Results</h2>\n{_html_table(head, rows, record.learned)}\n<p class='foot'>{escape(foot)}</p>"
+    section = f"<h2>Results</h2>\n{html_table(head, rows, record.learned)}\n<p class='foot'>{escape(foot)}</p>"
     if record.rows.get("natural-ladder") and NATURAL in table:
         caption = "Where the speed-up is read: how far to the right natural's line falls to a policy's loss."
-        section += "\n" + _figure(ladder_figure(record), caption)
+        section += "\n" + figure(ladder_figure(record), caption)
     return section
 
 
@@ -142,7 +132,7 @@ def _curves(record: RunRecord) -> str:
         "Mean over seeds; the band is one standard deviation. Gains are paired by seed. Validation halves, which "
         "steer; on a running average of the weights, but for the last point, which is on the weights themselves."
     )
-    return "<h2>Loss against tokens</h2>\n" + _figure(curves_figure(record), caption)
+    return "<h2>Loss against tokens</h2>\n" + figure(curves_figure(record), caption)
 
 
 def _weights(record: RunRecord) -> str:
@@ -151,11 +141,11 @@ def _weights(record: RunRecord) -> str:
     first = record.learned or record.policies[0]
     parts = ["<h2>Console weights over training</h2>"]
     caption = "The share of each agent in the mixed score, mean over seeds. Weight on null is weight on no selection."
-    parts.append(_figure(weights_figure(record, [first], "weights", 1, 3.0), caption))
+    parts.append(figure(weights_figure(record, [first], "weights", 1, 3.0), caption))
     rest = [name for name in record.policies if name not in (first, NATURAL)]
     if rest:
         caption = "The other policies, drawn in the same way. Natural, all weight on null, is left out."
-        parts.append(_figure(weights_figure(record, rest, "rivals", min(3, len(rest)), 1.9), caption))
+        parts.append(figure(weights_figure(record, rest, "rivals", min(3, len(rest)), 1.9), caption))
     return "\n".join(parts)
 
 
@@ -163,7 +153,7 @@ def _learning(record: RunRecord) -> str:
     if not record.rows.get("learn"):
         return ""
     caption = "Training scenarios differ from update to update, and so does what can be gained in them."
-    return "<h2>Learning on proxies</h2>\n" + _figure(learning_figure(record), caption)
+    return "<h2>Learning on proxies</h2>\n" + figure(learning_figure(record), caption)
 
 
 def _time(record: RunRecord) -> str:
@@ -209,23 +199,6 @@ def _again(record: RunRecord) -> str:
     return "\n".join(parts)
 
 
-def _figure(svg: str, caption: str) -> str:
-    return f'<figure><div class="scroll">{svg}</div><figcaption>{escape(caption)}</figcaption></figure>'
-
-
-def _html_table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: str | None) -> str:
-    titles = "".join(f'<th scope="col">{escape(title)}</th>' for title in head)
-    body = ""
-    for name, *cells in rows:
-        mark = ' class="learned"' if name == strong else ""
-        body += (
-            f'<tr{mark}><th scope="row">{escape(name)}</th>'
-            + "".join(f"<td>{escape(c)}</td>" for c in cells)
-            + "</tr>\n"
-        )
-    return f'<div class="scroll"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
-
-
 def _bars(what: str, seconds: Mapping[str, float]) -> str:
     """A table of seconds, each with its share of the sum as a bar."""
     total = sum(seconds.values()) or 1.0
@@ -238,27 +211,11 @@ def _bars(what: str, seconds: Mapping[str, float]) -> str:
     return f'<div class="scroll"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>'
 
 
-def _known(value: Any) -> bool:
-    return value is not None and isfinite(value)
-
-
-def _number(value: Any) -> str:
-    return f"{value:.3f}" if _known(value) else "–"
-
-
-def _signed(value: Any) -> str:
-    return f"{value:+.3f}".replace("-", "−") if _known(value) else "–"
-
-
 def _speedup(row: Mapping[str, Any]) -> str:
-    if not _known(row.get("speedup_vs_natural")):
+    if not known(row.get("speedup_vs_natural")):
         return "–"
     bound = "≥ " if row.get("speedup_is_lower_bound") else "≤ " if row.get("speedup_is_upper_bound") else ""
     return f"{bound}{row['speedup_vs_natural']:.2f}"
-
-
-def _duration(seconds: float | None) -> str | None:
-    return f"{seconds // 60:.0f} min {seconds % 60:02.0f} s" if seconds is not None else None
 
 
 def _list(names: Sequence[str]) -> str:

@@ -96,6 +96,9 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     assert table["uniform"]["all_in"].keys() == {"1", "10", "100", "1000", "10000"}
     written = json.loads((tmp_path / "run" / "results.json").read_text())
     assert len(written.pop("runs")) == 6
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "2 policies on 3 scenarios" in page
+    assert "All-in ratio of" in page
     with pytest.raises(InputError, match="add --resume"):
         main(config)
     stages = json.loads((tmp_path / "run" / "stages.json").read_text())
