@@ -41,7 +41,8 @@ def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES, referen
     reference: half have one reference task, half a mixture of up to three (Dirichlet(2)). pool: log-uniform from 1.5 to
     100 budgets; with `text`, so much of it that its useful part would last .3 to 30 epochs, log-uniform, were nothing
     else drawn. text: useful share of the pool from .3% to 30%, log-uniform, junk from 0 to 60%, and in three of ten the
-    text of some domains is missing. agents: `agent_axis`. rate: half to twice the peak learning rates, log-uniform."""
+    text of some domains is missing. agents: `agent_axis`. rate: half to twice the peak learning rates, log-uniform.
+    Runs of one scenario share the text of its pool."""
     streams = {name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(AXES) if name in axes}
     reference = _reference(references or task.tasks, streams["reference"])
     if "text" not in axes:
@@ -60,7 +61,7 @@ def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES, referen
         fields |= {"absent": absent, "copies": copies, "noise": noise}
     if "rate" in axes:
         fields["lr_scale"] = _log_uniform(streams["rate"], 0.5, 2.0)
-    return Scenario(reference, **fields)
+    return Scenario(reference, **fields, pool_seed=seed)
 
 
 def agent_axis(

@@ -98,7 +98,8 @@ class Episode:
             self.seed_N[slot], self.interval_N[slot] = seed, -1
             self.task_weights_NT[slot] = self.task.task_weights(scenario)
             pool = pool_of(self.task, scenario)
-            self.draws.reset(slot, seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
+            text = seed if scenario.pool_seed is None else scenario.pool_seed
+            self.draws.reset(slot, text, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
             self.agents.cast.begin(slot, scenario, seed)
             self.learner.start(slot, seed, scenario.lr_scale)
         self.agents.reset(index)

@@ -19,7 +19,8 @@ class Scenario:
     tokens, in [0, 1]: what is most and what is least like the reference tasks (`pool.py`); None: as the corpus has it.
     without: (label column, category) pairs that are not in the pool. absent: agents that are not there. copies: (agent,
     other) pairs: in the agent's place stands the other one again. noise: (static agent, share in [0, 1]) pairs: so much
-    of its scores is chance. lr_scale: of the peak learning rates."""
+    of its scores is chance. lr_scale: of the peak learning rates. pool_seed: which text of each cell is in the pool and
+    in which order it comes; None: another in every run."""
 
     reference: tuple[tuple[str, float], ...]
     pool_budgets: float
@@ -30,6 +31,7 @@ class Scenario:
     copies: tuple[tuple[str, str], ...] = ()
     noise: tuple[tuple[str, float], ...] = ()
     lr_scale: float = 1.0
+    pool_seed: int | None = None
 
     def __post_init__(self) -> None:
         weights = np.array([weight for _, weight in self.reference])

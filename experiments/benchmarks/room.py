@@ -4,9 +4,9 @@
 
 Quasi-random constant consoles (Sobol; strength uniform, shares over families of agents Dirichlet(.5)) and natural run
 on every scenario from the same weights and random numbers, with several seeds. Gain: natural's last validation loss
-minus a console's, nats. Room: the gain of each scenario's winner, chosen on one seed and scored on another, minus that
-of the console with the best mean over all scenarios, chosen likewise; the mean over pairs of seeds. Its standard error
-is over scenarios. Foresight: the gain of the console that a regression of gains on weights and natural's first
+minus a console's, nats. Room: the gain of each scenario's winner, chosen on all seeds but one and scored on that one,
+minus that of the console with the best mean over all scenarios, chosen likewise; the mean over seeds. Its standard
+error is over scenarios. Foresight: the gain of the console that a regression of gains on weights and natural's first
 observation expects most of, fitted without the scenario (and its reference mixture's main task), minus that of the
 constant that is best without it; and the rank correlation of expected and seen gains. Every finished piece (a scenario
 and a seed) is kept in the folder, and the same command goes on. Prints a table; last line: one JSON object.
@@ -42,7 +42,6 @@ from ...policies.gain_actor import GainActor, GainConfig
 from ...policies.regression import Trials
 
 Array = NDArray[np.float64]
-STRENGTHS = 0.02, 0.8  # of the consoles
 CONCENTRATION = 0.5  # of the Dirichlet that shares are drawn from: most consoles favour one family or two
 
 
@@ -56,6 +55,8 @@ class RoomConfig:
     """folder of a built corpus (default: the installed packages' text)"""
     consoles: int = 32
     """constant consoles beside natural"""
+    strengths: tuple[float, float] = (0.02, 0.4)
+    """lowest and highest of the consoles"""
     scenarios: int = 24
     """of the training set"""
     seeds: int = 2
@@ -78,7 +79,7 @@ class RoomConfig:
 def measure(config: RoomConfig) -> dict[str, Any]:
     """Run what the folder does not have yet, then sum up."""
     task = config.setting.open_task(config.corpus)
-    consoles = quasi_random(task.agent_names, config.consoles)
+    consoles = quasi_random(task.agent_names, config.consoles, config.strengths)
     chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
     core = ConsoleCore(task, config.setting, 1, 1, "raw", "train", **chosen)  # names seeds and scenarios
     core.base_seed = config.seed
@@ -107,11 +108,11 @@ def measure(config: RoomConfig) -> dict[str, Any]:
     return figures | {"best_constant": {"strength": consoles[best].strength, "shares": consoles[best].shares}}
 
 
-def quasi_random(agents: tuple[str, ...], count: int) -> list[Constant]:
+def quasi_random(agents: tuple[str, ...], count: int, strengths: tuple[float, float]) -> list[Constant]:
     """Constant consoles over the families of these agents, the first `count` of a Sobol sequence."""
     families = sorted({family(agent) for agent in agents[1:]})
     points = qmc.Sobol(1 + len(families), seed=0).random(1 << max(count - 1, 1).bit_length())[:count]
-    low, high = STRENGTHS
+    low, high = strengths
     shares_MF = gammaincinv(CONCENTRATION, points[:, 1:])
     shares_MF /= shares_MF.sum(1, keepdims=True)
     return [
@@ -145,19 +146,28 @@ def run_piece(
 
 def fingerprint(config: RoomConfig, task: Task) -> str:
     """All that the pieces depend on, in words."""
-    return repr((config.setting, config.consoles, config.axes, config.references, config.seed, task.corpus.fingerprint))
+    return repr(
+        (
+            config.setting,
+            config.consoles,
+            config.strengths,
+            config.axes,
+            config.references,
+            config.seed,
+            task.corpus.fingerprint,
+        )
+    )
 
 
 def room(gain_SRM: Array) -> dict[str, Any]:
     """Of gains by scenario, seed and console: what the module says, nats. Consoles that diverged count as -1."""
     gain_SRM = np.nan_to_num(gain_SRM, nan=-1.0)
-    num_seeds = gain_SRM.shape[1]
+    every, num_seeds = np.arange(len(gain_SRM)), gain_SRM.shape[1]
     winner_S, constant_S = np.zeros((2, len(gain_SRM)))
-    pairs = [(chosen, scored) for chosen in range(num_seeds) for scored in range(num_seeds) if chosen != scored]
-    for chosen, scored in pairs:
-        own_S = gain_SRM[:, chosen].argmax(1)
-        winner_S += gain_SRM[np.arange(len(gain_SRM)), scored, own_S] / len(pairs)
-        constant_S += gain_SRM[:, scored, gain_SRM[:, chosen].mean(0).argmax()] / len(pairs)
+    for scored in range(num_seeds):
+        chosen_SM = np.delete(gain_SRM, scored, 1).mean(1)
+        winner_S += gain_SRM[every, scored, chosen_SM.argmax(1)] / num_seeds
+        constant_S += gain_SRM[:, scored, chosen_SM.mean(0).argmax()] / num_seeds
     difference_S = winner_S - constant_S
     error = float(difference_S.std(ddof=1) / len(difference_S) ** 0.5)
     noise = float((gain_SRM.std(1, ddof=1) ** 2).mean() ** 0.5)

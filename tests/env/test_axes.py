@@ -31,7 +31,7 @@ def test_a_seed_is_a_scenario_and_an_axis_does_not_change_the_others(task: Task,
     for seed in range(50):
         plain = sample_scenario(task, seed, PLAIN)
         assert plain.reference == drawn[seed].reference
-        assert plain == Scenario(plain.reference, plain.pool_budgets)
+        assert plain == Scenario(plain.reference, plain.pool_budgets, pool_seed=seed)
         rate = sample_scenario(task, seed, ("rate", *PLAIN))
         assert (rate.lr_scale, rate.pool_budgets) == (drawn[seed].lr_scale, plain.pool_budgets)
 

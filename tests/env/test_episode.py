@@ -1,6 +1,7 @@
 """The one loop against itself: same seed same run, whatever its slot and company, and exactly resumable."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -51,6 +52,23 @@ def test_a_run_depends_neither_on_slot_nor_on_company(task: Task, make: Callable
     expected = finish(alone, only(task, ["topic"]))
     seen = finish(crowd, only(task, agents))
     np.testing.assert_allclose([loss[2] for loss in seen], [loss[0] for loss in expected], atol=1e-6)
+
+
+def test_runs_of_a_scenario_share_its_pool(task: Task, make: Callable[[int], Episode]) -> None:
+    """With a seed of its own the text comes in one order in all runs; else each run has another."""
+
+    def drawn(pool_seed: int | None) -> list[set[int]]:
+        episode, scenario = make(2), replace(MIXED, pool_budgets=0.2, pool_seed=pool_seed)
+        episode.begin([0, 1], [scenario, scenario], [5, 6])
+        slots, cells = np.arange(2), np.zeros((2, 1), np.int64)
+        number = int(episode.draws.pool_NC[0, 0])
+        turns = np.tile(np.arange(number), (2, 1))
+        return [set(row) for row in episode.draws.windows_at(slots, cells.repeat(number, 1), turns).tolist()]
+
+    first, second = drawn(3)
+    assert first == second
+    first, second = drawn(None)
+    assert first != second
 
 
 def test_same_seed_same_run(task: Task, make: Callable[[int], Episode]) -> None:
