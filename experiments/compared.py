@@ -87,6 +87,10 @@ def summarise(compared: Compared) -> dict[str, Any]:
             "win_rate": float((gains[name].mean(1) > 0).mean()),
             "over": {rival: interval(weights, gains[name] - gains[rival]) for rival in names if rival != name},
             "gain_by_scenario": gains[name].mean(1).round(4).tolist(),
+            "gain_by_task": {
+                task: round(float(gains[name][[of == task for of in compared.clusters]].mean()), 4)
+                for task in dict.fromkeys(compared.clusters)
+            },
         }
         if scales:
             fast = speedup(row["test_loss_mean"], budget, rungs)

@@ -124,3 +124,4 @@ def test_a_diverged_run_counts_as_a_nat_lost(tiny_corpus: Corpus, tiny_setting: 
     told = summarise(compared)["policies"]["uniform"]
     assert told["gain_nats_and_ci95"][0] == pytest.approx((0.5 - 1.0) / 2)
     assert told["win_rate"] == 0.5
+    assert told["gain_by_task"] == {"prose": -0.25}
