@@ -83,7 +83,7 @@ def named(policies: tuple[str, ...]) -> Iterator[tuple[str, str]]:
 
 
 def main(config: CompareConfig) -> dict[str, Any]:
-    """Run what is missing; write results.json and report.html; return the results without the runs."""
+    """Run what is missing; write results.json and report.html; return the table of policies."""
     with Progress() as progress:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
@@ -99,7 +99,9 @@ def main(config: CompareConfig) -> dict[str, Any]:
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}, indent=1).encode())
     write_compare_report(config.folder, results)
     folder.close()
-    return results
+    shown = ("test_loss_mean", "gain_nats_and_ci95", "win_rate", "speedup")
+    short = {name: {key: row[key] for key in shown if key in row} for name, row in results["policies"].items()}
+    return {"report": str(config.folder / "report.html"), "policies": short}
 
 
 def _rows(

@@ -12,9 +12,11 @@ from ..env.observation import Feature
 
 
 class Actor(nn.Module, ABC):
-    """architecture: the name it is saved under; config: a frozen dataclass that, with the arrays, makes it again."""
+    """architecture: the name it is saved under; config: a frozen dataclass that, with the arrays, makes it again;
+    decides_once: whether it was learned from first observations alone, so that its first weights are kept."""
 
     architecture: ClassVar[str]
+    decides_once: ClassVar[bool] = False
     config: Any
 
     def __init__(self, action_map: ActionMap) -> None:

@@ -50,6 +50,7 @@ class GainActor(Actor):
     softmax of a + s b at some sharpness. It has no opinion about how many agents there are, or in which order."""
 
     architecture = "gain"
+    decides_once = True
     config: GainConfig
 
     def __init__(self, config: GainConfig, action_map: ActionMap) -> None:

@@ -38,16 +38,29 @@ class LearnedPolicy(Policy):
     def __post_init__(self) -> None:
         self.name = f"learned-{self.card.algorithm}"
         self._warned: set[str] = set()
+        self._kept: Weights | None = None
 
     def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
         self.actor.bind(agents)
+        self._kept = None
 
     def act(self, observation: Observation) -> Weights:
+        if self._kept is not None:
+            return self._kept.copy()
         self._warn_beyond_training(observation)
         parts = (observation.agents, observation.mask, observation.training)
         with torch.no_grad():
             action = self.actor(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
-        return self.actor.action_map.weights(action.numpy().astype(np.float64), observation.mask)
+        weights = self.actor.action_map.weights(action.numpy().astype(np.float64), observation.mask)
+        if self.actor.decides_once:
+            self._kept = weights.copy()
+        return weights
+
+    def state_dict(self) -> dict[str, NDArray]:
+        return {} if self._kept is None else {"kept": self._kept.copy()}
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self._kept = state["kept"].copy() if "kept" in state else None
 
     def describe(self) -> str:
         return f"{self.actor.architecture} learned with {self.card.algorithm} on {self.card.proxies}"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pretraingym.env.action import ActionMap
-from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, column
+from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
 from pretraingym.lm.errors import InputError
 from pretraingym.policies.actor import Actor
 from pretraingym.policies.card import PolicyCard
@@ -164,6 +164,20 @@ def test_learners_reach_what_their_actors_can(
     else:
         assert start < -0.3
         assert -0.15 < gain < 0.1
+
+
+def test_what_was_learned_from_first_observations_decides_once(card: PolicyCard) -> None:
+    policy, again = (LearnedPolicy(gain_actor(), card) for _ in range(2))
+    for each in (policy, again):
+        each.reset(AGENTS, 6)
+    agents, mask, training = (part.numpy() for part in parts())
+    first = policy.act(Observation(agents, mask, training))
+    later = Observation(np.flip(agents, 0).copy(), mask, training)
+    np.testing.assert_array_equal(policy.act(later), first)
+    again.load_state_dict(policy.state_dict())
+    np.testing.assert_array_equal(again.act(later), first)
+    policy.reset(AGENTS, 6)
+    assert (policy.act(later) != first).any()
 
 
 @pytest.mark.parametrize("actor", [gain_actor(), ScheduleActor(ScheduleConfig(("a", "b"), 2), WIDE)])
