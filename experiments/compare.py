@@ -96,7 +96,7 @@ def main(config: CompareConfig) -> dict[str, Any]:
         progress.stage("compare", None)
         rows = list(_rows(config, folder, task, policies, progress))
     results = summarise(Compared(config.setting, task, rows, policies))
-    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}, indent=1).encode())
+    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
     write_compare_report(config.folder, results)
     folder.close()
     shown = ("test_loss_mean", "gain_nats_and_ci95", "win_rate", "speedup")
@@ -147,7 +147,7 @@ def side_by_side(
             "validation_loss_nats": _number(outcome.loss_N[run]),
             "test_loss_nats": {of: _number(loss) for of, loss in zip(task.tasks, test_NT[run], strict=True)},
             "tokens": int(outcome.tokens_N[run]),
-            "weights": dict(zip(task.agent_names, map(float, weights_NK[run]), strict=True)),
+            "weights": dict(zip(task.agent_names, weights_NK[run].round(3).tolist(), strict=True)),
         }
         for run, name in enumerate(own)
     }
@@ -164,4 +164,4 @@ def _natural(config: CompareConfig, task: Task, scenario: Scenario, seed: int, s
 
 
 def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
+    return round(float(value), 5) if np.isfinite(value) else None

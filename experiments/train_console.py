@@ -16,6 +16,8 @@ from ..lm.errors import InputError
 from ..policies.card import PolicyCard
 from ..policies.learned import LearnedPolicy
 from ..policies.learners import learn
+from ..policies.registry import make_policy
+from ..policies.rules import Agreement, Lift
 from ..policies.storage import save_policy
 from .preflight import check_seed, preflight
 from .progress import Progress
@@ -30,6 +32,8 @@ class LearnConfig:
     algorithm: Literal["cma-es", "ppo", "sac", "tqc", "regression", "best-static", "schedule"] = "cma-es"
     """the learner, a Stable-Baselines3 algorithm; the last two search weights, or a schedule of them, that look at
     nothing, as rivals with the same number of runs"""
+    start: str = "lift"
+    """rule that cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2"""
     episodes: int = 96
     """proxy runs it may use, controls apart, in whole rounds"""
     groups: int = 2
@@ -50,6 +54,8 @@ class LearnConfig:
             )
         check_seed(self.seed)
         check_axes(self.axes)
+        if not isinstance(make_policy(self.start), Agreement | Lift):
+            raise InputError(f"start is '{self.start}', expected agreement or lift, which can be cloned")
         if self.episodes < self.groups * self.group_size:
             raise InputError(
                 f"{self.episodes} episodes are less than one round of {self.groups} x {self.group_size}; give more"
@@ -103,7 +109,10 @@ def train_console(
     def on_interval(episodes: float) -> None:
         progress.update(int(episodes), rounds * num_envs, tokens_per_s=episode.tokens_per_s)
 
-    actor, ranges = learn(config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval)
+    start: Any = make_policy(config.start)
+    actor, ranges = learn(
+        config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval, start
+    )
     card = PolicyCard(
         algorithm=config.algorithm,
         agents=env.agent_names,

@@ -21,7 +21,7 @@ from .off_policy import make_off_policy
 from .ppo import make_ppo
 from .ranges import FeatureRanges
 from .regression import GainRegression
-from .rules import Lift
+from .rules import Agreement, Lift
 from .sb3 import SB3ConsoleVecEnv
 from .schedule_actor import ScheduleActor, ScheduleConfig
 from .set_actor import SetActor
@@ -62,10 +62,12 @@ class UpdateLog(BaseCallback):
         self.on_update(row | {"return_mean": float(self._returns.mean()), "return_best": self._best})
 
 
-def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...]) -> Actor:
+def start_actor(
+    algorithm: str, action_map: ActionMap, agents: tuple[str, ...], rule: Agreement | Lift | None = None
+) -> Actor:
     """The actor that learning starts from.
 
-    A clone of the lift rule, linear for "cma-es", with a residual network for "ppo", "sac" and "tqc"; from agreement
+    A clone of `rule` (default: the lift rule), linear for "cma-es", with a residual network for "ppo", "sac" and "tqc"; from agreement
     instead, PPO ended lower (experiments/results/learners.md). For "regression" one that expects nothing of any
     weights; for "best-static" and "schedule" even weights of these agents' families."""
     if algorithm == "regression":
@@ -76,7 +78,7 @@ def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...]) 
         blind.bind(agents)
         return blind
     actor = SetActor(SetActorConfig(hidden=0 if algorithm == "cma-es" else HIDDEN), action_map)
-    actor.clone(Lift())
+    actor.clone(rule or Lift())
     return actor
 
 
@@ -99,13 +101,15 @@ def learn(
     journal: Path,
     on_update: Callable[[dict[str, float]], None],
     on_interval: Callable[[float], None],
+    start: Agreement | Lift | None = None,
 ) -> tuple[Actor, dict[str, tuple[float, float]]]:
     """`rounds` times one episode of every slot; goes on from `journal` if that holds some. Returns the actor and the
-    range of every feature it read. algorithm: one of card.ALGORITHMS; the callbacks are `UpdateLog`'s."""
+    range of every feature it read. algorithm: one of card.ALGORITHMS; start: `start_actor`'s rule; the callbacks are
+    `UpdateLog`'s."""
     action_map: ActionMap = env.action_map  # type: ignore[attr-defined]
     venv = JournalVecEnv(SB3ConsoleVecEnv(env), journal)
     agents: tuple[str, ...] = env.agent_names  # type: ignore[attr-defined]
-    actor = start_actor(algorithm, action_map, agents)
+    actor = start_actor(algorithm, action_map, agents, start)
     ranges, model = FeatureRanges(actor), make_learner(algorithm, venv, actor, seed)
     horizon: int = env.horizon  # type: ignore[attr-defined]
     log = UpdateLog(horizon, on_update, on_interval)

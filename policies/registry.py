@@ -25,6 +25,14 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 }
 
 
+SHIPPED = Path(__file__).with_name("shipped")  # a folder a policy, by name: what others learned already
+
+
+def shipped() -> list[str]:
+    """Names of the learned policies that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob("*/policy.json"))
+
+
 def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
     """A policy by name, a rule's with settings if wanted (`paper-rule:eta=0.1,strength=0.25`); the same weights
     throughout, by agent or family of agents (`constant:strength=0.3,influence=2,match=1`); `only:<agent>`, or plainly
@@ -42,10 +50,12 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
         return SingleAgent(name_or_path.removeprefix("only:"))
     if name_or_path in agents:
         return SingleAgent(name_or_path)
+    if name_or_path in shipped():
+        return load_policy(SHIPPED / name_or_path)
     path = Path(name_or_path)
     if path.exists() or len(path.parts) > 1 or path.suffix in (".json", ".safetensors"):
         return load_policy(path)
-    known = nearest(name_or_path, [*POLICIES, "constant", *agents])
+    known = nearest(name_or_path, [*POLICIES, "constant", *shipped(), *agents])
     raise InputError(f"unknown policy '{name_or_path}'; {known}, only:<agent>, or a policy file or run folder")
 
 
