@@ -67,9 +67,9 @@ def start_actor(
 ) -> Actor:
     """The actor that learning starts from.
 
-    A clone of `rule` (default: the lift rule), linear for "cma-es", with a residual network for "ppo", "sac" and "tqc"; from agreement
-    instead, PPO ended lower (experiments/results/learners.md). For "regression" one that expects nothing of any
-    weights; for "best-static" and "schedule" even weights of these agents' families."""
+    A clone of `rule` (default: the lift rule), linear for "cma-es", with a residual network for "ppo", "sac" and "tqc";
+    from agreement instead, PPO ended lower (experiments/results/learners.md). For "regression" one that expects nothing
+    of any weights; for "best-static" and "schedule" even weights of these agents' families."""
     if algorithm == "regression":
         return GainActor(GainConfig(), action_map)
     if algorithm in ("best-static", "schedule"):

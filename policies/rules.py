@@ -1,6 +1,7 @@
 """Hand-written rules that a learned policy has to beat."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,6 @@ from .base import Policy, Weights, mix, others
 AGREEMENT = column(AGENT_FEATURES, "agreement")
 LIFT_LOG = column(AGENT_FEATURES, "lift_log")
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
-RIDGE = column(AGENT_FEATURES, "ridge")
 
 
 def check_strength(strength: float) -> None:
@@ -21,15 +21,13 @@ def check_strength(strength: float) -> None:
 
 
 @dataclass
-class Agreement(Policy):
-    """Softmax of the agents' agreement with measured influence.
+class SoftmaxRule(Policy):
+    """Softmax of one feature over the agents. temperature: difference in the feature that makes a factor e in weight;
+    strength: 1 - weight of null."""
 
-    temperature: difference in agreement (a correlation) that makes a factor e in weight; strength: 1 - weight of null.
-    Tuned: the best of five settings on 28 development scenarios (experiments/results/rules.md)."""
-
-    temperature: float = 0.1
-    strength: float = 0.25
-    name: str = field(default="agreement", init=False)
+    temperature: float
+    strength: float
+    feature: ClassVar[str]
 
     def __post_init__(self) -> None:
         check_strength(self.strength)
@@ -37,11 +35,34 @@ class Agreement(Policy):
             raise InputError(f"temperature is {self.temperature}, expected a positive number")
 
     def act(self, observation: Observation) -> Weights:
-        logits = observation.agents[..., AGREEMENT].astype(np.float64) / self.temperature
-        return mix(self.strength, _shares(logits, observation.mask), observation.mask)
+        value = observation.agents[..., column(AGENT_FEATURES, self.feature)].astype(np.float64)
+        return mix(self.strength, _shares(value / self.temperature, observation.mask), observation.mask)
 
     def describe(self) -> str:
-        return f"softmax of agreement / {self.temperature:g} over the agents, strength {self.strength:g}"
+        return f"softmax of {self.feature} / {self.temperature:g} over the agents, strength {self.strength:g}"
+
+
+@dataclass
+class Agreement(SoftmaxRule):
+    """Softmax of the agents' agreement (a correlation) with measured influence.
+
+    Tuned: the best of five settings on 28 development scenarios (experiments/results/rules.md)."""
+
+    temperature: float = 0.1
+    strength: float = 0.25
+    name: str = field(default="agreement", init=False)
+    feature = "agreement"
+
+
+@dataclass
+class Ridge(SoftmaxRule):
+    """Softmax of the coefficients of a joint ridge regression of influence on all agents' scores: of two that say
+    the same, neither counts twice. Coefficients are in units of the influence's root mean square; numbers assumed."""
+
+    temperature: float = 0.05
+    strength: float = 0.12
+    name: str = field(default="ridge", init=False)
+    feature = "ridge"
 
 
 @dataclass
@@ -70,28 +91,6 @@ class Lift(Policy):
         return (
             f"lift to the power {self.power:g} times exp(agreement / {self.temperature:g}), strength {self.strength:g}"
         )
-
-
-@dataclass
-class Ridge(Policy):
-    """Softmax of the coefficients of a joint ridge regression of influence on all agents' scores: of two agents
-    that say the same, neither counts twice. Coefficients are in units of the influence's root mean square."""
-
-    temperature: float = 0.05
-    strength: float = 0.35
-    name: str = field(default="ridge", init=False)
-
-    def __post_init__(self) -> None:
-        check_strength(self.strength)
-        if not self.temperature > 0:
-            raise InputError(f"temperature is {self.temperature}, expected a positive number")
-
-    def act(self, observation: Observation) -> Weights:
-        logits = observation.agents[..., RIDGE].astype(np.float64) / self.temperature
-        return mix(self.strength, _shares(logits, observation.mask), observation.mask)
-
-    def describe(self) -> str:
-        return f"softmax of ridge coefficients / {self.temperature:g} over the agents, strength {self.strength:g}"
 
 
 @dataclass
