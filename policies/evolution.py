@@ -17,12 +17,13 @@ from .search import Array, EpisodeSearch, Parts
 
 class CMAES(EpisodeSearch):
     """Candidates = the environment's `group_size`: slot j tries candidate j % group_size for one episode, so that all
-    candidates of a generation meet the same scenarios and random numbers. A candidate's return is the mean over groups
-    of its summed reward. `policy` always holds the mean of the search distribution.
+    candidates of a generation meet the same scenarios and random numbers. A candidate's return is its summed reward;
+    what ranks it is the mean over groups of its return standardised within the group, or a few scenarios in which
+    much is won or lost would drown the rest. `policy` always holds the mean of the search distribution.
 
     sigma0: first standard deviation of every parameter, in units in which the features are normalised. The covariance
-    is kept diagonal, as a full one cannot be learned in some tens of noisy generations, and candidates come in mirrored
-    pairs: without them some searches ran away on a noisy toy."""
+    is kept diagonal, as a full one cannot be learned in some tens of noisy generations, and candidates come in
+    mirrored pairs: without them some searches ran away on a noisy toy."""
 
     def __init__(
         self,
@@ -55,16 +56,17 @@ class CMAES(EpisodeSearch):
 
     def try_round(self, callback: BaseCallback) -> Array | None:
         candidates = self.search.ask()
-        returns = self.evaluate(candidates, callback)
-        if returns is not None:
-            self.search.tell(candidates, list(-returns))
-            _load(self.policy.actor, self.search.result.xfavorite)
-        return returns
+        returns_GP = self.evaluate(candidates, callback)
+        if returns_GP is None:
+            return None
+        self.search.tell(candidates, list(-standardised(returns_GP).mean(0)))
+        _load(self.policy.actor, self.search.result.xfavorite)
+        return returns_GP.mean(0)
 
     def evaluate(self, candidates: list[Array], callback: BaseCallback) -> Array | None:
-        """Mean return of each candidate over one episode of all groups, (P,); None if a callback stopped it."""
+        """Return of each candidate in one episode of every group, (G, P); None if a callback stopped it."""
         returns_N = self.play(lambda parts: self._actions(candidates, parts), callback)
-        return None if returns_N is None else returns_N.reshape(-1, self.group_size).mean(0)
+        return None if returns_N is None else returns_N.reshape(-1, self.group_size)
 
     def values_to_log(self) -> dict[str, Any]:
         return {"train/sigma": self.search.sigma}
@@ -78,6 +80,12 @@ class CMAES(EpisodeSearch):
                 own = slice(index, None, self.group_size)
                 actions[own] = self._candidate(*(parts[name][own] for name in ("agents", "mask", "training")))
         return actions.numpy()
+
+
+def standardised(returns_GP: Array) -> Array:
+    """Each group's returns less their mean, over their deviation; 0 where all of a group are alike."""
+    centred = returns_GP - returns_GP.mean(1, keepdims=True)
+    return np.asarray(centred / np.maximum(centred.std(1, keepdims=True), 1e-9), np.float64)
 
 
 def _load(actor: Actor, vector: Array) -> None:

@@ -15,7 +15,7 @@ from pretraingym.env.observation import AGENT_FEATURES, column
 from pretraingym.lm.errors import InputError
 from pretraingym.policies.actor_config import SetActorConfig
 from pretraingym.policies.card import PolicyCard
-from pretraingym.policies.evolution import CMAES
+from pretraingym.policies.evolution import CMAES, standardised
 from pretraingym.policies.group_buffer import GroupRolloutBuffer
 from pretraingym.policies.learned import LearnedPolicy
 from pretraingym.policies.learners import learned_actor, make_learner
@@ -110,7 +110,17 @@ def test_candidates_share_scenarios(toy: Make, toy_actor: SetActor) -> None:
     mean = torch.nn.utils.parameters_to_vector(toy_actor.parameters()).detach().numpy().astype(np.float64)
     returns = model.evaluate([mean, mean, mean + 1, mean], callback)
     assert returns is not None
-    assert returns[0] == returns[1] == returns[3] != returns[2]
+    assert returns.shape == (2, 4)
+    for of_group in returns:
+        assert of_group[0] == of_group[1] == of_group[3] != of_group[2]
+
+
+def test_every_scenario_counts_alike() -> None:
+    returns = np.array([[0.1, 0.2, 0.3, 0.2], [30.0, 10.0, 20.0, 20.0], [0.5, 0.5, 0.5, 0.5]])
+    scores = standardised(returns)
+    np.testing.assert_allclose(scores.mean(1), 0, atol=1e-12)
+    np.testing.assert_allclose(scores.std(1), [1, 1, 0], atol=1e-9)
+    np.testing.assert_allclose(scores[0, 1:3] * [1, 1], [0, -scores[1, 1]], atol=1e-9)
 
 
 def test_evolution_needs_a_population(toy: Make, toy_actor: SetActor) -> None:
