@@ -11,7 +11,7 @@ from .actor import Actor, other_agents
 from .actor_config import AGENT_BY_NAME, TRAINING_BY_NAME, check_names
 from .set_actor import Normaliser
 
-STRENGTHS = torch.linspace(0.0, 0.8, 17)[1:]  # that are tried
+STRENGTHS = torch.logspace(-1.7, -0.2, 16)  # that are tried: .02 to .63
 SHARPNESS = torch.tensor([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])  # over the spread of the agents' worth
 
 
@@ -99,7 +99,7 @@ class GainActor(Actor):
         best = gain.flatten(1).argmax(1)
         chosen = shares.flatten(1, 2)[torch.arange(len(best)), best]
         strength = STRENGTHS[best // len(SHARPNESS)]
-        strength = torch.where(gain.flatten(1).amax(1) > 0, strength, STRENGTHS[0] / 10)[:, None]
+        strength = torch.where(gain.flatten(1).amax(1) > 0, strength, STRENGTHS[0] / 4)[:, None]
         weights = strength * chosen
         weights[:, 0] = 1 - strength[:, 0]
         return weights.clamp(min=1e-9).log()
