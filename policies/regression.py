@@ -112,7 +112,8 @@ def random_weights(present_NK: np.ndarray, rng: np.random.Generator) -> Array:
     shares = rng.gamma(np.broadcast_to(1 / count, present_NK.shape)) + 1e-12
     shares = np.where(present_NK, shares, 0.0)
     total = shares.sum(1, keepdims=True)
-    strength = np.where(total > 0, np.exp(rng.uniform(*np.log(RANDOM_STRENGTHS), (len(count), 1))), 0.0)
+    low, high = map(float, np.log(RANDOM_STRENGTHS))
+    strength = np.where(total > 0, np.exp(rng.uniform(low, high, (len(count), 1))), 0.0)
     weights = strength * np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
     weights[:, 0] = 1 - strength[:, 0]
     return np.asarray(weights, np.float64)
