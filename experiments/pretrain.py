@@ -30,7 +30,7 @@ class PretrainConfig:
     """Let a policy drive the pretraining of one model, and save it as a transformers folder."""
 
     policy: str
-    """a rule's name (natural, uniform, paper-rule, agreement, or an agent's), or a learned policy's folder or file"""
+    """a rule's name (natural, lift, agreement, or an agent's), a shipped policy (ten-tasks), or a folder or file"""
     preset: Literal["quick", "5m"] = "quick"
     """where the other fields start from: the quickstart's target of 0.6 million parameters, or one of 5 million"""
     folder: Path = Path("runs/pretrain")
