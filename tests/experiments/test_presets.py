@@ -7,7 +7,8 @@ import pytest
 from pretraingym.experiments.__main__ import parse
 from pretraingym.experiments.presets import PRESETS
 from pretraingym.experiments.pretrain import PretrainConfig
-from pretraingym.experiments.train_console import TrainConsoleConfig
+from pretraingym.experiments.train_console import LearnConfig, TrainConsoleConfig
+from pretraingym.lm.errors import InputError
 from pretraingym.lm.shard import new_model
 
 COMMANDS = {TrainConsoleConfig: ["train-console"], PretrainConfig: ["pretrain", "--policy", "natural"]}
@@ -41,3 +42,10 @@ def test_an_unknown_preset_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
         parse(["pretrain", "--policy", "natural", "--preset", "6m"])
     assert error.value.code == 2
     assert "'quick', '5m'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("start", ["uniform", "paper-rule:eta=1"])
+def test_learning_starts_from_what_can_be_cloned(start: str) -> None:
+    assert LearnConfig(start="agreement:strength=0.1").start == "agreement:strength=0.1"
+    with pytest.raises(InputError, match=f"start is '{start}', expected agreement or lift, which can be cloned"):
+        LearnConfig(start=start)
