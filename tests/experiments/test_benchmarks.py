@@ -158,7 +158,7 @@ def test_naive_proxies_end_on_an_error(tiny_corpus: Corpus, tiny_setting: Settin
 
 
 def test_room_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
-    config = room.RoomConfig(tmp_path, str(tiny_corpus.path), 4, 2, 2, setting=tiny_setting)
+    config = room.RoomConfig(tmp_path, str(tiny_corpus.path), consoles=4, scenarios=2, seeds=2, setting=tiny_setting)
     figures = room.measure(config)
     assert json.loads(json.dumps(figures)) == figures
     piece = tmp_path / "001-1.json"
