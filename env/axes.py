@@ -34,6 +34,20 @@ def check_references(task: Task, references: tuple[str, ...]) -> tuple[str, ...]
     return tuple(name for name in task.tasks if name in references) or task.tasks
 
 
+def run_seed(base_seed: int, scenario_set: str, group: int, number: int) -> int:
+    """Of episode `number` of `group` in a set: no two sets share one."""
+    entropy = [base_seed, SETS.index(scenario_set), group, number]
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def numbered_scenario(
+    task: Task, scenario_set: str, base_seed: int, number: int, axes: tuple[str, ...], references: tuple[str, ...]
+) -> tuple[Scenario, int]:
+    """Scenario `number` of a set, that of an environment's first group, and its run's seed."""
+    seed = run_seed(base_seed, scenario_set, 0, number)
+    return sample_scenario(task, seed, axes, check_references(task, references)), seed
+
+
 def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES, references: tuple[str, ...] = ()) -> Scenario:
     """The scenario that `seed` stands for; an axis is drawn alike whichever others are. All ranges are the design's, or
     assumed. references: the reference tasks that may be in play (default: all).

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from .action import ActionMap
-from .axes import AXES, SETS, check_axes, check_references, sample_scenario
+from .axes import AXES, SETS, check_axes, check_references, run_seed, sample_scenario
 from .config_record import ConfigRecord
 from .controls import Controls
 from .episode import Episode, Outcome
@@ -114,8 +114,7 @@ class ConsoleCore:
         assert self.base_seed is not None, "reset comes first"
         if (group, number) in self.given_seeds:
             return self.given_seeds[group, number]
-        entropy = [self.base_seed, SETS.index(self.scenario_set), group, number]
-        return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return run_seed(self.base_seed, self.scenario_set, group, number)
 
     def run_scenario(self, group: int, number: int) -> Scenario:
         if self.scenario is not None:

@@ -8,15 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..env.axes import AXES, check_axes, check_references
-from ..env.core import ConsoleCore
-from ..env.episode import Episode
+from ..env.axes import AXES, check_axes, check_references, numbered_scenario
 from ..env.scenario import Scenario
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
-from ..policies.base import Policy, act_apart
+from ..policies.base import Policy
 from ..policies.registry import make_policy
 from .compare_report import write_compare_report
 from .compared import Compared, summarise
@@ -24,6 +22,7 @@ from .preflight import check_seed, preflight
 from .progress import Progress
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
+from .side_by_side import play
 from .statistics import NATURAL
 
 
@@ -108,13 +107,13 @@ def _rows(
     config: CompareConfig, folder: RunFolder, task: Task, policies: dict[str, Policy], progress: Progress
 ) -> Iterator[dict[str, Any]]:
     """One a scenario and seed, each a stage of the folder."""
-    chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
-    core = ConsoleCore(task, config.setting, 1, 1, "raw", config.scenario_set, **chosen)  # names seeds and scenarios
-    core.base_seed = config.seed
     total = config.scenarios * config.seeds
     for place in range(total):
         number, repeat = divmod(place, config.seeds)
-        scenario, seed = core.run_scenario(0, number), core.run_seed(0, number) + repeat
+        scenario, first = numbered_scenario(
+            task, config.scenario_set, config.seed, number, config.axes, config.references
+        )
+        seed = first + repeat
         scenario = replace(scenario, absent=tuple(dict.fromkeys(scenario.absent + config.without)))
 
         def work(scenario: Scenario = scenario, seed: int = seed) -> dict[str, Any]:
@@ -133,15 +132,9 @@ def side_by_side(
     """Of natural and every policy, from the same weights and random numbers: `validation_loss_nats` by the scenario's
     mixture, `test_loss_nats` by task, `tokens`, and the mean `weights` that it chose. A run that diverged has null."""
     own = {NATURAL: make_policy(NATURAL), **policies}
-    for policy in own.values():
-        policy.reset(task.agent_names, 1)
-    episode = Episode(task, setting.learner(task, len(own)), setting.episode)
-    episode.begin(list(range(len(own))), [scenario] * len(own), [seed] * len(own))
-    chosen = []
-    for _ in range(setting.episode.num_intervals):
-        chosen.append(act_apart(list(own.values()), episode.observe()))
-        outcome = episode.step(chosen[-1])
-    test_NT, weights_NK = episode.test_losses(test_windows), np.mean(chosen, 0)
+    played = play(setting, task, list(own.values()), scenario, seed)
+    outcome, weights_NK = played.outcome, played.weights_INK.mean(0)
+    test_NT = played.episode.test_losses(test_windows)
     return {
         name: {
             "validation_loss_nats": _number(outcome.loss_N[run]),

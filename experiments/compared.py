@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from ..env.core import DIVERGENCE_PENALTY_NATS
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.shard import num_parameters
 from ..policies.base import Policy
 from ..policies.learned import LearnedPolicy
 from .bootstrap import bootstrap_weights, interval
-from .charges import all_in_ratio, label_flops, run_charges
+from .charges import Charges, all_in_ratio, label_flops, run_charges
 from .statistics import NATURAL, speedup
 
 Array = NDArray[np.float64]
 TARGETS = (1, 2, 3, 5, 10, 30, 100)  # runs that one learned policy drives
 FLOPS_RATIOS = (1, 10, 100, 1000, 10_000)  # of a target's training over a proxy's
-LOST_NATS = 1.0  # a run that diverged counts so much more than natural's
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Compared:
     def clusters(self) -> list[str]:
         """The reference task that counts most, by scenario: those that share it are not independent."""
         first = {row["number"]: row for row in reversed(self.rows)}
-        return [max(first[number]["scenario"]["reference"], key=lambda pair: pair[1])[0] for number in self.numbers]
+        return [main_task(first[number]["scenario"]) for number in self.numbers]
 
     def losses(self, name: str, kind: str) -> Array:
         """Final losses, nats, by the scenario's mixture of reference tasks, (scenarios, seeds). kind: "test" or
@@ -57,11 +57,19 @@ class Compared:
         return np.array(values).reshape(len(self.numbers), -1)
 
 
+def main_task(scenario: Mapping[str, Any]) -> str:
+    """The reference task that counts most in a scenario, as JSON has it."""
+    name: str = max(scenario["reference"], key=lambda pair: pair[1])[0]
+    return name
+
+
 def summarise(compared: Compared) -> dict[str, Any]:
     """Print a table, and return the `policies` and `costs` of results.json."""
     natural, names = compared.losses(NATURAL, "test"), list(compared.policies)
     losses = {name: compared.losses(name, "test") for name in names}
-    gains = {name: np.where(np.isfinite(loss), natural - loss, -LOST_NATS) for name, loss in losses.items()}
+    gains = {
+        name: np.where(np.isfinite(loss), natural - loss, -DIVERGENCE_PENALTY_NATS) for name, loss in losses.items()
+    }
     weights = bootstrap_weights(compared.clusters, natural.shape[1])
     params = num_parameters(compared.setting.model_config(compared.task.corpus.vocab_size))
     charges = run_charges(compared.setting, params, len(compared.task.tasks))
@@ -95,18 +103,16 @@ def summarise(compared: Compared) -> dict[str, Any]:
         if scales:
             fast = speedup(row["test_loss_mean"], budget, rungs)
             row |= {"speedup": fast.factor, "speedup_is_lower_bound": fast.is_lower_bound}
-            row["all_in"] = _all_in(compared, name, fast.factor, costs)
+            row["all_in"] = _all_in(compared.policies[name], fast.factor, charges, costs["label_flops"])
         table[name] = row
     _print(table)
     about = [{"number": number, "cluster": of} for number, of in zip(compared.numbers, compared.clusters, strict=True)]
     return {"policies": table, "costs": costs, "natural_ladder": rungs, "scenarios": about}
 
 
-def _all_in(compared: Compared, name: str, factor: float, costs: dict[str, Any]) -> dict[str, list[float]]:
+def _all_in(policy: Policy, factor: float, charges: Charges, labels: float) -> dict[str, list[float]]:
     """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's."""
-    policy = compared.policies[name]
-    overhead = (costs["run_evaluate_flops"] + costs["run_probe_flops"]) / costs["run_train_flops"]
-    learning = costs["label_flops"] / costs["run_train_flops"]
+    overhead, learning = charges.total / charges.train - 1, labels / charges.train
     if isinstance(policy, LearnedPolicy):
         learning += policy.card.proxy_runs * (1 + overhead)
     return {

@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from ..env.axes import PLAIN, check_axes, check_references
-from ..env.core import ConsoleCore
+from ..env.axes import PLAIN, check_axes, check_references, numbered_scenario
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.errors import InputError
@@ -95,13 +94,11 @@ def main(config: TransferConfig) -> dict[str, Any]:
 
 def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -> dict[str, float]:
     """Final validation loss by console on scenario `number`, nats; the same for every size."""
-    chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
-    core = ConsoleCore(task, setting, 1, 1, "raw", "development", **chosen)  # names seeds and scenarios
-    core.base_seed = config.seed
+    scenario, seed = numbered_scenario(task, "development", config.seed, number, config.axes, config.references)
     families = sorted({family(agent) for agent in task.agent_names[1:]})
     constants = tuple(f"constant:strength={strength},{of}=1" for of in families for strength in STRENGTHS)
     policies = {name: make_policy(policy, task.agent_names) for name, policy in named(config.policies + constants)}
-    runs = side_by_side(setting, task, policies, core.run_scenario(0, number), core.run_seed(0, number), 1)
+    runs = side_by_side(setting, task, policies, scenario, seed, 1)
     return {name: run["validation_loss_nats"] for name, run in runs.items()}
 
 

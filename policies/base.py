@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..env.observation import Observation
+from ..lm.errors import InputError
 
 Weights = NDArray[np.float64]  # (N, K), rows on the simplex, absent agents exactly 0
 
@@ -40,13 +41,21 @@ def act_apart(policies: Sequence[Policy], observation: Observation) -> Weights:
     return np.concatenate([policy.act(observation.run(run)) for run, policy in enumerate(policies)])
 
 
-def mix(strength: float, shares: Weights, mask: NDArray[np.bool_]) -> Weights:
-    """`strength` spread over the other agents by `shares` (N, K; absent and null 0), the rest on null.
+def check_reset(policy: Policy, shape: tuple[int, ...], observation: Observation) -> None:
+    """InputError where a policy with a memory of that shape, (N, K), meets other runs or agents."""
+    if shape != observation.mask.shape:
+        seen = observation.mask.shape
+        raise InputError(f"{policy.name} was reset for {shape} runs and agents, but sees {seen}")
+
+
+def mix(strength: float | NDArray[np.float64], shares: Weights, mask: NDArray[np.bool_]) -> Weights:
+    """`strength` (one, or (N,)) spread over the other agents by `shares` (N, K; absent and null 0), the rest on null.
 
     A run whose shares sum to 0, because no other agent is present, is all null."""
     total = shares.sum(1, keepdims=True)
-    weights = strength * np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
-    weights[:, 0] = np.where(total[:, 0] > 0, 1 - strength, 1.0)
+    strength_N = np.broadcast_to(strength, len(shares))
+    weights = strength_N[:, None] * np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
+    weights[:, 0] = np.where(total[:, 0] > 0, 1 - strength_N, 1.0)
     return np.where(mask, weights, 0.0)
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..env.observation import AGENT_FEATURES, Observation, column
 from ..lm.errors import InputError
-from .base import Policy, Weights, mix, others
+from .base import Policy, Weights, check_reset, mix, others
 from .rules import check_strength
 
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
@@ -44,8 +44,7 @@ class Exp3(Policy):
 
     def act(self, observation: Observation) -> Weights:
         present = others(observation.mask)
-        if self.estimate.shape != present.shape:
-            raise InputError(f"exp3 was reset for {self.estimate.shape} runs and agents, but sees {present.shape}")
+        check_reset(self, self.estimate.shape, observation)
         count = np.maximum(present.sum(1, keepdims=True), 1)
         if self.decisions == 0:
             self.shares = present / count

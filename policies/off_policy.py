@@ -67,26 +67,33 @@ class RowValues(nn.Module):
         return value
 
 
-class SACCritic(ContinuousCritic):
-    def put(self, hidden: int) -> None:
-        self.q_networks: Any = [RowValues(1, hidden) for _ in range(self.n_critics)]
+class _RowCritic:
+    """What SAC's and TQC's critics share here: RowValues for networks."""
+
+    def put(self, outputs: int, hidden: int) -> None:
+        self.q_networks: Any = [RowValues(outputs, hidden) for _ in range(self.n_critics)]  # type: ignore[attr-defined]
         for index, network in enumerate(self.q_networks):
-            self.add_module(f"qf{index}", network)
+            self.add_module(f"qf{index}", network)  # type: ignore[attr-defined]
+
+    def values(self, obs: Any, action: Tensor) -> list[Tensor]:
+        parts = self.extract_features(obs, self.features_extractor)  # type: ignore[attr-defined]
+        return [network(parts, action) for network in self.q_networks]
+
+
+class SACCritic(_RowCritic, ContinuousCritic):
+    outputs = 1
 
     def forward(self, obs: Any, actions: Tensor) -> tuple[Tensor, ...]:
-        parts = self.extract_features(obs, self.features_extractor)
-        return tuple(network(parts, actions) for network in self.q_networks)
+        return tuple(self.values(obs, actions))
 
 
-class TQCCritic(tqc.Critic):
-    def put(self, hidden: int) -> None:
-        self.q_networks: Any = [RowValues(self.n_quantiles, hidden) for _ in range(self.n_critics)]
-        for index, network in enumerate(self.q_networks):
-            self.add_module(f"qf{index}", network)
+class TQCCritic(_RowCritic, tqc.Critic):
+    @property
+    def outputs(self) -> int:
+        return int(self.n_quantiles)
 
     def forward(self, obs: Any, action: Tensor) -> Tensor:
-        parts = self.extract_features(obs, self.features_extractor)
-        return torch.stack([network(parts, action) for network in self.q_networks], 1)
+        return torch.stack(self.values(obs, action), 1)
 
 
 class _SetOffPolicy:
@@ -117,7 +124,7 @@ class _SetOffPolicy:
 
     def make_critic(self, features_extractor: BaseFeaturesExtractor | None = None) -> Any:
         made = self.critic_kind(**self._update_features_extractor(self.critic_kwargs, features_extractor))  # type: ignore[attr-defined]
-        made.put(self._hidden)
+        made.put(made.outputs, self._hidden)
         return made
 
 

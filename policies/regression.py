@@ -8,6 +8,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
 from .actor import as_actions
+from .base import mix, others
 from .gain_actor import GainActor
 from .search import Array, EpisodeSearch, Parts
 
@@ -91,9 +92,7 @@ class GainRegression(EpisodeSearch):
         return {"train/explained": self.explained}
 
     def _weights(self, parts: Parts) -> Array:
-        present = parts["mask"].numpy().copy()
-        present[:, 0] = False
-        weights = random_weights(present, self.rng)
+        weights = random_weights(parts["mask"].numpy(), self.rng)
         if self.round == 0:
             return weights
         with torch.no_grad():
@@ -106,17 +105,14 @@ class GainRegression(EpisodeSearch):
         return np.where((place == 0)[:, None], best, np.where((place == 1)[:, None], mixed, weights))
 
 
-def random_weights(present_NK: np.ndarray, rng: np.random.Generator) -> Array:
+def random_weights(mask_NK: np.ndarray, rng: np.random.Generator) -> Array:
     """Strength log-uniform, shares over the agents present Dirichlet of a concentration of about one agent's."""
+    present_NK = others(mask_NK)
     count = np.maximum(present_NK.sum(1, keepdims=True), 1)
     shares = rng.gamma(np.broadcast_to(1 / count, present_NK.shape)) + 1e-12
     shares = np.where(present_NK, shares, 0.0)
-    total = shares.sum(1, keepdims=True)
     low, high = map(float, np.log(RANDOM_STRENGTHS))
-    strength = np.where(total > 0, np.exp(rng.uniform(low, high, (len(count), 1))), 0.0)
-    weights = strength * np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
-    weights[:, 0] = 1 - strength[:, 0]
-    return np.asarray(weights, np.float64)
+    return mix(np.exp(rng.uniform(low, high, len(count))), shares, mask_NK)
 
 
 def _solve(x: Array, y: Array, ridge: float) -> Array:

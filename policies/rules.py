@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..env.observation import AGENT_FEATURES, Observation, column
 from ..lm.errors import InputError
-from .base import Policy, Weights, mix, others
+from .base import Policy, Weights, check_reset, mix, others
 
 AGREEMENT = column(AGENT_FEATURES, "agreement")
 LIFT_LOG = column(AGENT_FEATURES, "lift_log")
@@ -118,8 +118,7 @@ class PaperRule(Policy):
 
     def act(self, observation: Observation) -> Weights:
         present = others(observation.mask)
-        if self.theta.shape != present.shape:
-            raise InputError(f"paper-rule was reset for {self.theta.shape} runs and agents, but sees {present.shape}")
+        check_reset(self, self.theta.shape, observation)
         count = np.maximum(present.sum(1, keepdims=True), 1)
         reward = np.where(present, observation.agents[..., PAPER_REWARD].astype(np.float64), 0.0)
         theta = _normalised(np.where(present, self.theta, 0.0))

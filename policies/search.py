@@ -1,6 +1,7 @@
 """What the learners that try whole episodes share: a Stable-Baselines3 algorithm without gradient steps."""
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -53,13 +54,13 @@ class EpisodeSearch(BaseAlgorithm):
         self.policy = SetPolicy(self.observation_space, self.action_space, self.lr_schedule, **self.policy_kwargs)
         self.set_up_search(np.random.default_rng(self.seed))
 
+    @abstractmethod
     def set_up_search(self, rng: np.random.Generator) -> None:
         """Begin the search at `policy.actor`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def try_round(self, callback: BaseCallback) -> Array | None:
         """Play one episode of every slot and learn from it: returns of what was tried; None if a callback stopped."""
-        raise NotImplementedError
 
     def learn(
         self,

@@ -27,19 +27,19 @@ from scipy.special import gammaincinv
 from scipy.stats import qmc, spearmanr
 
 from ...env.action import ActionMap
-from ...env.axes import AXES
-from ...env.core import ConsoleCore
-from ...env.episode import Episode
+from ...env.axes import AXES, numbered_scenario
+from ...env.core import DIVERGENCE_PENALTY_NATS
 from ...env.scenario import Scenario
 from ...env.setting import Setting
 from ...env.task import Task
 from ...lm.errors import InputError
 from ...lm.files import write_atomic
-from ...policies.base import act_apart
 from ...policies.constant import Constant, family
 from ...policies.fixed import Natural
 from ...policies.gain_actor import GainActor, GainConfig
 from ...policies.regression import Trials
+from ..compared import main_task
+from ..side_by_side import play
 
 Array = NDArray[np.float64]
 CONCENTRATION = 0.5  # of the Dirichlet that shares are drawn from: most consoles favour one family or two
@@ -80,20 +80,15 @@ def measure(config: RoomConfig) -> dict[str, Any]:
     """Run what the folder does not have yet, then sum up."""
     task = config.setting.open_task(config.corpus)
     consoles = quasi_random(task.agent_names, config.consoles, config.strengths)
-    chosen: dict[str, Any] = {"axes": config.axes, "references": config.references}
-    core = ConsoleCore(task, config.setting, 1, 1, "raw", "train", **chosen)  # names seeds and scenarios
-    core.base_seed = config.seed
-    learner = config.setting.learner(task, 1 + config.consoles)
     config.folder.mkdir(parents=True, exist_ok=True)
     pieces = []
     for number in range(config.scenarios):
-        scenario = core.run_scenario(0, number)
+        scenario, run_seed = numbered_scenario(task, "train", config.seed, number, config.axes, config.references)
         for seed in range(config.seeds):
             path = config.folder / f"{number:03d}-{seed}.json"
             about = {"config": fingerprint(config, task), "scenario": scenario.as_json()}
             if not path.exists():
-                run_seed = core.run_seed(0, number) ^ seed
-                piece = about | run_piece(config, task, learner, consoles, scenario, run_seed)
+                piece = about | run_piece(config, task, consoles, scenario, run_seed ^ seed)
                 write_atomic(path, json.dumps(piece).encode())
             piece = json.loads(path.read_bytes())
             if {key: piece[key] for key in about} != about:
@@ -122,22 +117,15 @@ def quasi_random(agents: tuple[str, ...], count: int, strengths: tuple[float, fl
 
 
 def run_piece(
-    config: RoomConfig, task: Task, learner: Any, consoles: list[Constant], scenario: Scenario, seed: int
+    config: RoomConfig, task: Task, consoles: list[Constant], scenario: Scenario, seed: int
 ) -> dict[str, Any]:
     """Final gains (nats) of the consoles over natural, natural's loss, the weights, and natural's first observation."""
-    policies = [Natural(), *consoles]
-    episode = Episode(task, learner, config.setting.episode)
-    episode.begin(list(range(len(policies))), [scenario] * len(policies), [seed] * len(policies))
-    for policy in policies:
-        policy.reset(task.agent_names, 1)
-    first = episode.observe()
-    weights = act_apart(policies, first)
-    for _ in range(config.setting.episode.num_intervals):
-        outcome = episode.step(weights)
+    played = play(config.setting, task, [Natural(), *consoles], scenario, seed)
+    outcome, first = played.outcome, played.first
     return {
         "gain": (outcome.loss_N[0] - outcome.loss_N[1:]).tolist(),
         "natural_loss": float(outcome.loss_N[0]),
-        "weights": weights[1:].tolist(),
+        "weights": played.weights_INK[0, 1:].tolist(),
         "agents": first.agents[0].tolist(),
         "mask": first.mask[0].tolist(),
         "training": first.training[0].tolist(),
@@ -161,7 +149,7 @@ def fingerprint(config: RoomConfig, task: Task) -> str:
 
 def room(gain_SRM: Array) -> dict[str, Any]:
     """Of gains by scenario, seed and console: what the module says, nats. Consoles that diverged count as -1."""
-    gain_SRM = np.nan_to_num(gain_SRM, nan=-1.0)
+    gain_SRM = np.nan_to_num(gain_SRM, nan=-DIVERGENCE_PENALTY_NATS)
     every, num_seeds = np.arange(len(gain_SRM)), gain_SRM.shape[1]
     winner_S, constant_S = np.zeros((2, len(gain_SRM)))
     for scored in range(num_seeds):
@@ -171,7 +159,7 @@ def room(gain_SRM: Array) -> dict[str, Any]:
     difference_S = winner_S - constant_S
     error = float(difference_S.std(ddof=1) / len(difference_S) ** 0.5)
     noise = float((gain_SRM.std(1, ddof=1) ** 2).mean() ** 0.5)
-    figures = {
+    return {
         "winner_nats": float(winner_S.mean()),
         "constant_nats": float(constant_S.mean()),
         "room_nats": float(difference_S.mean()),
@@ -181,7 +169,6 @@ def room(gain_SRM: Array) -> dict[str, Any]:
         "seed_sd_nats": noise,
         "by_scenario": difference_S.round(4).tolist(),
     }
-    return figures
 
 
 def foresight(pieces: list[dict[str, Any]]) -> dict[str, float]:
@@ -195,9 +182,9 @@ def foresight(pieces: list[dict[str, Any]]) -> dict[str, float]:
         given = (part.expand(count, *part.shape) for part in (agents, mask, training))
         with torch.no_grad():
             designs.append(actor.design(weights.float(), *given).double().numpy())
-        gains.append(np.nan_to_num(np.array(piece["gain"], np.float64), nan=-1.0))
+        gains.append(np.nan_to_num(np.array(piece["gain"], np.float64), nan=-DIVERGENCE_PENALTY_NATS))
         of.append(json.dumps(piece["scenario"]))
-        tasks.append(max(piece["scenario"]["reference"], key=lambda pair: pair[1])[0])
+        tasks.append(main_task(piece["scenario"]))
     expected, chosen, constant = np.zeros(np.shape(gains)), [], []
     for index in range(len(pieces)):
         apart = tasks if len(set(tasks)) > 1 else of
