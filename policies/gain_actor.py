@@ -97,7 +97,10 @@ class GainActor(Actor):
         by_agent = (shares * pushed[:, :, None]).sum(-1)
         gain = STRENGTHS[:, None] * (by_agent + self.coefficients[-1] * shares.square().sum(-1))
         best = gain.flatten(1).argmax(1)
-        chosen = shares.flatten(1, 2)[torch.arange(len(best)), best]
+        tried = shares.flatten(1, 2)
+        chosen = tried.gather(1, best[:, None, None].expand(-1, 1, tried.shape[2]))[
+            :, 0
+        ]  # ONNX takes no other indexing
         strength = STRENGTHS[best // len(SHARPNESS)]
         strength = torch.where(gain.flatten(1).amax(1) > 0, strength, STRENGTHS[0] / 4)[:, None]
         weights = strength * chosen

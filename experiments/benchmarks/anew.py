@@ -1,0 +1,180 @@
+"""What constant weights searched anew for one scenario gain: how near a console comes to them that searched nothing.
+
+    python -m pretraingym.experiments.benchmarks.anew --corpus FOLDER --folder runs/anew --policies lift ten-tasks
+
+For every scenario CMA-ES (diagonal, mirrored) searches the strength and the shares of the agents that are there, in
+log-odds, from the mean weights of the first policy's run: `generations` times `population` runs, each generation on a
+seed of its own that all its candidates share. The search's mean, its start held constant, and the policies are then
+run on fresh seeds and scored on the test halves. `fraction`: a policy's mean gain over that of the weights searched
+anew, with a 95% interval bootstrapped as in `compare`. The search is charged: `search_runs` a scenario. Every scenario
+is a stage of the folder, and the same command with --resume goes on. Prints a table; last line: one JSON object.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cma
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+
+from ...env.axes import AXES, check_axes, check_references, numbered_scenario
+from ...env.core import DIVERGENCE_PENALTY_NATS
+from ...env.scenario import Scenario
+from ...env.setting import Setting
+from ...env.task import Task
+from ...lm.errors import InputError
+from ...lm.files import write_atomic
+from ...policies.base import Policy
+from ...policies.constant import Constant
+from ...policies.registry import make_policy
+from ..bootstrap import bootstrap_weights
+from ..compare import named, side_by_side
+from ..compared import Compared, summarise
+from ..preflight import check_seed, preflight
+from ..progress import Progress
+from ..run_corpus import run_corpus
+from ..run_folder import RunFolder
+from ..side_by_side import play
+
+Array = NDArray[np.float64]
+SIGMA = 0.5  # first deviation of log-odds (assumed)
+DIVERGED_NATS = 100.0  # ranks a run that diverged last
+SMALLEST = 1e-3  # share that a search may start from
+ANEW, START = "anew", "start"
+
+
+@dataclass(frozen=True)
+class AnewConfig:
+    """Search constant weights anew for each scenario, and compare policies with them."""
+
+    policies: tuple[str, ...] = ("lift",)
+    """names or folders; every search starts from the first"""
+    folder: Path = Path("runs/anew")
+    """where the stages and results.json go"""
+    corpus: Path | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
+    setting: Setting = field(default_factory=Setting)
+    axes: tuple[str, ...] = AXES
+    """on which scenarios differ"""
+    references: tuple[str, ...] = ()
+    """reference tasks they may have (default: all of the corpus)"""
+    scenarios: int = 12
+    """of the development set"""
+    population: int = 16
+    """candidates of a generation"""
+    generations: int = 8
+    seeds: int = 2
+    """fresh ones, for the scores"""
+    test_windows: int = 256
+    """of each reference task's test half"""
+    seed: int = 0
+    """of the scenarios"""
+    resume: bool = False
+    """go on with the searches in the folder"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_axes(self.axes)
+        if self.population < 4 or min(self.scenarios, self.generations, self.seeds) < 1 or not self.policies:
+            raise InputError("expected at least 1 policy, scenario, generation and seed, and a population of 4")
+
+
+def measure(config: AnewConfig) -> dict[str, Any]:
+    """Run what the folder does not have yet; write results.json."""
+    with Progress() as progress:
+        progress.stage("corpus", 90)
+        corpus = run_corpus(config.folder, config.corpus, progress)
+        task = preflight(config.setting, corpus)
+        check_references(task, config.references)
+        policies = {name: make_policy(policy, task.agent_names) for name, policy in named(config.policies)}
+        folder = RunFolder(config.folder, config, config.resume, corpus)
+        progress.stage("searches", None)
+        rows = list(_rows(config, folder, task, policies, progress))
+    constants = {name: Constant(1.0, dict.fromkeys(task.agent_names[1:], 1.0)) for name in (ANEW, START)}
+    compared = Compared(config.setting, task, rows, constants | policies)
+    results = summarise(compared) | {"fraction": fractions(compared)}
+    results["search_runs"] = config.population * config.generations
+    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
+    folder.close()
+    gains = {name: row["gain_nats_and_ci95"] for name, row in results["policies"].items() if name != "natural"}
+    return {"gain_nats_and_ci95": gains, "fraction": results["fraction"], "search_runs": results["search_runs"]}
+
+
+def _rows(
+    config: AnewConfig, folder: RunFolder, task: Task, policies: dict[str, Policy], progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """One a scenario and fresh seed, as `compare` keeps them."""
+    for number in range(config.scenarios):
+        scenario, seed = numbered_scenario(task, "development", config.seed, number, config.axes, config.references)
+        consoles = folder.stage(
+            f"search-{number}", partial(search, config, task, next(iter(policies.values())), scenario, seed)
+        )
+        own = {name: Constant(consoles[name]["strength"], consoles[name]["shares"]) for name in (ANEW, START)}
+        for repeat in range(config.seeds):
+            fresh = seed + config.generations + 1 + repeat
+            work = partial(side_by_side, config.setting, task, own | policies, scenario, fresh, config.test_windows)
+            about = {"scenario": scenario.as_json(), "number": number, "seed": fresh, "ladder": {}}
+            yield about | {"policies": folder.stage(f"scores-{number}-{repeat}", work)}
+        progress.update(number + 1, config.scenarios)
+
+
+def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, seed: int) -> dict[str, Any]:
+    """The constant weights that the search begins and ends at, each a strength and shares by agent, and the mean
+    validation loss of each generation, nats."""
+    played = play(config.setting, task, [start], scenario, seed)
+    present = played.first.mask[0].copy()
+    present[0] = False
+    names = [name for name, here in zip(task.agent_names, present, strict=True) if here]
+    shares = np.maximum(played.weights_INK.mean(0)[0, present], SMALLEST)
+    point = np.append(np.log(shares / shares.sum()), np.log(shares.sum() / max(1 - shares.sum(), SMALLEST)))
+    rng = np.random.default_rng(seed)
+    options = {
+        "popsize": config.population,
+        "CMA_diagonal": True,
+        "CMA_mirrors": config.population // 2,
+        "randn": lambda *shape: rng.standard_normal(shape),
+        "seed": np.nan,
+        "verbose": -9,
+    }
+    strategy = cma.CMAEvolutionStrategy(point, SIGMA, options)
+    losses = []
+    for generation in range(config.generations):
+        candidates = strategy.ask()
+        consoles = [_constant(names, candidate) for candidate in candidates]
+        outcome = play(config.setting, task, consoles, scenario, seed + 1 + generation).outcome
+        strategy.tell(candidates, list(np.nan_to_num(outcome.loss_N, nan=DIVERGED_NATS)))
+        losses.append(round(float(np.nanmean(outcome.loss_N)), 4))
+    ends = {ANEW: _constant(names, strategy.result.xfavorite), START: _constant(names, point)}
+    return {name: {"strength": of.strength, "shares": of.shares} for name, of in ends.items()} | {"losses": losses}
+
+
+def _constant(names: list[str], point: Array) -> Constant:
+    """Weights by log-odds: the shares' first, the strength's last."""
+    shares = np.exp(point[:-1] - point[:-1].max())
+    strength = 1 / (1 + np.exp(-point[-1]))
+    return Constant(float(strength), dict(zip(names, (shares / shares.sum()).tolist(), strict=True)))
+
+
+def fractions(compared: Compared) -> dict[str, tuple[float, float, float]]:
+    """Mean gain over natural as a share of that of the weights searched anew, with its 95% interval, by policy."""
+    natural = compared.losses("natural", "test")
+    gains = {
+        name: np.nan_to_num(natural - compared.losses(name, "test"), nan=-DIVERGENCE_PENALTY_NATS).ravel()
+        for name in compared.policies
+    }
+    weights = bootstrap_weights(compared.clusters, natural.shape[1])
+    whole = gains.pop(ANEW)
+    shares = {}
+    for name, gain in gains.items():
+        low, high = np.percentile((weights @ gain) / (weights @ whole), [2.5, 97.5])
+        shares[name] = float(gain.mean() / whole.mean()), float(low), float(high)
+    return shares
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(tyro.cli(AnewConfig, description=__doc__))))
