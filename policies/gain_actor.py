@@ -100,7 +100,7 @@ class GainActor(Actor):
         tried = shares.flatten(1, 2)
         chosen = tried.gather(1, best[:, None, None].expand(-1, 1, tried.shape[2]))[
             :, 0
-        ]  # ONNX takes no other indexing
+        ]  # indexing would fix ONNX sizes
         strength = STRENGTHS[best // len(SHARPNESS)]
         strength = torch.where(gain.flatten(1).amax(1) > 0, strength, STRENGTHS[0] / 4)[:, None]
         weights = strength * chosen
