@@ -1,4 +1,5 @@
-"""Intervals for means over scenarios that are not independent: a bootstrap over clusters, scenarios and seeds."""
+"""Intervals for means over scenarios that are not independent: a bootstrap over clusters, scenarios, seeds and policies
+learned alike."""
 
 from collections.abc import Sequence
 
@@ -27,7 +28,16 @@ def bootstrap_weights(clusters: Sequence[object], num_seeds: int, seed: int = 0,
     return flat / flat.sum(1, keepdims=True)
 
 
-def interval(weights: Array, values_SR: Array) -> tuple[float, float, float]:
-    """Mean of values (scenarios, seeds) and its 95% interval, by the percentiles of the resampled means."""
-    low, high = np.percentile(weights @ values_SR.reshape(-1), [2.5, 97.5])
-    return float(values_SR.mean()), float(low), float(high)
+def resampled(weights: Array, values_SRP: Array, seed: int = 0) -> Array:
+    """The mean of values (scenarios, seeds, policies learned alike) in each resample of `bootstrap_weights`, (draws,),
+    in which the policies are drawn with replacement too, as many as there are."""
+    count = values_SRP.shape[2]
+    share_DP = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), len(weights)) / count
+    means: Array = ((weights @ values_SRP.reshape(-1, count)) * share_DP).sum(1)
+    return means
+
+
+def interval(mean: float, resamples: Array) -> tuple[float, float, float]:
+    """The mean and its 95% interval, by the percentiles of its resamples."""
+    low, high = np.percentile(resamples, [2.5, 97.5])
+    return float(mean), float(low), float(high)

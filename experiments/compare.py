@@ -15,9 +15,10 @@ from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
 from ..policies.base import Policy
-from ..policies.registry import make_policy
+from ..policies.fixed import Natural
 from .compare_report import write_compare_report
 from .compared import Compared, summarise
+from .named_policies import check_names, make_policies
 from .preflight import check_seed, preflight
 from .progress import Progress
 from .run_corpus import run_corpus
@@ -31,7 +32,8 @@ class CompareConfig:
     """Run policies on the same scenarios and seeds, paired, and tell what each gains over natural and costs."""
 
     policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement", "lift")
-    """names, or folders of learned ones, beside natural; a name of one's own before =, as in mine=runs/console"""
+    """names, or folders of learned ones, beside natural; a name of one's own before =, as in mine=runs/console, also of
+    one learned several times, as in mine=runs/1+runs/2: what it is given is the mean, and which of them is chance"""
     folder: Path = Path("runs/compare")
     """where the runs and results.json go"""
     corpus: Path | None = None
@@ -68,17 +70,7 @@ class CompareConfig:
             )
         if any(scale <= 0 or scale == 1 for scale in self.ladder):
             raise InputError(f"ladder is {self.ladder}, expected positive budgets other than 1")
-        names = [name for name, _ in named(self.policies)]
-        if len({NATURAL, *names}) <= len(names):
-            raise InputError(f"policies are called {', '.join(names)}, expected different names, none of them natural")
-
-
-def named(policies: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """(name, policy) of each, where NAME=POLICY gives the name."""
-    for text in policies:
-        name, equals, policy = text.partition("=")
-        own = equals and name.replace("-", "").replace("_", "").isalnum()
-        yield (name, policy) if own else (text.rstrip("/").split("/")[-1], text)
+        check_names(self.policies)
 
 
 def main(config: CompareConfig) -> dict[str, Any]:
@@ -88,7 +80,7 @@ def main(config: CompareConfig) -> dict[str, Any]:
         corpus = run_corpus(config.folder, config.corpus, progress)
         task = preflight(config.setting, corpus)
         check_references(task, config.references)
-        policies = {name: make_policy(policy, task.agent_names) for name, policy in named(config.policies)}
+        policies = make_policies(config.policies, task.agent_names)
         for policy in policies.values():
             policy.reset(task.agent_names, 1)
         folder = RunFolder(config.folder, config, config.resume, corpus)
@@ -131,7 +123,7 @@ def side_by_side(
 ) -> dict[str, dict[str, Any]]:
     """Of natural and every policy, from the same weights and random numbers: `validation_loss_nats` by the scenario's
     mixture, `test_loss_nats` by task, `tokens`, and the mean `weights` that it chose. A run that diverged has null."""
-    own = {NATURAL: make_policy(NATURAL), **policies}
+    own = {NATURAL: Natural(), **policies}
     played = play(setting, task, list(own.values()), scenario, seed)
     outcome, weights_NK = played.outcome, played.weights_INK.mean(0)
     test_NT = played.episode.test_losses(test_windows)

@@ -15,8 +15,9 @@ from ..env.task import Task
 from ..lm.shard import num_parameters
 from ..policies.base import Policy
 from ..policies.learned import LearnedPolicy
-from .bootstrap import bootstrap_weights, interval
+from .bootstrap import bootstrap_weights, interval, resampled
 from .charges import Charges, all_in_ratio, label_flops, run_charges
+from .named_policies import by_name
 from .statistics import NATURAL, speedup
 
 Array = NDArray[np.float64]
@@ -44,17 +45,33 @@ class Compared:
         first = {row["number"]: row for row in reversed(self.rows)}
         return [main_task(first[number]["scenario"]) for number in self.numbers]
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """What the policies are called, with those that share the name."""
+        return by_name(list(self.policies))
+
     def losses(self, name: str, kind: str) -> Array:
-        """Final losses, nats, by the scenario's mixture of reference tasks, (scenarios, seeds). kind: "test" or
-        "validation"."""
-        return self._grid([_loss(row["policies"][name], row, kind) for row in self.rows])
+        """Final losses, nats, by the scenario's mixture of reference tasks, (scenarios, seeds, policies that share the
+        name). kind: "test" or "validation"."""
+        members = self.names.get(name, [name])
+        return self._grid([[_loss(row["policies"][member], row, kind) for member in members] for row in self.rows])
 
     def ladder(self, scale: str) -> Array:
         """As `losses`, of natural on `scale` budgets, test."""
-        return self._grid([_loss(row["ladder"][scale], row, "test") for row in self.rows])
+        return self._grid([[_loss(row["ladder"][scale], row, "test")] for row in self.rows])
 
-    def _grid(self, values: list[float]) -> Array:
-        return np.array(values).reshape(len(self.numbers), -1)
+    def gains(self, name: str) -> Array:
+        """Test losses of natural less those of the policy, as `losses`; what diverged lost a nat."""
+        loss = self.losses(name, "test")
+        return np.where(np.isfinite(loss), self.losses(NATURAL, "test") - loss, -DIVERGENCE_PENALTY_NATS)
+
+    def resampled(self, gains: Mapping[str, Array]) -> dict[str, Array]:
+        """Resampled means (bootstrap.py) of each, paired."""
+        weights = bootstrap_weights(self.clusters, next(iter(gains.values())).shape[1])
+        return {name: resampled(weights, gain, seed) for seed, (name, gain) in enumerate(gains.items())}
+
+    def _grid(self, values: list[list[float]]) -> Array:
+        return np.array(values).reshape(len(self.numbers), -1, len(values[0]))
 
 
 def main_task(scenario: Mapping[str, Any]) -> str:
@@ -65,12 +82,9 @@ def main_task(scenario: Mapping[str, Any]) -> str:
 
 def summarise(compared: Compared) -> dict[str, Any]:
     """Print a table, and return the `policies` and `costs` of results.json."""
-    natural, names = compared.losses(NATURAL, "test"), list(compared.policies)
-    losses = {name: compared.losses(name, "test") for name in names}
-    gains = {
-        name: np.where(np.isfinite(loss), natural - loss, -DIVERGENCE_PENALTY_NATS) for name, loss in losses.items()
-    }
-    weights = bootstrap_weights(compared.clusters, natural.shape[1])
+    natural = compared.losses(NATURAL, "test")
+    gains = {name: compared.gains(name) for name in compared.names}
+    means, draws = {name: float(gain.mean()) for name, gain in gains.items()}, compared.resampled(gains)
     params = num_parameters(compared.setting.model_config(compared.task.corpus.vocab_size))
     charges = run_charges(compared.setting, params, len(compared.task.tasks))
     costs: dict[str, Any] = {
@@ -85,25 +99,31 @@ def summarise(compared: Compared) -> dict[str, Any]:
     rungs = [(budget, float(natural.mean()))]
     rungs += [(budget * float(scale), float(compared.ladder(scale).mean())) for scale in scales]
     table: dict[str, dict[str, Any]] = {NATURAL: {"test_loss_mean": float(natural.mean())}}
-    for name in names:
+    for name, members in compared.names.items():
         validation = compared.losses(NATURAL, "validation") - compared.losses(name, "validation")
+        by_scenario = gains[name].mean((1, 2))
         row: dict[str, Any] = {
-            "describe": compared.policies[name].describe(),
-            "test_loss_mean": float(natural.mean() - gains[name].mean()),
-            "gain_nats_and_ci95": interval(weights, gains[name]),
+            "describe": compared.policies[members[0]].describe(),
+            "policies": len(members),
+            "test_loss_mean": float(natural.mean() - means[name]),
+            "gain_nats_and_ci95": interval(means[name], draws[name]),
             "validation_gain_nats": float(np.nanmean(validation)),
-            "win_rate": float((gains[name].mean(1) > 0).mean()),
-            "over": {rival: interval(weights, gains[name] - gains[rival]) for rival in names if rival != name},
-            "gain_by_scenario": gains[name].mean(1).round(4).tolist(),
+            "win_rate": float((by_scenario > 0).mean()),
+            "over": {
+                rival: interval(means[name] - means[rival], draws[name] - draws[rival])
+                for rival in gains
+                if rival != name
+            },
+            "gain_by_scenario": by_scenario.round(4).tolist(),
             "gain_by_task": {
-                task: round(float(gains[name][[of == task for of in compared.clusters]].mean()), 4)
+                task: round(float(by_scenario[[of == task for of in compared.clusters]].mean()), 4)
                 for task in dict.fromkeys(compared.clusters)
             },
         }
         if scales:
             fast = speedup(row["test_loss_mean"], budget, rungs)
             row |= {"speedup": fast.factor, "speedup_is_lower_bound": fast.is_lower_bound}
-            row["all_in"] = _all_in(compared.policies[name], fast.factor, charges, costs["label_flops"])
+            row["all_in"] = _all_in(compared.policies[members[0]], fast.factor, charges, costs["label_flops"])
         table[name] = row
     _print(table)
     about = [{"number": number, "cluster": of} for number, of in zip(compared.numbers, compared.clusters, strict=True)]

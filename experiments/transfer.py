@@ -18,8 +18,8 @@ from ..lm.errors import InputError
 from ..lm.files import write_atomic
 from ..lm.shard import num_parameters
 from ..policies.constant import family
-from ..policies.registry import make_policy
-from .compare import named, side_by_side
+from .compare import side_by_side
+from .named_policies import check_names, make_policies
 from .preflight import check_seed, preflight
 from .pretrain import quick_target
 from .progress import Progress
@@ -59,6 +59,7 @@ class TransferConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check_axes(self.axes)
+        check_names(self.policies)
         if self.scenarios < 1 or not self.widths:
             raise InputError(
                 f"{self.scenarios} scenarios and widths {self.widths} given, expected at least one of each"
@@ -97,7 +98,7 @@ def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -
     scenario, seed = numbered_scenario(task, "development", config.seed, number, config.axes, config.references)
     families = sorted({family(agent) for agent in task.agent_names[1:]})
     constants = tuple(f"constant:strength={strength},{of}=1" for of in families for strength in STRENGTHS)
-    policies = {name: make_policy(policy, task.agent_names) for name, policy in named(config.policies + constants)}
+    policies = make_policies(config.policies + constants, task.agent_names)
     runs = side_by_side(setting, task, policies, scenario, seed, 1)
     return {name: run["validation_loss_nats"] for name, run in runs.items()}
 

@@ -23,7 +23,6 @@ import tyro
 from numpy.typing import NDArray
 
 from ...env.axes import AXES, check_axes, check_references, numbered_scenario
-from ...env.core import DIVERGENCE_PENALTY_NATS
 from ...env.scenario import Scenario
 from ...env.setting import Setting
 from ...env.task import Task
@@ -31,10 +30,10 @@ from ...lm.errors import InputError
 from ...lm.files import write_atomic
 from ...policies.base import Policy
 from ...policies.constant import Constant
-from ...policies.registry import make_policy
-from ..bootstrap import bootstrap_weights
-from ..compare import named, side_by_side
+from ..bootstrap import interval
+from ..compare import side_by_side
 from ..compared import Compared, summarise
+from ..named_policies import check_names, make_policies
 from ..preflight import check_seed, preflight
 from ..progress import Progress
 from ..run_corpus import run_corpus
@@ -80,6 +79,7 @@ class AnewConfig:
     def __post_init__(self) -> None:
         check_seed(self.seed)
         check_axes(self.axes)
+        check_names(self.policies)
         if self.population < 4 or min(self.scenarios, self.generations, self.seeds) < 1 or not self.policies:
             raise InputError("expected at least 1 policy, scenario, generation and seed, and a population of 4")
 
@@ -91,7 +91,7 @@ def measure(config: AnewConfig) -> dict[str, Any]:
         corpus = run_corpus(config.folder, config.corpus, progress)
         task = preflight(config.setting, corpus)
         check_references(task, config.references)
-        policies = {name: make_policy(policy, task.agent_names) for name, policy in named(config.policies)}
+        policies = make_policies(config.policies, task.agent_names)
         folder = RunFolder(config.folder, config, config.resume, corpus)
         progress.stage("searches", None)
         rows = list(_rows(config, folder, task, policies, progress))
@@ -162,18 +162,13 @@ def _constant(names: list[str], point: Array) -> Constant:
 
 def fractions(compared: Compared) -> dict[str, tuple[float, float, float]]:
     """Mean gain over natural as a share of that of the weights searched anew, with its 95% interval, by policy."""
-    natural = compared.losses("natural", "test")
-    gains = {
-        name: np.nan_to_num(natural - compared.losses(name, "test"), nan=-DIVERGENCE_PENALTY_NATS).ravel()
-        for name in compared.policies
+    gains = {name: compared.gains(name) for name in compared.names}
+    draws = compared.resampled(gains)
+    return {
+        name: interval(float(gains[name].mean() / gains[ANEW].mean()), draws[name] / draws[ANEW])
+        for name in gains
+        if name != ANEW
     }
-    weights = bootstrap_weights(compared.clusters, natural.shape[1])
-    whole = gains.pop(ANEW)
-    shares = {}
-    for name, gain in gains.items():
-        low, high = np.percentile((weights @ gain) / (weights @ whole), [2.5, 97.5])
-        shares[name] = float(gain.mean() / whole.mean()), float(low), float(high)
-    return shares
 
 
 if __name__ == "__main__":

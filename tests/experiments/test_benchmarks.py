@@ -11,6 +11,7 @@ import pytest
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
 from pretraingym.experiments.benchmarks import (
+    anew,
     cells,
     corpus,
     influence,
@@ -155,6 +156,25 @@ def test_naive_proxies_end_on_an_error(tiny_corpus: Corpus, tiny_setting: Settin
     with pytest.raises(EOFError), naive_proxies(job, 1) as naive:
         naive.train(Way(1, 1, "nobody's"), np.full((1, 1, 1), -1))  # no such window: the process dies
     assert set(active_children()) <= others
+
+
+def test_weights_searched_anew(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
+    config = anew.AnewConfig(
+        ("uniform",), tmp_path / "anew", tiny_corpus.path, tiny_setting, scenarios=2, population=4, generations=2,
+        seeds=2, test_windows=16,
+    )  # fmt: skip
+    figures = anew.measure(config)
+    assert set(figures["gain_nats_and_ci95"]) == {"anew", "start", "uniform"}
+    assert set(figures["fraction"]) == {"start", "uniform"}
+    assert figures["search_runs"] == 8
+    stages = json.loads((tmp_path / "anew" / "stages.json").read_text())
+    found = stages["search-0"]["result"]
+    assert found["start"]["strength"] > 0.99  # uniform's, where the search begins
+    assert found["anew"]["strength"] != found["start"]["strength"]
+    assert sum(found["anew"]["shares"].values()) == pytest.approx(1)
+    del stages["scores-1-1"]  # as where it was killed in that one
+    (tmp_path / "anew" / "stages.json").write_text(json.dumps(stages))
+    assert anew.measure(replace(config, resume=True)) == figures
 
 
 def test_room_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:

@@ -9,10 +9,11 @@ import pytest
 
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
-from pretraingym.experiments.bootstrap import bootstrap_weights, interval
+from pretraingym.experiments.bootstrap import bootstrap_weights, interval, resampled
 from pretraingym.experiments.charges import all_in_ratio, run_charges
-from pretraingym.experiments.compare import CompareConfig, main, named
+from pretraingym.experiments.compare import CompareConfig, main
 from pretraingym.experiments.compared import Compared, summarise
+from pretraingym.experiments.named_policies import by_name, make_policies, named
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.errors import InputError
 from pretraingym.policies.fixed import Uniform
@@ -24,8 +25,7 @@ def test_independent_scenarios_give_the_plain_standard_error() -> None:
     weights = bootstrap_weights(range(40), 1, draws=20_000)
     np.testing.assert_allclose(weights.sum(1), 1)
     assert (weights @ values[:, 0]).std() == pytest.approx(values.std() / 40**0.5, rel=0.03)
-    mean, low, high = interval(weights, values)
-    assert mean == values.mean()
+    _, low, high = interval(0.0, resampled(weights, values[..., None]))
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 40**0.5, rel=0.05)
 
 
@@ -52,6 +52,15 @@ def test_every_level_adds_its_variance() -> None:
     assert (weights @ values.reshape(-1)).std() == pytest.approx(np.std(drawn), rel=0.03)
 
 
+def test_a_policy_learned_thrice_is_three_numbers() -> None:
+    """Where the runs of a policy are all alike and policies differ, resampled means vary as those of so few numbers."""
+    three = np.random.default_rng(3).normal(size=3)
+    values = np.broadcast_to(three, (20, 2, 3))
+    draws = resampled(bootstrap_weights(range(20), 2, draws=20_000), values)
+    assert draws.mean() == pytest.approx(three.mean(), abs=0.02)
+    assert draws.std() == pytest.approx(three.std() / 3**0.5, rel=0.03)
+
+
 def test_what_a_run_costs() -> None:
     setting = Setting()
     charges = run_charges(setting, 1000, 2)
@@ -70,25 +79,33 @@ def test_the_all_in_ratio_tends_to_the_speedup() -> None:
 
 
 def test_names_of_policies() -> None:
-    given = ("lift", "lift:power=1", "mine=runs/console", "runs/quickstart/", "constant:strength=0.3,match=1")
+    given = ("lift", "lift:power=1", "mine=runs/1+runs/2", "runs/quickstart/", "constant:strength=0.3,match=1")
     assert list(named(given)) == [
-        ("lift", "lift"), ("lift:power=1", "lift:power=1"), ("mine", "runs/console"),
-        ("quickstart", "runs/quickstart/"), ("constant:strength=0.3,match=1", "constant:strength=0.3,match=1"),
+        ("lift", ("lift",)), ("lift:power=1", ("lift:power=1",)), ("mine", ("runs/1", "runs/2")),
+        ("quickstart", ("runs/quickstart/",)), ("constant:strength=0.3,match=1", ("constant:strength=0.3,match=1",)),
     ]  # fmt: skip
     with pytest.raises(InputError, match="policies are called lift, lift, expected different names"):
         CompareConfig(("lift", "lift"))
+    made = make_policies(("two=lift:power=1+lift:power=3", "agreement"), ())
+    assert list(made) == ["two#1", "two#2", "agreement"]
+    assert by_name([*made, "#3", "a#b"]) == {
+        "two": ["two#1", "two#2"], "agreement": ["agreement"], "#3": ["#3"], "a#b": ["a#b"]
+    }  # fmt: skip
 
 
 def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
     config = CompareConfig(
-        ("uniform", "steady=constant:strength=0.3,influence=1"), tmp_path / "run", tiny_corpus.path, tiny_setting,
+        ("uniform", "steady=constant:strength=0.3,influence=1", "both=uniform+constant:strength=0.3,influence=1"), tmp_path / "run", tiny_corpus.path, tiny_setting,
         scenarios=3, seeds=2, ladder=(2.0,), test_windows=16,
     )  # fmt: skip
     returned = main(config)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     table = results["policies"]
     assert returned["policies"]["steady"]["win_rate"] == table["steady"]["win_rate"]
-    assert set(table) == {"natural", "uniform", "steady"}
+    assert set(table) == {"natural", "uniform", "steady", "both"}
+    assert (table["both"]["policies"], table["steady"]["policies"]) == (2, 1)
+    mean_of_two = (table["uniform"]["test_loss_mean"] + table["steady"]["test_loss_mean"]) / 2
+    assert table["both"]["test_loss_mean"] == pytest.approx(mean_of_two)
     mean, low, high = table["steady"]["gain_nats_and_ci95"]
     assert low <= mean <= high
     assert table["steady"]["over"]["uniform"][0] == pytest.approx(mean - table["uniform"]["gain_nats_and_ci95"][0])
@@ -98,7 +115,7 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     assert table["uniform"]["all_in"].keys() == {"1", "10", "100", "1000", "10000"}
     assert len(results["runs"]) == 6
     page = (tmp_path / "run" / "report.html").read_text()
-    assert "2 policies on 3 scenarios" in page
+    assert "3 policies on 3 scenarios" in page
     assert "All-in ratio of" in page
     with pytest.raises(InputError, match="add --resume"):
         main(config)

@@ -1,0 +1,43 @@
+"""Policies as a command line names them: NAME=POLICY, and NAME=POLICY+POLICY+... for one learned several times."""
+
+from collections.abc import Iterator, Sequence
+
+from ..lm.errors import InputError
+from ..policies.base import Policy
+from ..policies.registry import make_policy
+from .statistics import NATURAL
+
+MEMBER = "#"  # before the number of one of several policies that have one name
+
+
+def named(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(name, its policies) of each: without NAME=, the last part of the path or the policy itself."""
+    for text in policies:
+        name, equals, policy = text.partition("=")
+        own = equals and name.replace("-", "").replace("_", "").isalnum()
+        yield (name, tuple(policy.split("+"))) if own else (text.rstrip("/").split("/")[-1], (text,))
+
+
+def check_names(policies: Sequence[str]) -> None:
+    """InputError: two that are called the same, or one called natural."""
+    names = [name for name, _ in named(policies)]
+    if len({NATURAL, *names}) <= len(names):
+        raise InputError(f"policies are called {', '.join(names)}, expected different names, none of them natural")
+
+
+def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str, Policy]:
+    """All of them by name; those that share one as NAME#1, NAME#2, ..."""
+    made = {}
+    for name, members in named(policies):
+        for number, policy in enumerate(members, 1):
+            made[f"{name}{MEMBER}{number}" if len(members) > 1 else name] = make_policy(policy, agents)
+    return made
+
+
+def by_name(names: Sequence[str]) -> dict[str, list[str]]:
+    """What `make_policies` called its policies, by the name they share."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        shared, _, number = name.rpartition(MEMBER)
+        families.setdefault(shared if shared and number.isdecimal() else name, []).append(name)
+    return families
