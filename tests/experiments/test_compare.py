@@ -95,7 +95,8 @@ def test_names_of_policies() -> None:
 
 def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
     config = CompareConfig(
-        ("uniform", "steady=constant:strength=0.3,influence=1", "both=uniform+constant:strength=0.3,influence=1"), tmp_path / "run", tiny_corpus.path, tiny_setting,
+        ("uniform", "steady=constant:strength=0.3,influence=1", "both=uniform+constant:strength=0.3,influence=1"),
+        tmp_path / "run", tiny_corpus.path, tiny_setting,
         scenarios=3, seeds=2, ladder=(2.0,), test_windows=16,
     )  # fmt: skip
     returned = main(config)
