@@ -15,9 +15,9 @@ from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..policies.card import PolicyCard
 from ..policies.learned import LearnedPolicy
-from ..policies.learners import learn
+from ..policies.learners import as_start, learn
+from ..policies.ranges import widest
 from ..policies.registry import make_policy
-from ..policies.rules import Agreement, Lift
 from ..policies.storage import save_policy
 from .preflight import check_seed, preflight
 from .progress import Progress
@@ -33,7 +33,8 @@ class LearnConfig:
     """the learner, a Stable-Baselines3 algorithm; the last two search weights, or a schedule of them, that look at
     nothing, as rivals with the same number of runs"""
     start: str = "lift"
-    """rule that cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2"""
+    """what cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or a policy
+    that was learned from one of them, by its folder or name"""
     episodes: int = 96
     """proxy runs it may use, controls apart, in whole rounds"""
     groups: int = 2
@@ -54,8 +55,7 @@ class LearnConfig:
             )
         check_seed(self.seed)
         check_axes(self.axes)
-        if not isinstance(make_policy(self.start), Agreement | Lift):
-            raise InputError(f"start is '{self.start}', expected agreement or lift, which can be cloned")
+        as_start(make_policy(self.start))
         if self.episodes < self.groups * self.group_size:
             raise InputError(
                 f"{self.episodes} episodes are less than one round of {self.groups} x {self.group_size}; give more"
@@ -109,10 +109,11 @@ def train_console(
     def on_interval(episodes: float) -> None:
         progress.update(int(episodes), rounds * num_envs, tokens_per_s=episode.tokens_per_s)
 
-    start: Any = make_policy(config.start)
+    start = as_start(make_policy(config.start))
     actor, ranges = learn(
         config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval, start
     )
+    known = start.card if isinstance(start, LearnedPolicy) else None
     card = PolicyCard(
         algorithm=config.algorithm,
         agents=env.agent_names,
@@ -121,8 +122,8 @@ def train_console(
         corpus=corpus.fingerprint,
         command=" ".join(["pretraingym", *sys.argv[1:]]),
         versions={name: version(name) for name in ("torch", "transformers", "stable-baselines3", "gymnasium")},
-        ranges=ranges,
-        proxy_runs=rounds * (num_envs + config.groups),
+        ranges=widest(ranges, known.ranges) if known else ranges,
+        proxy_runs=rounds * (num_envs + config.groups) + (known.proxy_runs if known else 0),
     )
     save_policy(folder.path, LearnedPolicy(actor, card))
     return {

@@ -13,7 +13,7 @@ from .actor_config import AGENT_BY_NAME
 from .base import Policy, Weights, others
 from .card import PolicyCard
 
-MARGIN = 0.1  # of a range's width: how far beyond it a feature may lie without a warning
+MARGIN = 0.25  # of a range's width: how far beyond it a feature may lie without a warning (assumed)
 
 
 def observed_values(actor: Actor, observation: Observation) -> dict[str, NDArray[np.float32]]:
@@ -66,6 +66,8 @@ class LearnedPolicy(Policy):
         return f"{self.actor.architecture} learned with {self.card.algorithm} on {self.card.proxies}"
 
     def _warn_beyond_training(self, observation: Observation) -> None:
+        """One warning for all features that lie beyond their range for the first time."""
+        said = []
         for name, values in observed_values(self.actor, observation).items():
             if name in self._warned or name not in self.card.ranges or not len(values):
                 continue
@@ -74,8 +76,9 @@ class LearnedPolicy(Policy):
             beyond = (values < low - margin) | (values > high + margin)
             if beyond.any():
                 self._warned.add(name)
-                warnings.warn(
-                    f"policy '{self.name}': feature '{name}' is {values[beyond][0]:.3g}, but {low:.3g} to {high:.3g} "
-                    "in training: it may choose badly here, compare it with 'agreement'",
-                    stacklevel=2,
-                )
+                said.append(f"{name} is {values[beyond][0]:.3g}, {low:.3g} to {high:.3g} in training")
+        if said:
+            warnings.warn(
+                f"policy '{self.name}' may choose badly here, compare it with 'agreement': {'; '.join(said)}",
+                stacklevel=3,
+            )

@@ -1,6 +1,7 @@
 """Learning a set actor in the environment with the algorithm of one's choice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.vec_env import VecEnv
 
 from ..env.action import ActionMap
+from ..lm.errors import InputError
 from .actor import Actor
 from .actor_config import SetActorConfig
+from .base import Policy
 from .constant import family
 from .evolution import CMAES
 from .gain_actor import GainActor, GainConfig
 from .journal import JournalVecEnv
+from .learned import LearnedPolicy
 from .off_policy import make_off_policy
 from .ppo import make_ppo
 from .ranges import FeatureRanges
@@ -32,6 +36,7 @@ HIDDEN = 16  # of the residual networks that gradients can learn
 SIGMA = 0.1
 # Of searched weights and schedules, which start from even shares: in log-odds (assumed).
 BLIND_SIGMA = 0.7
+Start = Agreement | Lift | LearnedPolicy  # what learning may start from
 KNOTS = 3  # of a schedule: begin, middle and end
 
 
@@ -62,14 +67,24 @@ class UpdateLog(BaseCallback):
         self.on_update(row | {"return_mean": float(self._returns.mean()), "return_best": self._best})
 
 
-def start_actor(
-    algorithm: str, action_map: ActionMap, agents: tuple[str, ...], rule: Agreement | Lift | None = None
-) -> Actor:
+def as_start(policy: Policy) -> Start:
+    """That policy. InputError: one that learning cannot start from."""
+    if isinstance(policy, Agreement | Lift) or (
+        isinstance(policy, LearnedPolicy) and isinstance(policy.actor, SetActor)
+    ):
+        return policy
+    raise InputError(
+        f"start is '{policy.name}', expected agreement, lift or a policy that was learned from one of them"
+    )
+
+
+def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...], start: Start | None = None) -> Actor:
     """The actor that learning starts from.
 
-    A clone of `rule` (default: the lift rule), linear for "cma-es", with a residual network for "ppo", "sac" and "tqc";
-    from agreement instead, PPO ended lower (experiments/results/learners.md). For "regression" one that expects nothing
-    of any weights; for "best-static" and "schedule" even weights of these agents' families."""
+    A clone of the rule `start` (default: lift) or of what a learned policy knows, linear for "cma-es", with a residual
+    network for "ppo", "sac" and "tqc"; from agreement, PPO ended lower (experiments/results/learners.md). For
+    "regression" one that expects nothing of any weights; for "best-static" and "schedule" even weights of these agents'
+    families. InputError: a policy learned with another action map."""
     if algorithm == "regression":
         return GainActor(GainConfig(), action_map)
     if algorithm in ("best-static", "schedule"):
@@ -77,8 +92,14 @@ def start_actor(
         blind = ScheduleActor(ScheduleConfig(families, KNOTS if algorithm == "schedule" else 1), action_map)
         blind.bind(agents)
         return blind
-    actor = SetActor(SetActorConfig(hidden=0 if algorithm == "cma-es" else HIDDEN), action_map)
-    actor.clone(rule or Lift())
+    config = start.actor.config if isinstance(start, LearnedPolicy) else SetActorConfig()
+    actor = SetActor(replace(config, hidden=config.hidden or (0 if algorithm == "cma-es" else HIDDEN)), action_map)
+    if isinstance(start, LearnedPolicy):
+        if start.actor.action_map != action_map:
+            raise InputError(f"'{start.name}' was learned with {start.actor.action_map}, expected {action_map}: set it")
+        actor.load_state_dict(start.actor.state_dict(), strict=False)  # a network that only `actor` has starts at zero
+    else:
+        actor.clone(start or Lift())
     return actor
 
 
@@ -101,10 +122,10 @@ def learn(
     journal: Path,
     on_update: Callable[[dict[str, float]], None],
     on_interval: Callable[[float], None],
-    start: Agreement | Lift | None = None,
+    start: Start | None = None,
 ) -> tuple[Actor, dict[str, tuple[float, float]]]:
     """`rounds` times one episode of every slot; goes on from `journal` if that holds some. Returns the actor and the
-    range of every feature it read. algorithm: one of card.ALGORITHMS; start: `start_actor`'s rule; the callbacks are
+    range of every feature it read. algorithm: one of card.ALGORITHMS; start: `start_actor`'s; the callbacks are
     `UpdateLog`'s."""
     action_map: ActionMap = env.action_map  # type: ignore[attr-defined]
     venv = JournalVecEnv(SB3ConsoleVecEnv(env), journal)

@@ -7,6 +7,18 @@ from ..env.observation import AGENT_FEATURES, Observation
 from .actor import Actor
 from .learned import observed_values
 
+Ranges = dict[str, tuple[float, float]]
+
+
+def widest(one: Ranges, other: Ranges) -> Ranges:
+    """The ranges that hold both, feature by feature."""
+    both = {
+        name: (min(low, other[name][0]), max(high, other[name][1]))
+        for name, (low, high) in one.items()
+        if name in other
+    }
+    return one | other | both
+
 
 def as_observation(batch: dict[str, np.ndarray]) -> Observation:
     """The environment's dictionary of arrays as an Observation."""
@@ -20,7 +32,7 @@ class FeatureRanges(BaseCallback):
     def __init__(self, actor: Actor) -> None:
         super().__init__()
         self.actor = actor
-        self.ranges: dict[str, tuple[float, float]] = {}
+        self.ranges: Ranges = {}
 
     def _on_rollout_start(self) -> None:
         self._widen(self.model._last_obs)  # type: ignore[arg-type]

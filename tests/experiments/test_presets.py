@@ -46,6 +46,7 @@ def test_an_unknown_preset_is_refused(capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize("start", ["uniform", "paper-rule:eta=1"])
 def test_learning_starts_from_what_can_be_cloned(start: str) -> None:
-    assert LearnConfig(start="agreement:strength=0.1").start == "agreement:strength=0.1"
-    with pytest.raises(InputError, match=f"start is '{start}', expected agreement or lift, which can be cloned"):
+    for known in ("agreement:strength=0.1", "ten-tasks"):
+        assert LearnConfig(start=known).start == known
+    with pytest.raises(InputError, match=f"start is '{start.split(':')[0]}', expected agreement, lift or a policy"):
         LearnConfig(start=start)

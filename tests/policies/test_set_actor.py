@@ -8,7 +8,9 @@ from pretraingym.env.action import ActionMap
 from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
 from pretraingym.lm.errors import InputError
 from pretraingym.policies.actor_config import TYPICAL, SetActorConfig
-from pretraingym.policies.learners import start_actor
+from pretraingym.policies.card import PolicyCard
+from pretraingym.policies.learned import LearnedPolicy
+from pretraingym.policies.learners import HIDDEN, start_actor
 from pretraingym.policies.rules import Agreement, Lift
 from pretraingym.policies.set_actor import SetActor
 
@@ -55,6 +57,21 @@ def test_learning_starts_from_the_lift_rule(algorithm: str) -> None:
     agents, mask, training = random_parts()
     weights = Lift().act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
     np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), weights, atol=1e-5)
+
+
+@pytest.mark.parametrize(("algorithm", "hidden"), [("cma-es", 0), ("ppo", HIDDEN)])
+def test_learning_goes_on_from_a_learned_policy(algorithm: str, hidden: int, card: PolicyCard) -> None:
+    """Whichever algorithm goes on: with a network, where it wants one, that changes nothing yet."""
+    known, parts = random_actor(0), random_parts()
+    actor = start_actor(algorithm, known.action_map, ("null", "a"), LearnedPolicy(known, card))
+    assert isinstance(actor, SetActor)
+    assert actor.config.hidden == hidden
+    np.testing.assert_allclose(weights_of(actor, parts), weights_of(known, parts), atol=1e-6)
+    with torch.no_grad():
+        actor.trust.weight.fill_(0)
+    assert known.trust.weight.any()  # a copy
+    with pytest.raises(InputError, match=r"was learned with ActionMap\(scale=4.0.*, expected ActionMap\(scale=9"):
+        start_actor(algorithm, ActionMap(scale=9.0), ("null", "a"), LearnedPolicy(known, card))
 
 
 def test_too_wide_a_range_clips_the_lowest_weights_alone() -> None:
