@@ -21,9 +21,7 @@ class CMAES(EpisodeSearch):
     what ranks it is the mean over groups of its return standardised within the group, or a few scenarios in which
     much is won or lost would drown the rest. `policy` always holds the mean of the search distribution.
 
-    sigma0: first standard deviation of every parameter, in units in which the features are normalised. The covariance
-    is kept diagonal, as a full one cannot be learned in some tens of noisy generations, and candidates come in
-    mirrored pairs: without them some searches ran away on a noisy toy."""
+    sigma0: first standard deviation of every parameter, in units in which the features are normalised."""
 
     def __init__(
         self,
@@ -44,15 +42,7 @@ class CMAES(EpisodeSearch):
             )
         self._candidate = copy.deepcopy(self.policy.actor)
         start = parameters_to_vector(self.policy.actor.parameters()).detach().numpy().astype(np.float64)
-        options = {
-            "popsize": self.group_size,
-            "CMA_diagonal": True,
-            "CMA_mirrors": self.group_size // 2,
-            "randn": lambda *shape: rng.standard_normal(shape),
-            "seed": np.nan,  # pycma's word for: leave numpy's global generator alone
-            "verbose": -9,
-        }
-        self.search = cma.CMAEvolutionStrategy(start, self.sigma0, options)
+        self.search = diagonal_search(start, self.sigma0, self.group_size, rng)
 
     def try_round(self, callback: BaseCallback) -> Array | None:
         candidates = self.search.ask()
@@ -80,6 +70,20 @@ class CMAES(EpisodeSearch):
                 own = slice(index, None, self.group_size)
                 actions[own] = self._candidate(*(parts[name][own] for name in ("agents", "mask", "training")))
         return actions.numpy()
+
+
+def diagonal_search(start: Array, sigma0: float, population: int, rng: np.random.Generator) -> Any:
+    """The search of pycma from `start`. The covariance is kept diagonal, as a full one cannot be learned in some tens
+    of noisy generations, and candidates come in mirrored pairs: without them some searches ran away on a noisy toy."""
+    options = {
+        "popsize": population,
+        "CMA_diagonal": True,
+        "CMA_mirrors": population // 2,
+        "randn": lambda *shape: rng.standard_normal(shape),
+        "seed": np.nan,  # pycma's word for: leave numpy's global generator alone
+        "verbose": -9,
+    }
+    return cma.CMAEvolutionStrategy(start, sigma0, options)
 
 
 def standardised(returns_GP: Array) -> Array:

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cma
 import numpy as np
 import tyro
 from numpy.typing import NDArray
@@ -30,6 +29,7 @@ from ...lm.errors import InputError
 from ...lm.files import write_atomic
 from ...policies.base import Policy
 from ...policies.constant import Constant
+from ...policies.evolution import diagonal_search
 from ..bootstrap import interval
 from ..compare import side_by_side
 from ..compared import Compared, summarise
@@ -132,16 +132,7 @@ def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, se
     names = [name for name, here in zip(task.agent_names, present, strict=True) if here]
     shares = np.maximum(played.weights_INK.mean(0)[0, present], SMALLEST)
     point = np.append(np.log(shares / shares.sum()), np.log(shares.sum() / max(1 - shares.sum(), SMALLEST)))
-    rng = np.random.default_rng(seed)
-    options = {
-        "popsize": config.population,
-        "CMA_diagonal": True,
-        "CMA_mirrors": config.population // 2,
-        "randn": lambda *shape: rng.standard_normal(shape),
-        "seed": np.nan,
-        "verbose": -9,
-    }
-    strategy = cma.CMAEvolutionStrategy(point, SIGMA, options)
+    strategy = diagonal_search(point, SIGMA, config.population, np.random.default_rng(seed))
     losses = []
     for generation in range(config.generations):
         candidates = strategy.ask()

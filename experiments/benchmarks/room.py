@@ -8,12 +8,14 @@ minus a console's, nats. Room: the gain of each scenario's winner, chosen on all
 minus that of the console with the best mean over all scenarios, chosen likewise; the mean over seeds. Its standard
 error is over scenarios. Foresight: the gain of the console that a regression of gains on weights and natural's first
 observation expects most of, fitted without the scenario (and its reference mixture's main task), minus that of the
-constant that is best without it; and the rank correlation of expected and seen gains. Every finished piece (a scenario
-and a seed) is kept in the folder, and the same command goes on. Prints a table; last line: one JSON object.
+constant that is best without it; and the rank correlation of expected and seen gains. Every scenario and seed is a
+stage of the folder, and the same command with --resume goes on. Prints a table; last line: one JSON object.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,21 @@ from scipy.special import gammaincinv
 from scipy.stats import qmc, spearmanr
 
 from ...env.action import ActionMap
-from ...env.axes import AXES, numbered_scenario
+from ...env.axes import AXES, check_axes, check_references, numbered_scenario
 from ...env.core import DIVERGENCE_PENALTY_NATS
 from ...env.scenario import Scenario
 from ...env.setting import Setting
 from ...env.task import Task
 from ...lm.errors import InputError
-from ...lm.files import write_atomic
 from ...policies.constant import Constant, family
 from ...policies.fixed import Natural
 from ...policies.gain_actor import GainActor, GainConfig
 from ...policies.regression import Trials
 from ..compared import main_task
+from ..preflight import check_seed, preflight
+from ..progress import Progress
+from ..run_corpus import run_corpus
+from ..run_folder import RunFolder
 from ..side_by_side import play
 
 Array = NDArray[np.float64]
@@ -50,8 +55,8 @@ class RoomConfig:
     """Which consoles meet which scenarios."""
 
     folder: Path = Path("runs/room")
-    """where the pieces go"""
-    corpus: str | None = None
+    """where the stages go"""
+    corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     consoles: int = 32
     """constant consoles beside natural"""
@@ -68,8 +73,12 @@ class RoomConfig:
     seed: int = 0
     """of the scenarios"""
     setting: Setting = field(default_factory=Setting)
+    resume: bool = False
+    """go on with the runs in the folder"""
 
     def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_axes(self.axes)
         if self.scenarios < 2 or self.seeds < 2 or self.consoles < 2:
             raise InputError(
                 f"{self.consoles} consoles, {self.scenarios} scenarios, {self.seeds} seeds given, expected two of each"
@@ -78,29 +87,33 @@ class RoomConfig:
 
 def measure(config: RoomConfig) -> dict[str, Any]:
     """Run what the folder does not have yet, then sum up."""
-    task = config.setting.open_task(config.corpus)
-    consoles = quasi_random(task.agent_names, config.consoles, config.strengths)
-    config.folder.mkdir(parents=True, exist_ok=True)
-    pieces = []
-    for number in range(config.scenarios):
-        scenario, run_seed = numbered_scenario(task, "train", config.seed, number, config.axes, config.references)
-        for seed in range(config.seeds):
-            path = config.folder / f"{number:03d}-{seed}.json"
-            about = {"config": fingerprint(config, task), "scenario": scenario.as_json()}
-            if not path.exists():
-                piece = about | run_piece(config, task, consoles, scenario, run_seed ^ seed)
-                write_atomic(path, json.dumps(piece).encode())
-            piece = json.loads(path.read_bytes())
-            if {key: piece[key] for key in about} != about:
-                raise InputError(f"{path} is of another configuration; name another folder")
-            pieces.append(piece)
-            best = int(np.argmax(piece["gain"]))
-            print(f"{number} {seed}: best {consoles[best].describe()}: {piece['gain'][best]:.3f} nats", flush=True)
+    with Progress() as progress:
+        progress.stage("corpus", 90)
+        corpus = run_corpus(config.folder, config.corpus, progress)
+        task = preflight(config.setting, corpus)
+        check_references(task, config.references)
+        consoles = quasi_random(task.agent_names, config.consoles, config.strengths)
+        folder = RunFolder(config.folder, config, config.resume, corpus)
+        progress.stage("consoles", None)
+        pieces = list(_pieces(config, folder, task, consoles, progress))
+    folder.close()
     gain_SRM = np.array([piece["gain"] for piece in pieces]).reshape(config.scenarios, config.seeds, -1)
     figures = room(gain_SRM) | foresight(pieces)
     best = int(np.argmax(gain_SRM.mean((0, 1))))
     _print(figures, consoles[best].describe())
     return figures | {"best_constant": {"strength": consoles[best].strength, "shares": consoles[best].shares}}
+
+
+def _pieces(
+    config: RoomConfig, folder: RunFolder, task: Task, consoles: list[Constant], progress: Progress
+) -> Iterator[dict[str, Any]]:
+    """One a scenario and seed."""
+    for number in range(config.scenarios):
+        scenario, first = numbered_scenario(task, "train", config.seed, number, config.axes, config.references)
+        for seed in range(config.seeds):
+            work = partial(run_piece, config, task, consoles, scenario, first ^ seed)
+            yield {"scenario": scenario.as_json()} | folder.stage(f"scenario-{number}-{seed}", work)
+        progress.update(number + 1, config.scenarios)
 
 
 def quasi_random(agents: tuple[str, ...], count: int, strengths: tuple[float, float]) -> list[Constant]:
@@ -130,21 +143,6 @@ def run_piece(
         "mask": first.mask[0].tolist(),
         "training": first.training[0].tolist(),
     }
-
-
-def fingerprint(config: RoomConfig, task: Task) -> str:
-    """All that the pieces depend on, in words."""
-    return repr(
-        (
-            config.setting,
-            config.consoles,
-            config.strengths,
-            config.axes,
-            config.references,
-            config.seed,
-            task.corpus.fingerprint,
-        )
-    )
 
 
 def room(gain_SRM: Array) -> dict[str, Any]:

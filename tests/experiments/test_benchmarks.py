@@ -22,7 +22,6 @@ from pretraingym.experiments.benchmarks import (
 )
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.errors import InputError
 from pretraingym.lm.proxies import ProxyStack, TrainConfig
 from pretraingym.lm.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.windows import PART_BITS
@@ -178,18 +177,17 @@ def test_weights_searched_anew(tiny_corpus: Corpus, tiny_setting: Setting, tmp_p
 
 
 def test_room_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
-    config = room.RoomConfig(tmp_path, str(tiny_corpus.path), consoles=4, scenarios=2, seeds=2, setting=tiny_setting)
+    folder = tmp_path / "room"
+    config = room.RoomConfig(folder, tiny_corpus.path, consoles=4, scenarios=2, seeds=2, setting=tiny_setting)
     figures = room.measure(config)
     assert json.loads(json.dumps(figures)) == figures
-    piece = tmp_path / "001-1.json"
-    told = json.loads(piece.read_text())
+    stages = json.loads((folder / "stages.json").read_text())
+    told = stages.pop("scenario-1-1")["result"]  # as where it was killed in that one
     assert np.isfinite(told["gain"]).all()
     assert np.shape(told["weights"]) == (4, np.shape(told["agents"])[0])
-    piece.unlink()
-    assert room.measure(config) == figures
-    assert json.loads(piece.read_text()) == told
-    with pytest.raises(InputError, match="is of another configuration; name another folder"):
-        room.measure(replace(config, seed=1))
+    (folder / "stages.json").write_text(json.dumps(stages))
+    assert room.measure(replace(config, resume=True)) == figures
+    assert json.loads((folder / "stages.json").read_text())["scenario-1-1"]["result"] == told
 
 
 def test_room_of_known_gains() -> None:
