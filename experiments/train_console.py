@@ -29,7 +29,7 @@ from .run_folder import RunFolder
 class LearnConfig:
     """How a console is learned."""
 
-    algorithm: Literal["cma-es", "ppo", "sac", "tqc", "regression", "best-static", "schedule"] = "cma-es"
+    algorithm: Literal["cma-es", "response", "ppo", "sac", "tqc", "regression", "best-static", "schedule"] = "cma-es"
     """the learner, a Stable-Baselines3 algorithm; the last two search weights, or a schedule of them, that look at
     nothing, as rivals with the same number of runs"""
     start: str = "lift"

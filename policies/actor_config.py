@@ -55,8 +55,8 @@ class SetActorConfig:
     trust: features of an agent's row; strength: features of the training, and features of the agents pooled as
     `max.<feature>` or `trusted.<feature>`; hidden: units of the residual networks, 0 for a linear actor."""
 
-    trust: tuple[str, ...] = ("moves", "lift_mean", "lift_log", "agreement", "ridge")
-    strength: tuple[str, ...] = ("progress", "scarcity", "max.lift_mean", "trusted.lift_mean")
+    trust: tuple[str, ...] = ("moves", "lift_log", "agreement", "ridge", "epochs_projected")
+    strength: tuple[str, ...] = ("progress", "scarcity", "trusted.lift_log", "trusted.agreement", "trusted.ridge")
     hidden: int = 0
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ from .off_policy import make_off_policy
 from .ppo import make_ppo
 from .ranges import FeatureRanges
 from .regression import GainRegression
+from .response import ResponseSurface
 from .rules import Agreement, Lift
 from .sb3 import SB3ConsoleVecEnv
 from .schedule_actor import ScheduleActor, ScheduleConfig
@@ -37,6 +38,7 @@ SIGMA = 0.1
 # Of searched weights and schedules, which start from even shares: in log-odds (assumed).
 BLIND_SIGMA = 0.7
 Start = Agreement | Lift | LearnedPolicy  # what learning may start from
+LINEAR = "cma-es", "response"  # learners of few coefficients
 KNOTS = 3  # of a schedule: begin, middle and end
 
 
@@ -81,10 +83,10 @@ def as_start(policy: Policy) -> Start:
 def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...], start: Start | None = None) -> Actor:
     """The actor that learning starts from.
 
-    A clone of the rule `start` (default: lift) or of what a learned policy knows, linear for "cma-es", with a residual
-    network for "ppo", "sac" and "tqc"; from agreement, PPO ended lower (experiments/results/learners.md). For
-    "regression" one that expects nothing of any weights; for "best-static" and "schedule" even weights of these agents'
-    families. InputError: a policy learned with another action map."""
+    A clone of the rule `start` (default: lift) or of what a learned policy knows, linear for "cma-es" and "response",
+    with a residual network for "ppo", "sac" and "tqc"; from agreement PPO ended lower (results/learners.md).
+    For "regression" one that expects nothing of any weights; for "best-static" and "schedule" even weights of these
+    agents' families. InputError: a policy learned with another action map."""
     if algorithm == "regression":
         return GainActor(GainConfig(), action_map)
     if algorithm in ("best-static", "schedule"):
@@ -93,7 +95,7 @@ def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...], 
         blind.bind(agents)
         return blind
     config = start.actor.config if isinstance(start, LearnedPolicy) else SetActorConfig()
-    actor = SetActor(replace(config, hidden=config.hidden or (0 if algorithm == "cma-es" else HIDDEN)), action_map)
+    actor = SetActor(replace(config, hidden=config.hidden or (0 if algorithm in LINEAR else HIDDEN)), action_map)
     if isinstance(start, LearnedPolicy):
         if start.actor.action_map != action_map:
             raise InputError(f"'{start.name}' was learned with {start.actor.action_map}, expected {action_map}: set it")
@@ -111,6 +113,8 @@ def make_learner(algorithm: str, venv: VecEnv, actor: Actor, seed: int) -> BaseA
         return make_off_policy(algorithm, venv, actor, seed=seed)
     if algorithm == "regression":
         return GainRegression(venv, actor, seed)
+    if algorithm == "response":
+        return ResponseSurface(venv, actor, seed)
     return CMAES(venv, actor, SIGMA if algorithm == "cma-es" else BLIND_SIGMA, seed)
 
 

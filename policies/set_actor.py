@@ -68,7 +68,7 @@ class SetActor(Actor):
     def _trust(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
         """Log-shares of the agents other than null, (B, K)."""
         other = other_agents(mask)
-        rows = self._rows(agents, other)
+        rows = self.rows(agents, other)
         logit = self.trust(rows)[..., 0]
         if self.config.hidden:
             columns = [column(TRAINING_FEATURES, name) for name in self.config.training]
@@ -79,20 +79,21 @@ class SetActor(Actor):
 
     def _strength(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
         """Log-odds of the strength, (B, 1)."""
-        inputs = self.strength_scale(self._strength_inputs(agents, mask, training, trust))
+        inputs = self.strength_features(agents, mask, training, trust)
         strength: Tensor = self.strength(inputs)
         if self.config.hidden:
-            mean = _mean(self._rows(agents, other_agents(mask)), other_agents(mask))
+            mean = _mean(self.rows(agents, other_agents(mask)), other_agents(mask))
             strength = strength + self.strength_residual(torch.cat([inputs, mean], 1))
         return strength
 
-    def _rows(self, agents: Tensor, other: Tensor) -> Tensor:
+    def rows(self, agents: Tensor, other: Tensor) -> Tensor:
+        """What trust is linear in, (B, K, len(config.trust)); 0 for null and absent agents."""
         columns = [column(AGENT_FEATURES, name) for name in self.config.trust]
         rows: Tensor = self.trust_scale(agents[..., columns])
         return rows.masked_fill(~other[..., None], 0.0)
 
-    def _strength_inputs(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
-        """The features of config.strength in its order, (B, len)."""
+    def strength_features(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
+        """What the strength's log-odds are linear in, (B, len(config.strength)), where these are the log-shares."""
         other = other_agents(mask)
         values = []
         for name in self.config.strength:
@@ -106,7 +107,8 @@ class SetActor(Actor):
             else:
                 highest = value.masked_fill(~other, -math.inf).amax(1)
                 values.append(torch.where(other.any(1), highest, 0.0))
-        return torch.stack(values, 1)
+        scaled: Tensor = self.strength_scale(torch.stack(values, 1))
+        return scaled
 
     @torch.no_grad()
     def clone(self, rule: Agreement | Lift) -> None:

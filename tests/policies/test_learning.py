@@ -29,7 +29,7 @@ Make = Callable[..., Any]
 EPISODE = 4  # steps
 
 
-@pytest.mark.parametrize("algorithm", ["cma-es", "ppo", "sac", "tqc"])
+@pytest.mark.parametrize("algorithm", ["cma-es", "response", "ppo", "sac", "tqc"])
 def test_learning_beats_the_rule_it_starts_from(
     algorithm: str, toy: Make, toy_actor: SetActor, toy_gain: Callable[..., float], card: PolicyCard
 ) -> None:
@@ -44,7 +44,7 @@ def test_learning_beats_the_rule_it_starts_from(
     assert toy_gain(LearnedPolicy(toy_actor, card)) == start  # learning changed a copy
 
 
-@pytest.mark.parametrize("algorithm", ["cma-es", "ppo", "sac"])
+@pytest.mark.parametrize("algorithm", ["cma-es", "response", "ppo", "sac"])
 def test_same_seed_same_policy(algorithm: str, toy: Make, toy_actor: SetActor) -> None:
     def learned(seed: int) -> torch.Tensor:
         env = SB3ConsoleVecEnv(toy(8, 4))

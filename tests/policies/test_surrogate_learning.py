@@ -56,7 +56,15 @@ def test_ppo_gets_nine_tenths_of_the_way_to_the_best_constant(tiny_corpus: Corpu
 @pytest.mark.soak
 @pytest.mark.parametrize(
     ("algorithm", "share"),
-    [("cma-es", 0.9), ("best-static", 0.9), ("schedule", 0.9), ("regression", 0.75), ("sac", 0.8), ("tqc", 0.8)],
+    [
+        ("cma-es", 0.9),
+        ("response", 0.9),
+        ("best-static", 0.9),
+        ("schedule", 0.9),
+        ("regression", 0.75),
+        ("sac", 0.8),
+        ("tqc", 0.8),
+    ],
 )
 def test_every_learner_goes_there(tiny_corpus: Corpus, algorithm: str, share: float) -> None:
     """From where `train-console` has it start; a regression that is linear in what agents are worth falls short."""
