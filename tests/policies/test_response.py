@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pretraingym.env.action import ActionMap
-from pretraingym.policies.response import RADIUS, ResponseSurface
+from pretraingym.policies.response import RADIUS, STEP, ResponseSurface
 from pretraingym.policies.sb3 import SB3ConsoleVecEnv
 from pretraingym.policies.set_actor import SetActor, SetActorConfig
 
@@ -72,9 +72,9 @@ def test_it_goes_to_the_best_change_but_not_far(search: ResponseSurface) -> None
     actor = search.policy.actor
     assert isinstance(actor, SetActor)
     search._move(np.array([0.01, 0.0, -0.02, 0.0, 0.4, 0.05, 0.001]))
-    np.testing.assert_allclose(actor.strength.weight.detach().numpy(), [[0.1, 0.0]], rtol=1e-6)
-    assert actor.strength.bias.item() == pytest.approx(search.rule.strength.bias.item() - 0.2)
-    np.testing.assert_allclose(actor.trust.weight.detach().numpy(), [[0.5, 1.0 + RADIUS]], rtol=1e-6)
+    np.testing.assert_allclose(actor.strength.weight.detach().numpy(), [[0.1 * STEP, 0.0]], rtol=1e-6)
+    assert actor.strength.bias.item() == pytest.approx(search.rule.strength.bias.item() - 0.2 * STEP)
+    np.testing.assert_allclose(actor.trust.weight.detach().numpy(), [[0.5, 1.0 + RADIUS * STEP]], rtol=1e-6)
 
 
 def test_slots_try_mirrored_changes(search: ResponseSurface) -> None:
