@@ -18,8 +18,8 @@ STRENGTH_NOISE, TURN_NOISE, SHARE_NOISE = 0.4, 0.3, 0.5
 # What is thought before anything was tried: worths 0 +- .03 nats a unit, curvatures .02 +- .01 nats a unit squared. 960
 # episodes of CMA-ES on ten reference tasks gave .02 to .05, and .027 +- .004 for the strength's.
 WORTH_SD, CURVATURE, CURVATURE_SD, LEAST_CURVATURE = 0.03, 0.02, 0.01, 0.01
-# Of the way to the best: its slopes are better known than its curvature, and half the way has three quarters of the gain.
-# On 48 training scenarios half the change gained .013 over lift, the whole one .012, half of the strength's alone .017.
+# Of the way to the best: slopes are better known than curvatures, and half the way has three quarters of the gain. On 48
+# training scenarios half the change gained .013 over lift, the whole one .012, half of the strength's alone .017.
 STEP = 0.5
 RADIUS = 1.0  # nats: the norm of all changes by features of one deviation; beyond, nothing is known of the surface
 LEAST_SPREAD = 0.015  # nats, of a group's returns: half of what chance alone makes
@@ -37,8 +37,8 @@ class ResponseSurface(EpisodeSearch):
     less its mean over the group; x and x_a are what the actor's linear layers read, as the group's mean saw it: what a
     run itself saw depends on its luck. Every group's returns are divided by their spread, or the few scenarios in
     which much is won or lost would drown the rest. The best changes, c x / 2 k_u and d x_a / 2 k_v, are linear, so the
-    actor can make them; it goes half the way. Slots try the present actor with noise that lasts an episode, in mirrored pairs; all episodes
-    count in every fit, ridge regression around what is assumed of worths and curvatures."""
+    actor can make them; it goes half the way. Slots try the present actor with noise that lasts an episode, in mirrored
+    pairs; all episodes count in every fit, ridge regression around what is assumed of worths and curvatures."""
 
     def set_up_search(self, rng: np.random.Generator) -> None:
         assert isinstance(self.policy.actor, SetActor)
