@@ -18,8 +18,8 @@ STRENGTH_NOISE, TURN_NOISE, SHARE_NOISE = 0.4, 0.3, 0.5
 # What is thought before anything was tried: worths 0 +- .03 nats a unit, curvatures .02 +- .01 nats a unit squared. 960
 # episodes of CMA-ES on ten reference tasks gave .02 to .05, and .027 +- .004 for the strength's.
 WORTH_SD, CURVATURE, CURVATURE_SD, LEAST_CURVATURE = 0.03, 0.02, 0.01, 0.01
-# Of the way to the best: slopes are better known than curvatures, and half the way has three quarters of the gain. On 48
-# training scenarios half the change gained .013 over lift, the whole one .012, half of the strength's alone .017.
+# Of the way to the best: slopes are better known than curvatures, and half the way has three quarters of the gain. On
+# 48 training scenarios half the change gained .013 over lift, the whole one .012, half of the strength's alone .017.
 STEP = 0.5
 RADIUS = 1.0  # nats: the norm of all changes by features of one deviation; beyond, nothing is known of the surface
 LEAST_SPREAD = 0.015  # nats, of a group's returns: half of what chance alone makes
