@@ -19,8 +19,8 @@ def quick_console() -> TrainConsoleConfig:
 
 
 def long_console() -> TrainConsoleConfig:
-    """Ten times the quickstart's episodes, four scenarios at a time, on every axis: about 40 minutes on two cores."""
-    learn = LearnConfig(episodes=960, groups=4, axes=AXES)
+    """Ten times the quickstart's episodes, eight scenarios at a time, on every axis: about 20 minutes on two cores."""
+    learn = LearnConfig(episodes=960, groups=8, axes=AXES)
     return TrainConsoleConfig(preset="long", folder=Path("runs/console-long"), learn=learn)
 
 

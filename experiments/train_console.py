@@ -29,18 +29,18 @@ from .run_folder import RunFolder
 class LearnConfig:
     """How a console is learned."""
 
-    algorithm: Literal["cma-es", "response", "ppo", "sac", "tqc", "regression", "best-static", "schedule"] = "cma-es"
+    algorithm: Literal["response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "schedule"] = "response"
     """the learner, a Stable-Baselines3 algorithm; the last two search weights, or a schedule of them, that look at
     nothing, as rivals with the same number of runs"""
     start: str = "lift"
-    """what cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or a policy
+    """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or a policy
     that was learned from one of them, by its folder or name"""
     episodes: int = 96
     """proxy runs it may use, controls apart, in whole rounds"""
-    groups: int = 2
+    groups: int = 4
     """scenarios at a time"""
-    group_size: int = 8
-    """runs a scenario, which differ in their weights alone"""
+    group_size: int = 4
+    """runs a scenario, which differ in their weights alone: few suit response, 8 suit cma-es, which ranks them"""
     axes: tuple[str, ...] = PLAIN
     """on which its scenarios differ: reference and pool, and any of text, agents, rate"""
     references: tuple[str, ...] = ()

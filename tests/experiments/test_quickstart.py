@@ -54,7 +54,7 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
     assert last["episodes"] == 48
     policies = last["policies"]
     assert isinstance(policies, dict)
-    assert set(policies) == {"natural", "uniform", "paper-rule", "agreement", "lift", "learned-cma-es"}
+    assert set(policies) == {"natural", "uniform", "paper-rule", "agreement", "lift", "learned-response"}
     for row in policies.values():
         assert {"test_loss_mean", "test_loss_sd", "gain_nats_vs_natural", "gain_ci95", "speedup_vs_natural"} <= set(row)
         assert np.isfinite(row["test_loss_mean"])
@@ -64,7 +64,7 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
     runs = 54 * sum(share.values()) / share["train"]
     assert last["learning_cost_in_target_runs"] == pytest.approx(runs / 9.6, rel=0.1)
     report = (folder / "report.html").read_text()
-    assert "learned-cma-es" in report
+    assert "learned-response" in report
     episodes = read_records(folder / "episodes.jsonl")[1]
     assert [sum(episode.control == control for episode in episodes) for control in (False, True)] == [48, 6]
     assert "https://" not in report.replace("https://arxiv.org", "")
@@ -135,7 +135,7 @@ def test_a_learned_policy_drives_a_target_of_its_own(
     call = pretrain(tiny_corpus, "--policy", str(finished[0]), "--target.model", "gpt2", "--folder", "out")
     done = run(call, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1])["policy"] == "learned-cma-es"
+    assert json.loads(done.stdout.splitlines()[-1])["policy"] == "learned-response"
     assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "model"), GPT2LMHeadModel)
 
 

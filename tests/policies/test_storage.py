@@ -108,7 +108,7 @@ def test_warns_once_beyond_the_ranges_of_training(saved: Path) -> None:
         (lambda about: about["architecture"].update(strength=[]), "strength features are []"),
         (lambda about: about["action_map"].update(scale="4"), "scale is '4', expected a finite number"),
         (lambda about: about["action_map"].update(floor=1), "floor in [0, 1)"),
-        (lambda about: about["card"].update(algorithm="dqn"), "expected 'cma-es'"),
+        (lambda about: about["card"].update(algorithm="dqn"), "expected 'response'"),
         (lambda about: about["card"]["ranges"].update(ridge=[0]), "ranges.ridge is [0], expected a list of 2"),
         (lambda about: about["card"].update(evaluation=[{"gain": []}]), "evaluation[0].gain is []"),
         (lambda about: about["card"].update(command="x" * 20_000), "text of at most 10000 characters"),
