@@ -33,8 +33,8 @@ class LearnConfig:
     """the learner, a Stable-Baselines3 algorithm; the last two search weights, or a schedule of them, that look at
     nothing, as rivals with the same number of runs"""
     start: str = "lift"
-    """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or a policy
-    that was learned from one of them, by its folder or name"""
+    """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or
+    a policy that was learned from one of them, by its folder or name"""
     episodes: int = 96
     """proxy runs it may use, controls apart, in whole rounds"""
     groups: int = 4

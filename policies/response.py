@@ -29,8 +29,8 @@ FARTHEST = 3.0  # a change of log-share, and a standardised return, count no fur
 class ResponseSurface(EpisodeSearch):
     """Response-surface method (Box and Wilson 1951) on a set actor.
 
-    With du the change of the strength's log-odds and
-    dv that of the log-shares from the rule that learning began at, whose shares are p, a return is regressed on
+    With du the change of the strength's log-odds and dv that of the log-shares from the rule that learning began at,
+    whose shares are p, a return is regressed on
 
         mean over the steps of  du (c x) - k_u du^2 + sum_a p_a dv_a (d x_a) - k_v sum_a p_a dv_a^2
 
