@@ -59,14 +59,14 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
         assert {"test_loss_mean", "test_loss_sd", "gain_nats_vs_natural", "gain_ci95", "speedup_vs_natural"} <= set(row)
         assert np.isfinite(row["test_loss_mean"])
     assert policies["natural"]["gain_nats_vs_natural"] == 0
-    # 54 runs (6 controls) of a ninth of the parameters, on the target's number of tokens, and what they cost on top.
+    # 60 runs (12 controls) of a ninth of the parameters, on the target's number of tokens, and what they cost on top.
     share = last["profile"]["proxy"]  # type: ignore[index]
-    runs = 54 * sum(share.values()) / share["train"]
+    runs = 60 * sum(share.values()) / share["train"]
     assert last["learning_cost_in_target_runs"] == pytest.approx(runs / 9.6, rel=0.1)
     report = (folder / "report.html").read_text()
     assert "learned-response" in report
     episodes = read_records(folder / "episodes.jsonl")[1]
-    assert [sum(episode.control == control for episode in episodes) for control in (False, True)] == [48, 6]
+    assert [sum(episode.control == control for episode in episodes) for control in (False, True)] == [48, 12]
     assert "https://" not in report.replace("https://arxiv.org", "")
 
 
