@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..env.axes import AXES, check_axes, check_references, numbered_scenario
+from ..env.axes import AXES, check_axes, numbered_scenario
 from ..env.scenario import Scenario
 from ..env.setting import Setting
 from ..env.task import Task
@@ -19,9 +19,8 @@ from ..policies.fixed import Natural
 from .compare_report import write_compare_report
 from .compared import Compared, summarise
 from .named_policies import check_names, make_policies
-from .preflight import check_seed, preflight
+from .preflight import check_seed, run_task
 from .progress import Progress
-from .run_corpus import run_corpus
 from .run_folder import RunFolder
 from .side_by_side import play
 from .statistics import NATURAL
@@ -76,14 +75,9 @@ class CompareConfig:
 def main(config: CompareConfig) -> dict[str, Any]:
     """Run what is missing; write results.json and report.html; return the table of policies."""
     with Progress() as progress:
-        progress.stage("corpus", 90)
-        corpus = run_corpus(config.folder, config.corpus, progress)
-        task = preflight(config.setting, corpus)
-        check_references(task, config.references)
+        task = run_task(config, progress)
         policies = make_policies(config.policies, task.agent_names)
-        for policy in policies.values():
-            policy.reset(task.agent_names, 1)
-        folder = RunFolder(config.folder, config, config.resume, corpus)
+        folder = RunFolder(config.folder, config, config.resume, task.corpus)
         progress.stage("compare", None)
         rows = list(_rows(config, folder, task, policies, progress))
     results = summarise(Compared(config.setting, task, rows, policies))

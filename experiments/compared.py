@@ -84,7 +84,7 @@ def summarise(compared: Compared) -> dict[str, Any]:
     """Print a table, and return the `policies` and `costs` of results.json."""
     natural = compared.losses(NATURAL, "test")
     gains = {name: compared.gains(name) for name in compared.names}
-    means, draws = {name: float(gain.mean()) for name, gain in gains.items()}, compared.resampled(gains)
+    draws = compared.resampled(gains)
     params = num_parameters(compared.setting.model_config(compared.task.corpus.vocab_size))
     charges = run_charges(compared.setting, params, len(compared.task.tasks))
     costs: dict[str, Any] = {
@@ -100,26 +100,8 @@ def summarise(compared: Compared) -> dict[str, Any]:
     rungs += [(budget * float(scale), float(compared.ladder(scale).mean())) for scale in scales]
     table: dict[str, dict[str, Any]] = {NATURAL: {"test_loss_mean": float(natural.mean())}}
     for name, members in compared.names.items():
-        validation = compared.losses(NATURAL, "validation") - compared.losses(name, "validation")
-        by_scenario = gains[name].mean((1, 2))
-        row: dict[str, Any] = {
-            "describe": compared.policies[members[0]].describe(),
-            "policies": len(members),
-            "test_loss_mean": float(natural.mean() - means[name]),
-            "gain_nats_and_ci95": interval(means[name], draws[name]),
-            "validation_gain_nats": float(np.nanmean(validation)),
-            "win_rate": float((by_scenario > 0).mean()),
-            "over": {
-                rival: interval(means[name] - means[rival], draws[name] - draws[rival])
-                for rival in gains
-                if rival != name
-            },
-            "gain_by_scenario": by_scenario.round(4).tolist(),
-            "gain_by_task": {
-                task: round(float(by_scenario[[of == task for of in compared.clusters]].mean()), 4)
-                for task in dict.fromkeys(compared.clusters)
-            },
-        }
+        row = _row(compared, name, gains, draws)
+        row["test_loss_mean"] = float(natural.mean()) - row["gain_nats_and_ci95"][0]
         if scales:
             fast = speedup(row["test_loss_mean"], budget, rungs)
             row |= {"speedup": fast.factor, "speedup_is_lower_bound": fast.is_lower_bound}
@@ -128,6 +110,27 @@ def summarise(compared: Compared) -> dict[str, Any]:
     _print(table)
     about = [{"number": number, "cluster": of} for number, of in zip(compared.numbers, compared.clusters, strict=True)]
     return {"policies": table, "costs": costs, "natural_ladder": rungs, "scenarios": about}
+
+
+def _row(compared: Compared, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> dict[str, Any]:
+    """What one policy gains, by itself, over each other one, by scenario and by main reference task."""
+    members, mean, by_scenario = compared.names[name], gains[name].mean(), gains[name].mean((1, 2))
+    validation = compared.losses(NATURAL, "validation") - compared.losses(name, "validation")
+    return {
+        "describe": compared.policies[members[0]].describe(),
+        "policies": len(members),
+        "gain_nats_and_ci95": interval(mean, draws[name]),
+        "validation_gain_nats": float(np.nanmean(validation)),
+        "win_rate": float((by_scenario > 0).mean()),
+        "over": {
+            rival: interval(mean - gains[rival].mean(), draws[name] - draws[rival]) for rival in gains if rival != name
+        },
+        "gain_by_scenario": by_scenario.round(4).tolist(),
+        "gain_by_task": {
+            task: round(float(by_scenario[[of == task for of in compared.clusters]].mean()), 4)
+            for task in dict.fromkeys(compared.clusters)
+        },
+    }
 
 
 def _all_in(policy: Policy, factor: float, charges: Charges, labels: float) -> dict[str, list[float]]:

@@ -26,11 +26,12 @@ def check_names(policies: Sequence[str]) -> None:
 
 
 def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str, Policy]:
-    """All of them by name; those that share one as NAME#1, NAME#2, ..."""
+    """All of them by name; those that share one as NAME#1, NAME#2, ... InputError: one that cannot serve the agents."""
     made = {}
     for name, members in named(policies):
-        for number, policy in enumerate(members, 1):
-            made[f"{name}{MEMBER}{number}" if len(members) > 1 else name] = make_policy(policy, agents)
+        for number, text in enumerate(members, 1):
+            policy = made[f"{name}{MEMBER}{number}" if len(members) > 1 else name] = make_policy(text, agents)
+            policy.reset(agents, 1)
     return made
 
 

@@ -1,11 +1,38 @@
 """What can be found out before a run begins: nothing is written for a run that cannot be."""
 
+from pathlib import Path
+from typing import Protocol
+
 import numpy as np
 
+from ..env.axes import check_references
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
+from .progress import Progress
+from .run_corpus import run_corpus
+
+
+class ScenarioRun(Protocol):
+    """What the configurations of runs on numbered scenarios share."""
+
+    @property
+    def folder(self) -> Path: ...
+    @property
+    def corpus(self) -> Path | None: ...
+    @property
+    def setting(self) -> Setting: ...
+    @property
+    def references(self) -> tuple[str, ...]: ...
+
+
+def run_task(config: ScenarioRun, progress: Progress) -> Task:
+    """The checked task of a run that is to begin or to go on. InputError: `preflight`'s, or unknown reference tasks."""
+    progress.stage("corpus", 90)
+    task = preflight(config.setting, run_corpus(config.folder, config.corpus, progress))
+    check_references(task, config.references)
+    return task
 
 
 def preflight(setting: Setting, corpus: Corpus) -> Task:

@@ -14,7 +14,7 @@ from .train_console import LearnConfig, TrainConsoleConfig
 
 
 def quick_console() -> TrainConsoleConfig:
-    """The quickstart's learning: about four minutes on two cores."""
+    """The quickstart's learning: about two minutes on two cores."""
     return TrainConsoleConfig()
 
 

@@ -39,12 +39,17 @@ class Actor(nn.Module, ABC):
         return as_actions(self.log_weights(agents, mask, training), mask, self.action_map)
 
 
-def as_actions(log_weights: Tensor, mask: Tensor, action_map: ActionMap) -> Tensor:
-    """The actions (B, K) in [-1, 1] that come nearest to meaning these weights; 0 for absent agents."""
+def log_base(mask: Tensor, action_map: ActionMap) -> Tensor:
+    """Log-weights that action 0 means before the floor, (B, K), as `ActionMap.base`; of absent agents as of present."""
     present = mask[:, 1:].sum(1, keepdim=True)
     base = torch.full(mask.shape, math.log(1 - action_map.base_null)) - present.clamp(min=1).log()
     base[:, 0] = torch.where(present[:, 0] > 0, math.log(action_map.base_null), 0.0)
-    action = (log_weights - base) / action_map.scale
+    return base
+
+
+def as_actions(log_weights: Tensor, mask: Tensor, action_map: ActionMap) -> Tensor:
+    """The actions (B, K) in [-1, 1] that come nearest to meaning these weights; 0 for absent agents."""
+    action = (log_weights - log_base(mask, action_map)) / action_map.scale
     # A common shift changes no weight. Centre the range; if it is too wide, it is the lowest weights that clip.
     highest = action.masked_fill(~mask, -math.inf).amax(1, keepdim=True)
     lowest = action.masked_fill(~mask, math.inf).amin(1, keepdim=True)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
+from .actor import log_base
 from .learned import LearnedPolicy
 from .schedule_actor import ScheduleActor
 
@@ -28,10 +29,7 @@ class Weights(nn.Module):
 
     def forward(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
         action = self.actor(agents, mask, training)
-        others = mask[:, 1:].sum(1, keepdim=True)
-        each = torch.where(mask[:, 1:], (1 - self.map.base_null) / others.clamp(min=1), 0.0)
-        null = torch.where(others > 0, self.map.base_null, 1.0)
-        logits = torch.cat([null, each], 1).log() + self.map.scale * action
+        logits = (log_base(mask, self.map) + self.map.scale * action).masked_fill(~mask, -torch.inf)
         even = mask / mask.sum(1, keepdim=True)
         return (1 - self.map.floor) * logits.softmax(1) + self.map.floor * even
 

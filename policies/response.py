@@ -57,7 +57,7 @@ class ResponseSurface(EpisodeSearch):
             change = STRENGTH_NOISE * strength_N + TURN_NOISE * turn_N * turn
             actor = self.policy.actor
             with torch.no_grad():
-                tried = _changed(_log_weights(actor, parts), change, SHARE_NOISE * share_NK, parts["mask"])
+                tried = _changed(actor.log_weights(**parts), change, SHARE_NOISE * share_NK, parts["mask"])
                 actions = as_actions(tried, parts["mask"], actor.action_map).numpy()
             weights = actor.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
             steps.append(self._step_terms(parts, torch.from_numpy(weights).float()))
@@ -84,8 +84,8 @@ class ResponseSurface(EpisodeSearch):
         mean = {name: self._group_mean(parts[name]) for name in ("agents", "training")} | {"mask": parts["mask"]}
         other = other_agents(parts["mask"])
         with torch.no_grad():
-            strength_N, trust_NK = _split(_log_weights(self.rule, mean), other)
-            x = self.rule.strength_features(mean["agents"], mean["mask"], mean["training"], trust_NK)
+            strength_N, trust_NK = _split(self.rule.log_weights(**mean), other)
+            x = self.rule.strength_features(**mean, trust=trust_NK)
             rows = self.rule.rows(mean["agents"], other)
             own_N, own_NK = _split(weights.clamp(min=1e-9).log(), other)
         share = trust_NK.exp().masked_fill(~other, 0.0)
@@ -130,11 +130,6 @@ class ResponseSurface(EpisodeSearch):
 
     def values_to_log(self) -> dict[str, float]:
         return {"train/explained": self.explained}
-
-
-def _log_weights(actor: torch.nn.Module, parts: Parts) -> Tensor:
-    logs: Tensor = actor.log_weights(parts["agents"], parts["mask"], parts["training"])  # type: ignore[operator]
-    return logs
 
 
 def _split(log_weights: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:

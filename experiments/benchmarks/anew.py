@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from ...env.axes import AXES, check_axes, check_references, numbered_scenario
+from ...env.axes import AXES, check_axes, numbered_scenario
 from ...env.scenario import Scenario
 from ...env.setting import Setting
 from ...env.task import Task
@@ -30,13 +30,13 @@ from ...lm.files import write_atomic
 from ...policies.base import Policy
 from ...policies.constant import Constant
 from ...policies.evolution import diagonal_search
+from ...policies.fixed import Natural
 from ..bootstrap import interval
 from ..compare import side_by_side
 from ..compared import Compared, summarise
 from ..named_policies import check_names, make_policies
-from ..preflight import check_seed, preflight
+from ..preflight import check_seed, run_task
 from ..progress import Progress
-from ..run_corpus import run_corpus
 from ..run_folder import RunFolder
 from ..side_by_side import play
 
@@ -84,19 +84,25 @@ class AnewConfig:
             raise InputError("expected at least 1 policy, scenario, generation and seed, and a population of 4")
 
 
+class Searched(Natural):
+    """Stands in the table for weights that are others in every scenario; `search` has them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def describe(self) -> str:
+        return f"constant weights of its own in every scenario: {self.name}"
+
+
 def measure(config: AnewConfig) -> dict[str, Any]:
     """Run what the folder does not have yet; write results.json."""
     with Progress() as progress:
-        progress.stage("corpus", 90)
-        corpus = run_corpus(config.folder, config.corpus, progress)
-        task = preflight(config.setting, corpus)
-        check_references(task, config.references)
+        task = run_task(config, progress)
         policies = make_policies(config.policies, task.agent_names)
-        folder = RunFolder(config.folder, config, config.resume, corpus)
+        folder = RunFolder(config.folder, config, config.resume, task.corpus)
         progress.stage("searches", None)
         rows = list(_rows(config, folder, task, policies, progress))
-    constants = {name: Constant(1.0, dict.fromkeys(task.agent_names[1:], 1.0)) for name in (ANEW, START)}
-    compared = Compared(config.setting, task, rows, constants | policies)
+    compared = Compared(config.setting, task, rows, {name: Searched(name) for name in (ANEW, START)} | policies)
     results = summarise(compared) | {"fraction": fractions(compared)}
     results["search_runs"] = config.population * config.generations
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())

@@ -29,7 +29,7 @@ from scipy.special import gammaincinv
 from scipy.stats import qmc, spearmanr
 
 from ...env.action import ActionMap
-from ...env.axes import AXES, check_axes, check_references, numbered_scenario
+from ...env.axes import AXES, check_axes, numbered_scenario
 from ...env.core import DIVERGENCE_PENALTY_NATS
 from ...env.scenario import Scenario
 from ...env.setting import Setting
@@ -40,9 +40,8 @@ from ...policies.fixed import Natural
 from ...policies.gain_actor import GainActor, GainConfig
 from ...policies.regression import Trials
 from ..compared import main_task
-from ..preflight import check_seed, preflight
+from ..preflight import check_seed, run_task
 from ..progress import Progress
-from ..run_corpus import run_corpus
 from ..run_folder import RunFolder
 from ..side_by_side import play
 
@@ -88,12 +87,9 @@ class RoomConfig:
 def measure(config: RoomConfig) -> dict[str, Any]:
     """Run what the folder does not have yet, then sum up."""
     with Progress() as progress:
-        progress.stage("corpus", 90)
-        corpus = run_corpus(config.folder, config.corpus, progress)
-        task = preflight(config.setting, corpus)
-        check_references(task, config.references)
+        task = run_task(config, progress)
         consoles = quasi_random(task.agent_names, config.consoles, config.strengths)
-        folder = RunFolder(config.folder, config, config.resume, corpus)
+        folder = RunFolder(config.folder, config, config.resume, task.corpus)
         progress.stage("consoles", None)
         pieces = list(_pieces(config, folder, task, consoles, progress))
     folder.close()

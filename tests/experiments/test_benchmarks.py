@@ -22,6 +22,7 @@ from pretraingym.experiments.benchmarks import (
 )
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.errors import InputError
 from pretraingym.lm.proxies import ProxyStack, TrainConfig
 from pretraingym.lm.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.windows import PART_BITS
@@ -188,6 +189,8 @@ def test_room_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, t
     (folder / "stages.json").write_text(json.dumps(stages))
     assert room.measure(replace(config, resume=True)) == figures
     assert json.loads((folder / "stages.json").read_text())["scenario-1-1"]["result"] == told
+    with pytest.raises(InputError, match="a run of another configuration: seed is 0 there, 1 here"):
+        room.measure(replace(config, seed=1, resume=True))
 
 
 def test_room_of_known_gains() -> None:

@@ -25,7 +25,8 @@ def test_independent_scenarios_give_the_plain_standard_error() -> None:
     weights = bootstrap_weights(range(40), 1, draws=20_000)
     np.testing.assert_allclose(weights.sum(1), 1)
     assert (weights @ values[:, 0]).std() == pytest.approx(values.std() / 40**0.5, rel=0.03)
-    _, low, high = interval(0.0, resampled(weights, values[..., None]))
+    mean, low, high = interval(values.mean(), resampled(weights, values[..., None]))
+    assert mean == values.mean()
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 40**0.5, rel=0.05)
 
 
