@@ -89,6 +89,7 @@ def _all_in_figure(results: Results, name: str) -> str:
             )
         axes.set(xscale="log", yscale="log", xlabel="target runs that the policy drives", ylabel="all-in ratio")
         for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter("")
             axis.set_major_formatter("{x:g}")  # the default writes formulas, which the style leaves as text
     told = "; ".join(f"targets {ratio} times a proxy: {curves[str(ratio)]}" for ratio in FLOPS_RATIOS)
     return inline_svg(drawn, "all-in", f"All-in ratio of {name} at {TARGETS} target runs. {told}.")
