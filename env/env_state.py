@@ -77,6 +77,7 @@ def core_state(core: ConsoleCore) -> State:
         "controls/falls": curves,  # nats, NaN: yet to come
         "records": _as_bytes(None if core.recorder is None else core.recorder.state()),  # of episodes in the making
         **{f"episode/{key}": value for key, value in core.episode.state_dict().items()},
+        **{f"learner/{key}": value for key, value in core.episode.learner.state_dict().items()},
     }
 
 
@@ -92,6 +93,7 @@ def load_core_state(core: ConsoleCore, state: State) -> None:
         for (group, number), curve in zip(state["controls/pairs"].tolist(), state["controls/falls"], strict=True)
     }
     core.episode.load_state_dict(state_under("episode/", state))
+    core.episode.learner.load_state_dict(state_under("learner/", state))
     if core.recorder is not None:
         core.recorder.load_state(_from_bytes(state["records"]))
 

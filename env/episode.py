@@ -5,14 +5,13 @@ A proxy run, a surrogate run and the run of a large target are this same loop wi
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from ..lm.hashing import Words, mix
-from ..lm.learner import Learner
+from ..lm.learner import Ids, Learner
 from ..lm.state import state_under
 from .agent_group import AgentGroup
 from .agents.base import Feedback
@@ -77,8 +76,6 @@ class Episode:
         """Which agents take weight in each run."""
         return self.agents.cast.mask_NK
 
-    # -- the random streams and samples of one run ----------------------------------------------------------------
-
     def _keys(self, purpose: int) -> Words:
         """One a run, (N,), for the random numbers of that purpose in this interval (of validation: in all)."""
         interval_N = np.where(purpose in (VALIDATION, FINAL), 0, self.interval_N + 1)
@@ -88,10 +85,14 @@ class Episode:
     def _reference(self, count: int, purpose: int) -> ReferenceSample:
         return self.task.sample_reference(self.task_weights_NT, count, "validation", self._keys(purpose))
 
-    # -- the life of a run ----------------------------------------------------------------------------------------
-
     def begin(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> None:
         """Start new runs in `slots`: fresh model, warm-up under natural, first probe."""
+        active = self.enter(slots, scenarios, seeds)
+        self.settle(self.train(self.draw_warmup(active), active), active)
+
+    def enter(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> NDArray[np.bool_]:
+        """Put fresh models and pools into `slots` -> which slots these are, (N,). `draw_warmup`, training on it and
+        `settle` follow."""
         index = np.array(slots, np.intp)
         budget = self.config.budget_tokens(self.task.context)
         for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
@@ -108,12 +109,18 @@ class Episode:
         for of_run in (self.tokens_N, self.spent_2N.T, self.paper_reward_NK, self.drift_NK, self.seen_gap_NK):
             of_run[index] = 0
         self.shares_NC[index] = self.draws.natural_NC[index]
-        active = np.isin(np.arange(self.num_slots), index)
-        self.train_loss_N = self._train(active, max(self.config.warmup_steps, 1))
-        loss = self._evaluate(active)[0]
-        self.losses_4N[:, index] = loss[index]
+        return np.isin(np.arange(self.num_slots), index)
+
+    def draw_warmup(self, active: NDArray[np.bool_]) -> Ids:
+        """Window ids of the training before the first decision, under natural: (N, steps, batch)."""
+        return self._draw(active, self.config.warmup_steps)
+
+    def settle(self, train_loss_N: Array, active: NDArray[np.bool_]) -> None:
+        """Measure what the warm-up did to the runs that entered; the first decision is due."""
+        self.train_loss_N = np.where(active, train_loss_N, self.train_loss_N)
+        self.losses_4N = np.where(active, self._evaluate(active)[0], self.losses_4N)
         self._probe(active)
-        self.interval_N[index] = 0
+        self.interval_N = np.where(active, 0, self.interval_N)
 
     def observe(self) -> Observation:
         """What the policies see now, of all N runs."""
@@ -144,12 +151,22 @@ class Episode:
         """Train one interval under `weights` (N, K) and measure what came of it; where `active` (N,) is False the run
         stays as it is. InputError on weights off the simplex or when an active run is done and was not begun anew."""
         active = np.ones(self.num_slots, bool) if active is None else active
+        ids = self.draw_interval(weights, active)
+        return self.measure(self.train(ids, active), active)
+
+    def draw_interval(self, weights: Array, active: NDArray[np.bool_]) -> Ids:
+        """The first half of a step: the windows of the coming interval under `weights`, (N, steps, batch)."""
         weights = check_weights(weights, self.mask_NK)
         if (self.interval_N[active] >= self.config.num_intervals).any():
             raise InputError("a run is done, expected `begin` with a new scenario and seed for its slot before `step`")
         self._select(weights, active)
-        before, begun_tokens = self.losses_4N[3].copy(), self.tokens_N.copy()
-        self.train_loss_N = self._train(active, self.config.steps_per_interval)
+        self.spent_2N[0] = np.where(active, self.tokens_N, self.spent_2N[0])
+        return self._draw(active, self.config.steps_per_interval)
+
+    def measure(self, train_loss_N: Array, active: NDArray[np.bool_]) -> Outcome:
+        """The second half: what the training on those windows, at a mean loss of `train_loss_N`, came to."""
+        self.train_loss_N = np.where(active, train_loss_N, self.train_loss_N)
+        before = self.losses_4N[3].copy()
         last_N = active & (self.interval_N == self.config.num_intervals - 1)
         loss_N, by_task_NT = self._evaluate(active, last_N)
         diverged_N = active & ~(np.isfinite(loss_N) & np.isfinite(self.train_loss_N))
@@ -157,7 +174,7 @@ class Episode:
             self._probe(going_N)
         self.losses_4N[1] = np.where(active & (self.interval_N == 0), loss_N, self.losses_4N[1])
         self.losses_4N[2:] = np.where(active, [before, loss_N], self.losses_4N[2:])
-        self.spent_2N = np.where(active, [begun_tokens, self.tokens_N], self.spent_2N)
+        self.spent_2N[1] = np.where(active, self.tokens_N, self.spent_2N[1])
         self.interval_N = np.where(diverged_N, self.config.num_intervals, self.interval_N + active)
         done_N = self.interval_N >= self.config.num_intervals
         return Outcome(self.train_loss_N, loss_N, before - loss_N, by_task_NT, self.tokens_N.copy(), done_N, diverged_N)
@@ -176,8 +193,6 @@ class Episode:
         """Tokens trained on a second, by all runs together and with everything counted."""
         return self.trained_tokens / max(sum(self.seconds.values()), 1e-9)
 
-    # -- the parts of an interval ---------------------------------------------------------------------------------
-
     def _select(self, weights: Array, active: NDArray[np.bool_]) -> None:
         t0 = perf_counter()
         self.weights_NK = np.where(active[:, None], weights, self.weights_NK)
@@ -189,7 +204,7 @@ class Episode:
         self.shares_NC = shares_NC if active.all() else np.where(active[:, None], shares_NC, self.shares_NC)
         self.seconds["select"] += perf_counter() - t0
 
-    def _train(self, active: NDArray[np.bool_], steps: int) -> Array:
+    def _draw(self, active: NDArray[np.bool_], steps: int) -> Ids:
         t0 = perf_counter()
         shape = (self.num_slots, steps * self.config.batch_windows)
         ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
@@ -198,11 +213,15 @@ class Episode:
         drawn_N = active * self.task.windows.lengths(ids).sum(1)
         self.tokens_N += drawn_N
         self.trained_tokens += int(drawn_N.sum())
-        t1 = perf_counter()
-        loss = self.learner.train(ids.reshape(self.num_slots, steps, -1), active)
-        self.seconds["select"] += t1 - t0
-        self.seconds["train"] += perf_counter() - t1
-        return np.where(active, loss, self.train_loss_N)
+        self.seconds["select"] += perf_counter() - t0
+        return ids.reshape(self.num_slots, steps, -1)
+
+    def train(self, ids: Ids, active: NDArray[np.bool_]) -> Array:
+        """The learner's training on drawn windows (N, steps, batch), or on a part of the steps -> its losses (N,)."""
+        t0 = perf_counter()
+        loss_N = self.learner.train(ids, active)
+        self.seconds["train"] += perf_counter() - t0
+        return loss_N
 
     def _evaluate(self, active: NDArray[np.bool_], final: NDArray[np.bool_] | None = None) -> tuple[Array, Array]:
         """Mixture loss (N,) and task losses (N, T) on the running average of the weights; of the runs that `final`
@@ -248,15 +267,12 @@ class Episode:
         self.drift_NK[active], self.seen_gap_NK[active] = np.sqrt(moved_NKC.sum(2))[active], gap_NK[active]
         self.seconds["influence"] += perf_counter() - t0
 
-    # -- state ----------------------------------------------------------------------------------------------------
-
     _ARRAYS = (
         "seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "paper_reward_NK",
         "drift_NK", "seen_gap_NK", "train_loss_N", "losses_4N", "spent_2N",
     )  # fmt: skip
 
-    def _parts(self) -> dict[str, Any]:
-        return {"learner": self.learner, "draws": self.draws, "evidence": self.evidence, "agents": self.agents}
+    _PARTS = ("draws", "evidence", "agents")
 
     @property
     def clock(self) -> NDArray[np.float64]:
@@ -269,15 +285,16 @@ class Episode:
         self.seconds = dict(zip(self.seconds, map(float, reading[1:]), strict=True))
 
     def state_dict(self) -> dict[str, NDArray]:
-        """All that the coming steps depend on, and the clock; scenarios stay with the caller, who gave them."""
+        """All that the coming steps depend on but the learner's own state, and the clock; scenarios stay with the
+        caller, who gave them."""
         state = {name: np.array(getattr(self, name)) for name in (*self._ARRAYS, "clock")}
-        for prefix, part in self._parts().items():
-            state |= {f"{prefix}/{key}": value for key, value in part.state_dict().items()}
+        for part in self._PARTS:
+            state |= {f"{part}/{key}": value for key, value in getattr(self, part).state_dict().items()}
         return state
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        """Go on exactly where `state_dict` was taken."""
+        """Go on exactly where `state_dict` was taken, with a learner that does too."""
         for name in (*self._ARRAYS, "clock"):
             setattr(self, name, np.array(state[name]))
-        for prefix, part in self._parts().items():
-            part.load_state_dict(state_under(f"{prefix}/", state))
+        for part in self._PARTS:
+            getattr(self, part).load_state_dict(state_under(f"{part}/", state))

@@ -117,6 +117,7 @@ def save_model(learner: ProxyStack, slot: int, task: Task, folder: Path) -> None
 
 def _state(episode: Episode, policies: list[Policy]) -> dict[str, NDArray]:
     state = {f"episode/{key}": value for key, value in episode.state_dict().items()}
+    state |= {f"learner/{key}": value for key, value in episode.learner.state_dict().items()}
     for index, policy in enumerate(policies):
         state |= {f"policy{index}/{key}": value for key, value in policy.state_dict().items()}
     return state
@@ -124,5 +125,6 @@ def _state(episode: Episode, policies: list[Policy]) -> dict[str, NDArray]:
 
 def _restore(episode: Episode, policies: list[Policy], state: dict[str, NDArray]) -> None:
     episode.load_state_dict(state_under("episode/", state))
+    episode.learner.load_state_dict(state_under("learner/", state))
     for index, policy in enumerate(policies):
         policy.load_state_dict(state_under(f"policy{index}/", state))

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from .head_loss import IGNORED, mean_losses, token_losses
+from .influence import Differentiable
 from .leaves import StackedEmbedding, stack_leaves
-from .muon import OptimizerConfig, StackedOptimizer, norm_N
+from .muon import OptimizerConfig, StackedOptimizer
 
 EVALUATION_ROWS = 256  # rows of one forward pass without gradients: what stays in a core's cache (measured)
 
@@ -46,11 +47,10 @@ def ends_in_head(model: Any) -> bool:
         return torch.allclose(head(hidden), logits, rtol=1e-4, atol=1e-6)
 
 
-class Shard:
+class Shard(Differentiable):
     """`num_models` causal LMs of one config, float32 weights, with optimiser and running average of the weights.
 
-    `products`: type of the matrix products of a training step. All that is reported or differenced, losses and
-    influence, is float32: a step of a thousandth of the weights is lost in bfloat16's eight bits."""
+    `products`: type of the matrix products of a training step. Losses and influence are float32."""
 
     def __init__(
         self,
@@ -154,57 +154,12 @@ class Shard:
         for tensor, value in zip(tensors, saved, strict=False):
             tensor[models] = value
 
-    def influence(
-        self, reference_NGRT: Tensor, weight_NG: Tensor, probe_NPT: Tensor, step: float, stride: int
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """As a Learner's: derivatives of probe windows' losses along reference gradients.
-
-        Of the plain gradient. What the optimiser makes of it tells better what one real step does with a million
-        parameters late in training (rank correlation .92 to .85 by document, .93 to .90 by category), but not on the
-        default proxies (.90 to .91 by category), where no console gained by it: experiments/results/influence.md. Of a
-        group alone by a one-sided difference, half the price: only agreement by task comes of it.
-        """
-        weight_NG = weight_NG.to(self.device)
-        gradients = [self.gradient(reference_NGRT[:, group]) for group in range(reference_NGRT.shape[1])]
-        total = _weighted(gradients, weight_NG)
-        slope, loss = self.slopes(total, probe_NPT, step)
-        some = probe_NPT[:, ::stride]
-        if len(gradients) == 1:
-            return slope, loss, slope[:, None, ::stride] / weight_NG[..., None]
-        here, alone = self.evaluate(some), []
-        for gradient in gradients:
-            move_N = self._reach(gradient, step)
-            alone.append((self._moved(gradient, some, move_N) - here) / move_N[:, None])
-        return slope, loss, torch.stack(alone, 1)
-
     def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
-        """Of each model's mean loss over its windows, by parameter (N, *shape)."""
         num_models, batch, _ = tokens_NBT.shape
         self._backward(self.mean_losses(tokens_NBT, torch.full((num_models, batch), 1 / batch)))
         gradient = {name: _grad(parameter) for name, parameter in self.parameters.items()}
         self._clear()
         return gradient
-
-    def slopes(self, direction: dict[str, Tensor], probe_NPT: Tensor, step: float) -> tuple[Tensor, Tensor]:
-        """Directional derivative of each probe window's loss along `direction`, by a central difference over weights
-        moved by `step` x the norm of the weights -> (slope, loss), each (N, P)."""
-        move_N = self._reach(direction, step)
-        ahead, behind = (self._moved(direction, probe_NPT, sign * move_N) for sign in (1.0, -1.0))
-        return (ahead - behind) / (2 * move_N[:, None]), (ahead + behind) / 2
-
-    def _reach(self, direction: dict[str, Tensor], step: float) -> Tensor:
-        """How many times `direction` is as long as `step` x the weights, (N,)."""
-        weights = [parameter.data for parameter in self.parameters.values()]
-        return step * norm_N(weights) / norm_N(direction.values()).clamp(min=1e-20)
-
-    def _moved(self, direction: dict[str, Tensor], tokens_NBT: Tensor, move_N: Tensor) -> Tensor:
-        """Window losses (N, B) of weights moved by `move_N` times `direction`."""
-        moved = {
-            name: torch.addcmul(parameter.data, direction[name], move_N.view((-1,) + (1,) * (parameter.ndim - 1)))
-            for name, parameter in self.parameters.items()
-        }
-        with self.holding(moved):
-            return self.evaluate(tokens_NBT)
 
     def _backward(self, loss_N: Tensor) -> None:
         loss_N.sum().backward()  # each model's loss reaches its own parameters alone
@@ -217,11 +172,3 @@ class Shard:
 def _grad(parameter: torch.nn.Parameter) -> Tensor:
     assert parameter.grad is not None
     return parameter.grad
-
-
-def _weighted(gradients: list[dict[str, Tensor]], weight_NG: Tensor) -> dict[str, Tensor]:
-    total = {name: torch.zeros_like(value) for name, value in gradients[0].items()}
-    for gradient, weight_N in zip(gradients, weight_NG.unbind(1), strict=True):
-        for name, value in gradient.items():
-            total[name].addcmul_(value, weight_N.view((-1,) + (1,) * (value.ndim - 1)))
-    return total

@@ -37,9 +37,9 @@ def actions_of(env: ConsoleVectorEnv) -> np.ndarray:
 
 
 def make_sick(env: ConsoleVectorEnv, slot: int) -> None:
-    state = env.core.episode.state_dict()
-    state["learner/weight.lm_head.weight"][slot] = np.nan
-    env.core.episode.load_state_dict(state)
+    state = env.core.episode.learner.state_dict()
+    state["weight.lm_head.weight"][slot] = np.nan
+    env.core.episode.learner.load_state_dict(state)
 
 
 def returns(

@@ -47,9 +47,9 @@ def play(env: Any, seed: int, steps: int) -> list[Any]:
     rng, answers = np.random.default_rng(seed), []
     for _ in range(steps):
         if rng.random() < 0.15:
-            state = env.core.episode.state_dict()
-            state["learner/weight.lm_head.weight"][rng.integers(env.core.episode.num_slots)] = np.nan
-            env.core.episode.load_state_dict(state)
+            state = env.core.episode.learner.state_dict()
+            state["weight.lm_head.weight"][rng.integers(env.core.episode.num_slots)] = np.nan
+            env.core.episode.learner.load_state_dict(state)
         answers.append(env.step(rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)))
         done = answers[-1][2]
         if env.core.autoreset_mode is AutoresetMode.DISABLED and np.any(done):
@@ -82,7 +82,7 @@ def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: Autores
 def test_a_fork_knows_that_a_run_diverged(make: Make) -> None:
     env = make(2, autoreset_mode="NextStep")
     env.reset(seed=0)
-    env.core.episode.load_state_dict(spoilt(env, 1))
+    env.core.episode.learner.load_state_dict(spoilt(env, 1))
     env.step(np.zeros((2, 7)))
     twin = env.fork()
     assert_same(twin.step(np.zeros((2, 7))), env.step(np.zeros((2, 7))))
@@ -134,7 +134,7 @@ def test_given_seeds_name_the_first_episode(make: Make) -> None:
     seeds = info["run_seed"]
     _, info = named.reset(seed=6, options={"seeds": seeds[::-1]})
     np.testing.assert_array_equal(info["run_seed"], seeds[::-1])
-    named.core.episode.load_state_dict(spoilt(named, 1))
+    named.core.episode.learner.load_state_dict(spoilt(named, 1))
     action = np.zeros((2, 7), np.float32)
     rewards = np.array([env.step(action)[1] for _ in range(3)])
     seen = [named.step(action) for _ in range(4)]
@@ -148,8 +148,8 @@ def test_given_seeds_name_the_first_episode(make: Make) -> None:
 
 
 def spoilt(env: Any, slot: int) -> dict[str, np.ndarray]:
-    state: dict[str, np.ndarray] = env.core.episode.state_dict()
-    state["learner/weight.lm_head.weight"][slot] = np.nan
+    state: dict[str, np.ndarray] = env.core.episode.learner.state_dict()
+    state["weight.lm_head.weight"][slot] = np.nan
     return state
 
 

@@ -87,6 +87,7 @@ def test_state_goes_on_exactly(task: Task, make: Callable[[int], Episode]) -> No
     one.step(weights)
     other.begin([0, 1], [MIXED, PROSE], [7, 8])
     other.load_state_dict(one.state_dict())
+    other.learner.load_state_dict(one.learner.state_dict())
     seen = [one.observe(), other.observe()]
     np.testing.assert_array_equal(seen[0].agents, seen[1].agents)
     np.testing.assert_array_equal(seen[0].training, seen[1].training)
@@ -123,9 +124,9 @@ def test_divergence_ends_one_run_and_changes_no_other(task: Task, make: Callable
 
 
 def _break(episode: Episode, slot: int) -> None:
-    state = episode.state_dict()
-    state["learner/weight.lm_head.weight"][slot] = np.nan
-    episode.load_state_dict(state)
+    state = episode.learner.state_dict()
+    state["weight.lm_head.weight"][slot] = np.nan
+    episode.learner.load_state_dict(state)
 
 
 def test_a_restart_changes_no_neighbour(task: Task, make: Callable[[int], Episode]) -> None:

@@ -112,9 +112,9 @@ def test_a_run_that_diverged_is_recorded_as_far_as_it_came(make: Make, file: Pat
     env = make(2, setting=tiny_setting, reward="raw")
     env.reset(seed=0)
     play(env, 1)
-    state = env.core.episode.state_dict()
-    state["learner/weight.lm_head.weight"][1] = np.nan
-    env.core.episode.load_state_dict(state)
+    state = env.core.episode.learner.state_dict()
+    state["weight.lm_head.weight"][1] = np.nan
+    env.core.episode.learner.load_state_dict(state)
     play(env, 2)
     sick, healthy = read_records(file)[1]
     assert (sick.diverged, sick.num_intervals, healthy.diverged, healthy.num_intervals) == (True, 2, False, 3)

@@ -106,9 +106,9 @@ def test_a_run_that_diverges_is_terminated_with_the_penalty(options: dict[str, A
     healthy = roll(env, action, 6, seed=3)
     env.reset(seed=3)
     episode = env.unwrapped.core.episode
-    state = episode.state_dict()
-    state["learner/weight.lm_head.weight"][1] = np.nan
-    episode.load_state_dict(state)
+    state = episode.learner.state_dict()
+    state["weight.lm_head.weight"][1] = np.nan
+    episode.learner.load_state_dict(state)
     seen = [env.step(action) for _ in range(6)]
     assert seen[0][1][1] == -1.0
     assert list(seen[0][2]) == [False, True, False]
