@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 from ..lm.errors import InputError
-from ..lm.learner import Schedule
 from .action import ActionMap
 from .console import Console
 
@@ -48,6 +47,3 @@ class EpisodeConfig:
     def budget_tokens(self, context: int) -> int:
         """Tokens of a whole run in windows of `context`, where all are full."""
         return self.total_steps * self.batch_windows * context
-
-    def schedule(self, lr_warmup_steps: int = 20) -> Schedule:
-        return Schedule(self.total_steps, lr_warmup_steps)

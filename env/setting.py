@@ -8,11 +8,13 @@ import torch
 from transformers import PretrainedConfig
 
 from ..lm.corpus import Corpus
+from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
-from ..lm.learner import Learner
+from ..lm.learner import Decay, Learner, Schedule
 from ..lm.models import config_in, llama
 from ..lm.muon import OptimizerConfig
 from ..lm.proxies import ProxyStack, TrainConfig
+from ..lm.target import Target
 from .episode_config import EpisodeConfig
 from .task import Task
 
@@ -43,6 +45,8 @@ class Setting:
     """of that Llama"""
     model: Path | None = None
     """a folder with a transformers config.json of another causal LM to train instead; the vocabulary is the corpus's"""
+    origin: Path | None = None
+    """a folder of a transformers causal LM with its tokenizer whose weights a target goes on from"""
     tokenizer: Path | None = None
     """a folder with a tokenizer.json to read the corpus with (default: the corpus's own tokens); with an own vocabulary
     the model cannot be compared in nats a token, but in bits a byte"""
@@ -53,6 +57,10 @@ class Setting:
     influence"""
     lr_warmup_steps: int = 20
     """optimiser steps in which the learning rate rises to its peak; it falls to 0 at the end"""
+    lr_decay: Decay = "linear"
+    """how it falls: linear, or along half a cosine"""
+    lr_decay_share: float = 1.0
+    """of all steps, the last ones, in which it falls (warm-up-stable-decay below 1)"""
     device: str = "cpu"
     """torch device of the models: cpu or cuda"""
     precision: Precision = "auto"
@@ -66,6 +74,10 @@ class Setting:
         for name, least in (("width", 2), ("num_layers", 1), ("context", 2), ("lr_warmup_steps", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}, expected at least {least}")
+        if not 0 < self.lr_decay_share <= 1:
+            raise InputError(f"lr_decay_share is {self.lr_decay_share}, expected above 0, at most 1")
+        if self.origin and (self.model or self.tokenizer):
+            raise InputError("origin given with a model or a tokenizer, expected it alone: it brings its own")
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
         """The built corpus in that folder; without one, the default corpus, which is built on first use."""
@@ -77,8 +89,8 @@ class Setting:
 
     def task(self, corpus: Corpus) -> Task:
         """`corpus` as this setting reads it. InputError: no such agents, tokenizer or labels."""
-        if self.tokenizer is not None:
-            corpus = corpus.with_tokenizer(self.tokenizer)
+        if (tokenizer := self.origin or self.tokenizer) is not None:
+            corpus = corpus.with_tokenizer(tokenizer)
         return Task(corpus, self.context, self.agents)
 
     @property
@@ -88,6 +100,8 @@ class Setting:
 
     def model_config(self, vocab_size: int) -> PretrainedConfig:
         """Of the model that is trained. InputError: sizes that do not fit, or no usable config in `model`."""
+        if self.origin is not None:
+            return config_in(self.origin, vocab_size, self.context, keep_vocabulary=True)
         if self.model is not None:
             return config_in(self.model, vocab_size, self.context)
         return llama(vocab_size, self.width, self.num_layers, self.context)
@@ -98,11 +112,22 @@ class Setting:
         half = self.precision == "bfloat16" or (self.precision == "auto" and self.device != "cpu")
         return torch.bfloat16 if half else torch.float32
 
+    @property
+    def train_config(self) -> TrainConfig:
+        """How each model is trained."""
+        clock = self.episode
+        schedule = Schedule(clock.total_steps, self.lr_warmup_steps, self.lr_decay_share, self.lr_decay)
+        half_life = max(1.0, clock.steps_per_interval / 2)
+        return TrainConfig(schedule, self.optimizer, half_life, products=self.products)
+
     def learner(self, task: Task, num_slots: int) -> ProxyStack:
-        """`num_slots` fresh models on this task's windows."""
+        """`num_slots` fresh models on this task's windows. InputError: `origin` is for targets."""
+        if self.origin is not None:
+            raise InputError(f"origin is {self.origin}, expected none: proxies begin afresh, a target may go on")
         config = self.model_config(task.corpus.vocab_size)
-        half_life = max(1.0, self.episode.steps_per_interval / 2)
-        train = TrainConfig(
-            self.episode.schedule(self.lr_warmup_steps), self.optimizer, half_life, products=self.products
-        )
-        return ProxyStack(config, task.windows, train, num_slots, self.device)
+        return ProxyStack(config, task.windows, self.train_config, num_slots, self.device)
+
+    def target(self, task: Task, engine: EngineConfig) -> Target:
+        """One model on this task's windows, to be trained as `engine` says."""
+        config = self.model_config(task.corpus.vocab_size)
+        return Target(config, task.windows, self.train_config, engine, self.device, self.origin)

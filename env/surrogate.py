@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
+from ..lm.learner import Schedule
 from ..lm.surrogate import Dynamics, Surrogate
 from ..lm.synthetic import build_synthetic
 from .console_env import ConsoleEnv
@@ -70,7 +71,8 @@ class SurrogateSetting:
     def learner(self, task: Task, num_slots: int) -> Surrogate:
         """`num_slots` fresh runs on this task's windows."""
         kind_D, task_D = _of_documents(task)
-        return Surrogate(self.dynamics(task), task.windows, kind_D, task_D, self.episode.schedule(0), num_slots)
+        schedule = Schedule(self.episode.total_steps, warmup_steps=0)
+        return Surrogate(self.dynamics(task), task.windows, kind_D, task_D, schedule, num_slots)
 
     def dynamics(self, task: Task) -> Dynamics:
         """The transfer from the labels, twisted and turned, or as it was fitted; a token of natural text is worth 1 to

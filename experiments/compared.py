@@ -12,7 +12,7 @@ from rich.table import Table
 from ..env.core import DIVERGENCE_PENALTY_NATS
 from ..env.setting import Setting
 from ..env.task import Task
-from ..lm.shard import num_parameters
+from ..lm.models import num_parameters
 from ..policies.base import Policy
 from ..policies.learned import LearnedPolicy
 from .bootstrap import bootstrap_weights, interval, resampled

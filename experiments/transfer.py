@@ -16,7 +16,7 @@ from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
-from ..lm.shard import num_parameters
+from ..lm.models import num_parameters
 from ..policies.constant import family
 from .compare import side_by_side
 from .named_policies import check_names, make_policies

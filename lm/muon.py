@@ -59,11 +59,31 @@ def orthogonalise(update_BOI: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
+class Placement:
+    """Where the tensors of models are: whole, in this process. For others see `ranks`."""
+
+    def full_shape(self, name: str, parameter: Tensor) -> torch.Size:
+        """Of a parameter (N, *shape), whatever of it is here."""
+        return parameter.shape
+
+    def rows(self, total: int) -> slice:
+        """Which rows are here of a tensor with `total` rows."""
+        return slice(0, total)
+
+    def orthogonalise(self, update_BOI: Tensor, shape: torch.Size) -> Tensor:
+        """What `orthogonalise` gives of matrices whose full shape is (N, O, I), as far as they are here, as float32."""
+        return orthogonalise(update_BOI).float()
+
+    def norm_N(self, tensors: Iterable[Tensor]) -> Tensor:
+        """Norm over all tensors (N, *shape) of each model -> (N,)."""
+        return norm_N(tensors)
+
+
 class StackedOptimizer:
     """Optimiser of stacked parameters (N, *shape), by their names in the model.
 
     Matrices (N, O, I) take Muon, unless named in `tables` (embeddings and the head); these and the rest take AdamW
-    without decay. `products`: type of Muon's matrix products."""
+    without decay. `products`: type of Muon's matrix products; `placement`: where the parameters are."""
 
     def __init__(
         self,
@@ -71,8 +91,9 @@ class StackedOptimizer:
         tables: set[str],
         config: OptimizerConfig,
         products: torch.dtype = torch.float32,
+        placement: Placement | None = None,
     ) -> None:
-        self.config, self.products = config, products
+        self.config, self.products, self.placement = config, products, placement or Placement()
         self.num_models = len(next(iter(parameters.values())))
         self.steps_N = torch.zeros(self.num_models, device=next(iter(parameters.values())).device)
         self.matrices: dict[torch.Size, list[str]] = defaultdict(list)
@@ -80,7 +101,7 @@ class StackedOptimizer:
         self.state: dict[str, Tensor] = {}
         for name, parameter in parameters.items():
             if parameter.ndim == 3 and name not in tables:
-                self.matrices[parameter.shape].append(name)
+                self.matrices[self.placement.full_shape(name, parameter)].append(name)
                 self.state[f"momentum.{name}"] = torch.zeros_like(parameter)
             else:
                 self.state[f"first.{name}"] = torch.zeros_like(parameter)
@@ -106,7 +127,7 @@ class StackedOptimizer:
 
     def _clip(self, longest: float) -> None:
         grads = [_gradient(parameter) for parameter in self.parameters.values()]
-        share_N = (longest / (norm_N(grads) + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
+        share_N = (longest / (self.placement.norm_N(grads) + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
         for grad in grads:
             grad.mul_(share_N.view((-1,) + (1,) * (grad.ndim - 1)))
 
@@ -116,7 +137,8 @@ class StackedOptimizer:
         buffers = [self.state[f"momentum.{name}"] for name in names]
         torch._foreach_lerp_(buffers, grads, 1 - momentum)
         nesterov = torch._foreach_lerp(grads, buffers, momentum)
-        update = orthogonalise(torch.cat(nesterov).to(self.products)).float().view(len(names), *shape)
+        update = self.placement.orthogonalise(torch.cat(nesterov).to(self.products), shape)
+        update = update.view(len(names), *grads[0].shape)
         scale = max(1.0, shape[1] / shape[2]) ** 0.5
         update *= (-self.config.muon_lr * scale * lr_fraction_N).view(1, -1, 1, 1)
         torch._foreach_add_([self.parameters[name].data for name in names], list(update.unbind()))

@@ -14,8 +14,9 @@ from transformers import PretrainedConfig
 
 from .cores import usable_cores
 from .learner import Floats, Ids, Schedule
+from .models import new_model, num_parameters
 from .muon import OptimizerConfig
-from .shard import Shard, new_model, num_parameters
+from .shard import Shard
 from .windows import Windows
 
 # On a CPU. Tokens/s of 16 models of .08 million parameters, 4 a shard being 1: .79 at 2, 1.17 at 8 (in bfloat16 .73 and

@@ -2,49 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers import PretrainedConfig
 
 from .head_loss import IGNORED, mean_losses, token_losses
 from .influence import Differentiable
 from .leaves import StackedEmbedding, stack_leaves
+from .models import ends_in_head, new_model
 from .muon import OptimizerConfig, StackedOptimizer
 
 EVALUATION_ROWS = 256  # rows of one forward pass without gradients: what stays in a core's cache (measured)
-
-
-def new_model(config: PretrainedConfig, seed: int) -> Any:
-    """A freshly initialised transformers model in float32; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-
-
-def num_parameters(config: PretrainedConfig) -> int:
-    """Of a model of this config, tied ones once; nothing is allocated."""
-    with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config)
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
-def ends_in_head(model: Any) -> bool:
-    """Whether the logits of a transformers model are the product of hidden states and a head without bias, so that
-    losses can be taken head by head; some models scale, cap or shift them."""
-    head = model.get_output_embeddings()
-    if type(head) is not nn.Linear or head.bias is not None:
-        return False
-    ids = torch.arange(4)[None]
-    with torch.no_grad():
-        logits = model(input_ids=ids, use_cache=False).logits
-        model.set_output_embeddings(nn.Identity())
-        hidden = model(input_ids=ids, use_cache=False).logits
-        model.set_output_embeddings(head)
-        return torch.allclose(head(hidden), logits, rtol=1e-4, atol=1e-6)
 
 
 class Shard(Differentiable):

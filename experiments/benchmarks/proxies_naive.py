@@ -22,8 +22,8 @@ from transformers import PretrainedConfig
 
 from ...lm.corpus import Corpus
 from ...lm.learner import Floats, Ids, Schedule
+from ...lm.models import new_model
 from ...lm.muon import OptimizerConfig, StackedOptimizer
-from ...lm.shard import new_model
 from ...lm.windows import Windows
 
 MUONS = ("torch", "own") if hasattr(torch.optim, "Muon") else ("own",)

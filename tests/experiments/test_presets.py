@@ -9,7 +9,7 @@ from pretraingym.experiments.presets import PRESETS
 from pretraingym.experiments.pretrain import PretrainConfig
 from pretraingym.experiments.train_console import LearnConfig, TrainConsoleConfig
 from pretraingym.lm.errors import InputError
-from pretraingym.lm.shard import new_model
+from pretraingym.lm.models import new_model
 
 COMMANDS = {TrainConsoleConfig: ["train-console"], PretrainConfig: ["pretrain", "--policy", "natural"]}
 MILLIONS = {"quick": 0.64, "5m": 5.0}

@@ -7,8 +7,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, Pretrai
 
 from pretraingym.lm import head_loss
 from pretraingym.lm.head_loss import mean_losses, token_losses
-from pretraingym.lm.models import llama
-from pretraingym.lm.shard import ends_in_head
+from pretraingym.lm.models import ends_in_head, llama
 
 MODELS, ROWS, WIDTH, VOCAB = 3, 10, 4, 7
 

@@ -1,0 +1,166 @@
+"""Target: one large causal language model in training, on one device or on many."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from transformers import AutoModelForCausalLM, PretrainedConfig
+
+from .engine_config import EngineConfig
+from .learner import Floats, Ids
+from .models import num_parameters, ready_model
+from .packing import pack
+from .proxies import TrainConfig
+from .ranks import Ranks
+from .target_model import TargetModel
+from .windows import Windows
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows `first` to `first + len(rows)` of `total` rows of a tensor."""
+
+    rows: Tensor
+    first: int
+    total: int
+
+
+class Target:
+    """A Learner of one model of any transformers config, or one that goes on from the weights in `origin`.
+
+    On several ranks all call everything with the same arguments; each trains on its share of every batch, and all get
+    the same answers. What is trained on does not depend on their number, losses do by rounding."""
+
+    num_slots = 1
+
+    def __init__(
+        self,
+        config: PretrainedConfig,
+        windows: Windows,
+        train: TrainConfig,
+        engine: EngineConfig,
+        device: str = "cpu",
+        origin: Path | None = None,
+    ) -> None:
+        self.config, self.windows, self.train_config, self.engine = config, windows, train, engine
+        self.origin, self.ranks = origin, Ranks(device)
+        self.num_params = num_parameters(config)
+        self.steps_N, self.lr_scale_N = np.zeros(1, np.int64), np.ones(1)
+        self.model = self._build(0)
+
+    def _build(self, seed: int) -> TargetModel:
+        decay, train = 0.5 ** (1 / self.train_config.average_half_life), self.train_config
+        model = ready_model(self.config, seed, self.origin, self.engine)
+        return TargetModel(model, self.engine, train.optimizer, decay, self.ranks, train.products)
+
+    def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
+        del self.model  # before the next, or two would be held
+        self.model = self._build(seed)
+        self.steps_N[:], self.lr_scale_N[:] = 0, lr_scale
+
+    def learning_rate(self) -> Floats:
+        return self.train_config.schedule.fraction(self.steps_N)
+
+    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
+        if not active[0]:
+            return np.full(1, np.nan)
+        total = torch.zeros((), device=self.ranks.device)
+        for ids_B in self.ranks.word_of_first(windows[0]):
+            fraction = float((self.learning_rate() * self.lr_scale_N)[0])
+            total += self.model.train_step(*self._share(ids_B), fraction)
+            self.steps_N += 1
+        return self.ranks.sum(total).double().cpu().numpy()[None] / windows.shape[1]
+
+    def _share(self, ids_B: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[list[int]], int]:
+        """Of a global batch: tokens of the windows that this rank trains on, its sequences of them, and how many tokens
+        the whole batch predicts. Sequences are made of the whole batch, so that they are the same for any ranks."""
+        length_B = self.windows.lengths(ids_B) - 1
+        whole = [[window] for window in range(len(ids_B))]
+        packed = whole if self.engine.packing == "none" else pack(length_B, self.windows.context - 1)
+        rows = [packed[row] if row >= 0 else [] for row in self.ranks.own(len(packed))]
+        place = {window: place for place, window in enumerate(window for row in rows for window in row)}
+        tokens = self.windows.fetch(ids_B[list(place)])
+        return tokens, [[place[window] for window in row] for row in rows], max(int(length_B.sum()), 1)
+
+    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
+        tokens = self._fetch(windows)
+        if not averaged:
+            return _array(self.model.evaluate(tokens))
+        with self.model.holding(self.model.average):
+            return _array(self.model.evaluate(tokens))
+
+    def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
+        tokens = self._fetch(reference), torch.from_numpy(weight).float(), self._fetch(probe)
+        slope, loss, alone = self.model.influence(*tokens, self.train_config.influence_step, stride)
+        return _array(slope), _array(loss), _array(alone)
+
+    def _fetch(self, ids: Ids) -> Tensor:
+        return torch.from_numpy(self.windows.fetch(self.ranks.word_of_first(ids)))
+
+    # -- state ----------------------------------------------------------------------------------------------------
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that training changes, (1, *shape) or what is here of it."""
+        model = self.model
+        named = {f"weight.{name}": parameter.data for name, parameter in model.parameters.items()}
+        named |= {f"average.{name}": value for name, value in model.average.items()}
+        return named | {f"optimizer.{name}": value for name, value in model.optimizer.state.items()}
+
+    def pieces(self) -> dict[str, Piece]:
+        """What is here of `tensors`, less their first axis: a share of each, or each whole."""
+        return {name: Piece(value[0], *self._place(name)) for name, value in self.tensors().items()}
+
+    def load_pieces(self, read: Callable[[str, int, int], Tensor]) -> None:
+        """Restore `tensors` from `read(name, first row, end)`."""
+        for name, value in self.tensors().items():
+            first, _ = self._place(name)
+            value[0].copy_(read(name, first, first + len(value[0])))
+
+    def _place(self, name: str) -> tuple[int, int]:
+        """First row of a tensor here, and rows of all of it."""
+        parameter = name.removeprefix("optimizer.").split(".", 1)[1]
+        total = self.model.shapes[parameter][0]
+        return self.model.placement.rows(total).start, total
+
+    @property
+    def clock(self) -> NDArray[np.float64]:
+        """Steps of the schedule and of the optimiser, and the scale of the learning rate."""
+        return np.array([self.steps_N[0], float(self.model.optimizer.steps_N[0]), self.lr_scale_N[0]])
+
+    @clock.setter
+    def clock(self, reading: NDArray[np.float64]) -> None:
+        self.steps_N[:], self.lr_scale_N[:] = int(reading[0]), reading[2]
+        self.model.optimizer.steps_N.fill_(float(reading[1]))
+
+    def state_dict(self) -> dict[str, NDArray]:
+        state = {name: self._gathered(name, value).numpy() for name, value in self.tensors().items()}
+        return state | {"clock": self.clock[None]}
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self.load_pieces(lambda name, first, end: torch.from_numpy(state[name][0, first:end]))
+        self.clock = state["clock"][0]
+
+    def _gathered(self, name: str, value: Tensor) -> Tensor:
+        first, total = self._place(name)
+        if value.shape[1] == total:
+            return value.cpu().clone()
+        each = -(-total // self.ranks.count)
+        padded = torch.nn.functional.pad(value[0], (0, 0) * (value.ndim - 2) + (0, each - value.shape[1]))
+        return self.ranks.gather(padded, total)[None].cpu()
+
+    def save_pretrained(self, slot: int, folder: Path) -> None:
+        """Write the model as a normal transformers folder (config.json, model.safetensors). Rank 0 alone writes."""
+        whole = {name: self._gathered(f"weight.{name}", value.data) for name, value in self.model.parameters.items()}
+        if self.ranks.first:
+            model = AutoModelForCausalLM.from_config(self.config, dtype=torch.float32)
+            for name, parameter in model.named_parameters():
+                parameter.data.copy_(whole[name][0])
+            model.save_pretrained(folder)
+
+
+def _array(tensor: Tensor) -> Floats:
+    return tensor.double().cpu().numpy()

@@ -1,0 +1,174 @@
+"""One model in training on one or several ranks: its tensors, a step's passes, and what is measured of it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+from torch.nn.parallel import DistributedDataParallel
+
+from .engine_config import EngineConfig
+from .head_loss import IGNORED
+from .influence import Differentiable
+from .loss_model import LossModel
+from .muon import OptimizerConfig, Placement, StackedOptimizer
+from .packing import Rows, lay_out
+from .ranks import Ranks, Replicated, Sharded
+
+Ints = NDArray[np.int64]
+MEASURED_ROWS = 4  # times a training pass's, without activations to keep (assumed)
+
+
+class TargetModel(Differentiable):
+    """The tensors of one model, (1, *shape) each: a share of them where `engine.parallel` is fsdp.
+
+    `products`: type of the matrix products of a training step. Losses and influence are float32 (on a GPU with TF32
+    products, whose rounding of a weight is half of the influence step, and not in its direction; assumed)."""
+
+    def __init__(
+        self,
+        model: Any,
+        engine: EngineConfig,
+        optimizer: OptimizerConfig,
+        average_decay: float,
+        ranks: Ranks,
+        products: torch.dtype,
+    ) -> None:
+        self.engine, self.ranks, self.average_decay, self.products = engine, ranks, average_decay, products
+        whole = LossModel(model, engine)
+        self.shapes = {whole.paths[path]: parameter.shape for path, parameter in whole.named_parameters()}
+        self.module, self.placement = _spread(whole.to(ranks.device), engine, ranks, self.shapes)
+        if engine.compile:
+            for layer in whole.layers:
+                layer.compile()
+        self.live = {whole.paths[path]: parameter for path, parameter in whole.named_parameters()}
+        self.parameters = {name: nn.Parameter(_local(parameter)[None]) for name, parameter in self.live.items()}
+        self.optimizer = StackedOptimizer(self.parameters, whole.tables, optimizer, products, self.placement)
+        self.average = {name: parameter.data.clone() for name, parameter in self.parameters.items()}
+
+    def norm_N(self, tensors: Iterable[Tensor]) -> Tensor:
+        return self.placement.norm_N(tensors)
+
+    def train_step(self, tokens_BT: Ints, rows: list[list[int]], num_targets: int, lr_fraction: float) -> Tensor:
+        """One optimiser step on this rank's sequences of the global batch, which has `num_targets` tokens to predict;
+        `tokens_BT`: the windows that `rows` name -> this rank's share of the loss, nats per token."""
+        laid = lay_out(tokens_BT, rows)
+        weights = (laid.targets != IGNORED) / num_targets
+        with torch.autocast(self.ranks.device.type, self.products, self.products != torch.float32):
+            loss = self._backward(laid, weights)
+        for name, parameter in self.parameters.items():
+            parameter.grad = self._gradient(name)
+        self.optimizer.step(torch.tensor([lr_fraction], device=self.ranks.device))
+        self._clear()
+        weights_now = [parameter.data for parameter in self.parameters.values()]
+        torch._foreach_lerp_(list(self.average.values()), weights_now, 1 - self.average_decay)
+        return loss
+
+    def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
+        tokens_BT = tokens_NBT[0].numpy()
+        own = self.ranks.own(len(tokens_BT))
+        laid = lay_out(tokens_BT, [[window] if window >= 0 else [] for window in own.tolist()])
+        count = (laid.targets != IGNORED).sum(1, keepdims=True)
+        with _tf32(self.ranks.device):
+            self._backward(laid, (laid.targets != IGNORED) / np.maximum(count, 1) / len(tokens_BT))
+        gradient = {name: self._gradient(name) for name in self.parameters}
+        self._clear()
+        return gradient
+
+    @torch.no_grad()
+    def evaluate(self, tokens_NBT: Tensor) -> Tensor:
+        tokens_BT = tokens_NBT[0].numpy()
+        own = self.ranks.own(len(tokens_BT))
+        laid = lay_out(tokens_BT, [[window] if window >= 0 else [] for window in own.tolist()])
+        size, parts = self.engine.pass_rows * MEASURED_ROWS, []
+        with _tf32(self.ranks.device):
+            for first in range(0, len(own), size):
+                inputs, targets = self._tensors(laid, slice(first, first + size))
+                loss = self.module(inputs, None, targets, None)
+                parts.append(loss.sum(1) / (targets != IGNORED).sum(1).clamp(min=1))
+        return self.ranks.gather(torch.cat(parts), len(tokens_BT))[None]
+
+    @contextmanager
+    def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:
+        """Inside, the model's weights are these; `weights` may be the running average itself."""
+        own = {name: parameter.data.clone() for name, parameter in self.parameters.items()}
+        try:
+            self._copy_in(weights)
+            yield
+        finally:
+            self._copy_in(own)
+
+    def _copy_in(self, weights: dict[str, Tensor]) -> None:
+        for name, parameter in self.parameters.items():
+            parameter.data.copy_(weights[name])
+
+    def _backward(self, laid: Rows, weights: NDArray[np.float64]) -> Tensor:
+        """Gradients of the weighted sum of all ranks' token losses, pass by pass -> this rank's part of the sum."""
+        size, total = self.engine.pass_rows, torch.zeros((), device=self.ranks.device)
+        positions = torch.from_numpy(laid.positions).to(self.ranks.device)
+        weight = torch.from_numpy(weights).float().to(self.ranks.device)
+        several = laid.shared and self.engine.packing == "documents"
+        for first in range(0, len(laid.inputs), size):
+            rows = slice(first, first + size)
+            with self._reducing(first + size >= len(laid.inputs)):
+                inputs, targets = self._tensors(laid, rows)
+                loss = self.module(inputs, positions[rows] if several else None, targets, weight[rows])
+                loss.backward()
+            total += loss.detach()
+        return total
+
+    def _tensors(self, laid: Rows, rows: slice) -> tuple[Tensor, Tensor]:
+        inputs, targets = (torch.from_numpy(of[rows]) for of in (laid.inputs, laid.targets))
+        return inputs.to(self.ranks.device), targets.to(self.ranks.device)
+
+    @contextmanager
+    def _reducing(self, now: bool) -> Iterator[None]:
+        """Inside, a backward pass adds to the gradients; those of all ranks come together in the last one alone."""
+        if isinstance(self.module, FSDPModule):
+            self.module.set_requires_gradient_sync(now)
+        silent = isinstance(self.module, DistributedDataParallel) and not now
+        with cast(Any, self.module).no_sync() if silent else nullcontext():
+            yield
+
+    def _gradient(self, name: str) -> Tensor:
+        """(1, *shape), the sum over ranks: they leave their mean."""
+        grad = self.live[name].grad
+        assert grad is not None
+        return _local(grad)[None] * self.ranks.count
+
+    def _clear(self) -> None:
+        for name, parameter in self.parameters.items():
+            parameter.grad = self.live[name].grad = None
+
+
+def _spread(
+    whole: LossModel, engine: EngineConfig, ranks: Ranks, shapes: dict[str, torch.Size]
+) -> tuple[nn.Module, Placement]:
+    if ranks.count == 1:
+        return whole, Placement()
+    if engine.parallel == "ddp":
+        return DistributedDataParallel(whole, broadcast_buffers=False, gradient_as_bucket_view=True), Replicated(ranks)
+    for module in (*whole.layers, whole):
+        # Said of the root too, which would keep its gathered weights, and not see those that `holding` puts in.
+        fully_shard(module, reshard_after_forward=True)
+    return whole, Sharded(ranks, shapes)
+
+
+def _local(tensor: Tensor) -> Tensor:
+    own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return own.detach()
+
+
+@contextmanager
+def _tf32(device: torch.device) -> Iterator[None]:
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if device.type == "cuda" else before)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
