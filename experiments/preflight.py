@@ -1,5 +1,7 @@
 """What can be found out before a run begins: nothing is written for a run that cannot be."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -9,7 +11,9 @@ from ..env.axes import check_references
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.corpus import Corpus
+from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
+from ..lm.target import Target
 from .progress import Progress
 from .run_corpus import run_corpus
 
@@ -39,16 +43,33 @@ def preflight(setting: Setting, corpus: Corpus) -> Task:
     """The task of `setting` on `corpus`, once a model of that setting has read a window on its device. InputError:
     unknown agents, sizes that do not fit, a model or a device that cannot be used."""
     task = setting.task(corpus)
-    try:
+    with _naming_the_model(setting):
         learner = setting.learner(task, 2)  # two: a stack is what has to work
         learner.start(0, 0)
         learner.influence(np.zeros((2, 1, 1), np.int64), np.ones((2, 1)), np.zeros((2, 1), np.int64), 1)
+    return task
+
+
+def checked_target(setting: Setting, task: Task, engine: EngineConfig) -> Target:
+    """A target that has read a window. InputError: sizes that do not fit, a model or a device that cannot be used."""
+    with _naming_the_model(setting):
+        target = setting.target(task, engine)
+        target.influence(np.zeros((1, 1, 1), np.int64), np.ones((1, 1)), np.zeros((1, 1), np.int64), 1)
+    return target
+
+
+@contextmanager
+def _naming_the_model(setting: Setting) -> Iterator[None]:
+    try:
+        yield
+    except InputError:
+        raise
     except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, IndexError, KeyError) as error:
-        what = f"the model in {setting.model}" if setting.model else f"a model of width {setting.width}"
+        folder = setting.origin or setting.model
+        what = f"the model in {folder}" if folder else f"a model of width {setting.width}"
         raise InputError(
             f"{what} cannot be trained on '{setting.device}': {str(error).splitlines()[0] if str(error) else error!r}"
         ) from None
-    return task
 
 
 def check_seed(seed: int) -> None:

@@ -1,21 +1,29 @@
 """pretraingym pretrain: a policy drives the pretraining of one model, which becomes a transformers folder."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from ..env.episode_config import EpisodeConfig
 from ..env.scenario import Scenario
 from ..env.setting import Setting
 from ..env.task import Task
+from ..lm.checkpoints import Checkpoints
+from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
 from ..lm.files import nearest
+from ..lm.ranks import Ranks
 from ..policies.registry import make_policy
-from .preflight import check_seed, preflight
+from .model_card import model_card
+from .preflight import check_seed, checked_target
+from .pretraining import Pretraining, as_result
 from .progress import Progress
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
-from .target import TargetRun, bits_per_byte, save_model
+from .target import bits_per_byte, save_model
 
 
 def quick_target() -> Setting:
@@ -23,6 +31,9 @@ def quick_target() -> Setting:
     this budget 3.64 nats in 8 s, where 144 wide with two layers has 3.68 in 18 s."""
     clock = EpisodeConfig(num_intervals=6, steps_per_interval=24, batch_windows=32, warmup_steps=6)
     return Setting(width=192, num_layers=1, episode=clock)
+
+
+HOW = ("engine", "save_every_s", "keep")  # may be others when a run goes on
 
 
 @dataclass(frozen=True)
@@ -38,15 +49,24 @@ class PretrainConfig:
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     target: Setting = field(default_factory=quick_target)
+    engine: EngineConfig = field(default_factory=EngineConfig)
     reference: dict[str, float] = field(default_factory=dict)
     """weight of each reference task, as in: prose 3 code 1 (default: all the same)"""
     seed: int = 0
     """of the model's weights and the order of the text"""
+    save_every_s: float = 600.0
+    """seconds between checkpoints; there is one at each decision, too"""
+    keep: int = 2
+    """checkpoints that stay, the newest ones, beside the one with the lowest validation loss"""
     resume: bool = False
     """go on with the run in the folder"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        if self.keep < 1 or not self.save_every_s > 0:
+            raise InputError(
+                f"keep {self.keep} and save_every_s {self.save_every_s} given, expected 1 or more and above 0"
+            )
 
 
 def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
@@ -68,31 +88,45 @@ def whole_corpus(setting: Setting, task: Task, reference: dict[str, float]) -> S
 
 
 def main(config: PretrainConfig) -> dict[str, Any]:
-    """Train, save model and tokenizer under `folder`/model, return the test losses."""
-    with Progress() as progress:
+    """Train, save model, tokenizer and card under `folder`/model, return the test losses."""
+    ranks = Ranks(config.target.device)
+    with Progress(None if ranks.first else open(os.devnull, "w")) as progress:  # for all of the run
         progress.stage("corpus", 90)
+        if not ranks.first:
+            ranks.wait()  # for rank 0 to build the corpus, if it has to be
         corpus = run_corpus(config.folder, config.corpus, progress)
-        task = preflight(config.target, corpus)
+        if ranks.first:
+            ranks.wait()
+        task = config.target.task(corpus)
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
-        run = TargetRun(task, config.target, [policy], whole_corpus(config.target, task, config.reference), config.seed)
-        folder = RunFolder(config.folder, config, config.resume, corpus)
+        scenario = whole_corpus(config.target, task, config.reference)
+        target = checked_target(config.target, task, config.engine)
+        checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
+        found = checkpoints.load()
+        about: dict[str, Any] = {"metrics_bytes": 0, "elapsed_s": 0.0} if found is None else found.about
+        folder = None
+        if ranks.first:
+            folder = RunFolder(config.folder, config, config.resume, corpus, about["metrics_bytes"], free=HOW)
+        if ranks.word_of_first(np.array([folder is not None and "pretrain" in folder.stages]))[0] and not folder:
+            return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
         progress.stage(f"pretrain under {policy.name}", None)
+        run = Pretraining(
+            task, config.target.episode, target, policy, scenario, config.seed, checkpoints, config.save_every_s
+        )
 
         def work() -> dict[str, Any]:
-            losses, learner, seconds = run.run(folder, "pretrain", progress)
-            save_model(learner, 0, task, config.folder / "model")
-            return {
-                "test_loss_nats": losses[0],
-                "test_bits_per_byte": bits_per_byte(task, losses[0]),
-                "target_params": learner.num_params,
-                "profile_s": seconds,
-            }
+            losses = run.run(found, folder, progress)
+            result = as_result(losses, target, run.episode)
+            result["test_bits_per_byte"] = bits_per_byte(task, losses)
+            card = model_card(task, policy, scenario, config.seed, result)
+            save_model(target, 0, task, config.folder / "model", card)
+            return result
 
-        result = folder.stage("pretrain", work)
+        result = folder.stage("pretrain", work, elapsed_before_s=about["elapsed_s"]) if folder else work()
     return {
         "model": str(config.folder / "model"),
         "policy": policy.name,
         **result,
-        "wall_s": folder.seconds["pretrain"],
+        "wall_s": folder.seconds["pretrain"] if folder else None,
     }

@@ -29,9 +29,18 @@ class RunFolder:
     the checkpoint of the stage in flight.
 
     A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
-    dropped on resume, and written again by the work that is repeated."""
+    dropped on resume, and written again by the work that is repeated. `kept_bytes`: the mark of a checkpoint that lies
+    elsewhere; `free`: fields of the configuration that may differ from those that the run began with."""
 
-    def __init__(self, path: Path, config: Any, resume: bool, corpus: Corpus) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: Any,
+        resume: bool,
+        corpus: Corpus,
+        kept_bytes: int = 0,
+        free: tuple[str, ...] = (),
+    ) -> None:
         self.path = path
         wanted = json.loads(json.dumps(asdict(config), default=str))
         for place in ("folder", "resume"):  # where and how, not what
@@ -40,7 +49,7 @@ class RunFolder:
         if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; name another --folder")
         if saved.exists():
-            _same_config(path, json.loads(saved.read_text()), wanted)
+            _same_config(path, *({**of, **dict.fromkeys(free)} for of in (json.loads(saved.read_text()), wanted)))
             if not resume:
                 raise InputError(
                     f"{path} already holds a run of this configuration; add --resume, or name another --folder"
@@ -58,20 +67,26 @@ class RunFolder:
         self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
         self._t0 = perf_counter()
         marks = [stage["metrics_bytes"] for stage in self.stages.values()]
-        self._truncate(max([*marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
+        self._truncate(max([kept_bytes, *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
 
     def close(self) -> None:
         """Let others work in the folder. A process that ends need not call it."""
         os.close(self._lock)
 
-    def stage(self, name: str, work: Callable[[], Any], begun: float | None = None) -> Any:
+    @property
+    def elapsed_s(self) -> float:
+        """Of the stage in flight, earlier sessions included."""
+        return self._elapsed_before + perf_counter() - self._t0
+
+    def stage(
+        self, name: str, work: Callable[[], Any], begun: float | None = None, elapsed_before_s: float = 0.0
+    ) -> Any:
         """The result of `work()`, a JSON value; that of an earlier session if the stage was finished then. `begun`: the
-        clock's reading, if the stage began before the call."""
+        clock's reading, if the stage began before the call; `elapsed_before_s`: in sessions before this one."""
         if name not in self.stages:
-            self._elapsed_before, self._t0 = 0.0, begun or perf_counter()
+            self._elapsed_before, self._t0 = elapsed_before_s, begun or perf_counter()
             result = work()
-            elapsed_s = self._elapsed_before + perf_counter() - self._t0
-            self.stages[name] = {"result": result, "elapsed_s": elapsed_s, "metrics_bytes": self._size()}
+            self.stages[name] = {"result": result, "elapsed_s": self.elapsed_s, "metrics_bytes": self._size()}
             self.stages[name]["peak_rss_mib"] = _peak_rss_mib()
             write_atomic(self.path / "stages.json", json.dumps(self.stages).encode())
             self._checkpoint.unlink(missing_ok=True)
@@ -93,17 +108,20 @@ class RunFolder:
 
     def save_checkpoint(self, name: str, state: dict[str, NDArray]) -> None:
         """Where the stage in flight stands; replaces the last one, whole or not at all."""
-        with open(self._metrics, "a") as file:
-            os.fsync(file.fileno())
         part = self._checkpoint.with_suffix(".part")
-        about = {"name": name, "metrics_bytes": self._size()}
-        about["elapsed_s"] = self._elapsed_before + perf_counter() - self._t0
+        about = {"name": name, "metrics_bytes": self.metrics_bytes(), "elapsed_s": self.elapsed_s}
         arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
         with naming_disk_errors(part):
             save_file(arrays, part, {"about": json.dumps(about)})
         with open(part, "rb") as file:
             os.fsync(file.fileno())
         os.replace(part, self._checkpoint)
+
+    def metrics_bytes(self) -> int:
+        """Of the metrics so far, which are on the disk when this returns: the mark of a checkpoint."""
+        with open(self._metrics, "a") as file:
+            os.fsync(file.fileno())
+        return self._size()
 
     def load_checkpoint(self, name: str) -> dict[str, NDArray] | None:
         """The state saved under `name`, or None."""

@@ -14,9 +14,10 @@ from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.corpus import reference_split
 from ..lm.errors import InputError
-from ..lm.files import naming_disk_errors
+from ..lm.files import naming_disk_errors, sync_folder
 from ..lm.proxies import ProxyStack
 from ..lm.state import state_under
+from ..lm.target import Target
 from ..policies.base import Policy, act_apart
 from .progress import Progress
 from .run_folder import RunFolder
@@ -53,7 +54,7 @@ class TargetRun:
             _restore(episode, self.policies, state)
         while episode.interval_N[0] < self.setting.episode.num_intervals:
             outcome = episode.step(act_apart(self.policies, episode.observe()))
-            self._refuse_divergence(outcome)
+            refuse_divergence(self.policies, outcome)
             if log_curves:
                 folder.log(self._rows(episode, outcome))
             budget = count * self.setting.budget_tokens
@@ -63,31 +64,31 @@ class TargetRun:
         return [dict(zip(self.task.tasks, map(float, row), strict=True)) for row in losses], learner, episode.seconds
 
     def _rows(self, episode: Episode, outcome: Outcome) -> list[dict[str, Any]]:
-        return [
-            {
-                "stage": "target",
-                "policy": policy.name,
-                "seed": self.seed,
-                "interval": int(episode.interval_N[run]),
-                "tokens": int(outcome.tokens_N[run]),
-                "train_loss_nats": float(outcome.train_loss_N[run]),
-                "validation_loss_nats": {
-                    task: float(loss)
-                    for task, loss in zip(self.task.tasks, outcome.by_task_NT[run], strict=True)
-                    if np.isfinite(loss)
-                },
-                "weights": dict(zip(self.task.agent_names, map(float, episode.weights_NK[run]), strict=True)),
-            }
-            for run, policy in enumerate(self.policies)
-        ]
+        rows = [curve_row(episode, outcome, run) for run in range(len(self.policies))]
+        names = [{"policy": policy.name, "seed": self.seed} for policy in self.policies]
+        return [{"stage": "target", **name, **row} for name, row in zip(names, rows, strict=True)]
 
-    def _refuse_divergence(self, outcome: Outcome) -> None:
-        for policy, diverged in zip(self.policies, outcome.diverged_N, strict=True):
-            if diverged:
-                raise InputError(
-                    f"the target under '{policy.name}' diverged after {int(outcome.tokens_N[0])} tokens: its loss is "
-                    "not finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
-                )
+
+def curve_row(episode: Episode, outcome: Outcome, run: int) -> dict[str, Any]:
+    """Where a run stands after an interval, for its metrics."""
+    by_task = zip(episode.task.tasks, outcome.by_task_NT[run], strict=True)
+    return {
+        "interval": int(episode.interval_N[run]),
+        "tokens": int(outcome.tokens_N[run]),
+        "train_loss_nats": float(outcome.train_loss_N[run]),
+        "validation_loss_nats": {task: float(loss) for task, loss in by_task if np.isfinite(loss)},
+        "weights": dict(zip(episode.task.agent_names, map(float, episode.weights_NK[run]), strict=True)),
+    }
+
+
+def refuse_divergence(policies: list[Policy], outcome: Outcome) -> None:
+    """InputError for the first run that diverged."""
+    for policy, diverged in zip(policies, outcome.diverged_N, strict=True):
+        if diverged:
+            raise InputError(
+                f"the target under '{policy.name}' diverged after {int(outcome.tokens_N[0])} tokens: its loss is "
+                "not finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
+            )
 
 
 def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
@@ -100,17 +101,24 @@ def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
     }
 
 
-def save_model(learner: ProxyStack, slot: int, task: Task, folder: Path) -> None:
-    """The model in `slot` with the corpus's tokenizer as a transformers folder, whole or not at all."""
+def save_model(learner: ProxyStack | Target, slot: int, task: Task, folder: Path, card: str = "") -> None:
+    """The model in `slot` with the corpus's tokenizer, and its card if there is one, as a transformers folder, whole or
+    not at all. All ranks of a target call it; the first writes."""
     from transformers import PreTrainedTokenizerFast
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # it would tear ours
     part = folder.with_name(f".{folder.name}.part")
+    if isinstance(learner, Target) and not learner.ranks.first:
+        learner.save_pretrained(slot, part)
+        return
     shutil.rmtree(part, ignore_errors=True)
     with naming_disk_errors(part):
         learner.save_pretrained(slot, part)
         PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+    if card:
+        (part / "README.md").write_text(card)
+    sync_folder(part)
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 

@@ -1,7 +1,6 @@
 """Target: one large causal language model in training, on one device or on many."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
+from .checkpoints import Piece
 from .engine_config import EngineConfig
 from .learner import Floats, Ids
 from .models import num_parameters, ready_model
 from .packing import pack
 from .proxies import TrainConfig
-from .ranks import Ranks
+from .ranks import Ranks, Sharded
 from .target_model import TargetModel
 from .windows import Windows
-
-
-@dataclass(frozen=True)
-class Piece:
-    """Rows `first` to `first + len(rows)` of `total` rows of a tensor."""
-
-    rows: Tensor
-    first: int
-    total: int
 
 
 class Target:
@@ -111,8 +102,11 @@ class Target:
         return named | {f"optimizer.{name}": value for name, value in model.optimizer.state.items()}
 
     def pieces(self) -> dict[str, Piece]:
-        """What is here of `tensors`, less their first axis: a share of each, or each whole."""
-        return {name: Piece(value[0], *self._place(name)) for name, value in self.tensors().items()}
+        """What this rank is to save of `tensors`, less their first axis: its share of each, or some of them whole."""
+        pieces = {name: Piece(value[0], *self._place(name)) for name, value in self.tensors().items()}
+        if isinstance(self.model.placement, Sharded):
+            return {name: piece for name, piece in pieces.items() if len(piece.rows)}
+        return dict(list(pieces.items())[self.ranks.rank :: self.ranks.count])
 
     def load_pieces(self, read: Callable[[str, int, int], Tensor]) -> None:
         """Restore `tensors` from `read(name, first row, end)`."""
