@@ -63,7 +63,7 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
         return _parse_corpus(arguments[1:])
     if arguments[:2] == ["surrogate", "fit"]:
         return _parse_fit(arguments[2:])
-    from . import compare, export, pretrain, quickstart, replay, train_console, transfer
+    from . import compare, evaluate, export, pretrain, quickstart, replay, train_console, transfer
     from .presets import PRESETS
 
     description = "Learn which data to pretrain on next, on small models; then let it drive a large one."
@@ -75,6 +75,7 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
         transfer.TransferConfig: ("transfer", transfer.main),
         replay.ReplayConfig: ("replay", replay.main),
         export.ExportConfig: ("export", export.main),
+        evaluate.EvaluateConfig: ("evaluate", evaluate.main),
         CorpusHelp: ("corpus", lambda _: {}),
         SurrogateHelp: ("surrogate", _surrogate_alone),
     }
