@@ -3,6 +3,7 @@
 import argparse
 import errno
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -21,6 +22,9 @@ FILE_ERRORS = {
     errno.EEXIST: "a file is in the way: name another --folder",
     errno.EACCES: "permission denied: name a folder you may write to",
 }
+
+
+RANK = int(os.environ.get("RANK", "0"))  # of the processes that a launcher started
 
 
 Commands = dict[type, tuple[str, Callable[[Any], dict[str, Any]]]]
@@ -43,7 +47,8 @@ def main() -> None:
     try:
         run, config = parse(sys.argv[1:])
         result = run(config)
-        print(json.dumps(result))
+        if RANK == 0:
+            print(json.dumps(result))
         if result.get("mismatches"):
             sys.exit(1)
     except InputError as error:
@@ -138,12 +143,16 @@ def _warn(
     line: str | None = None,
 ) -> None:
     """A warning as one line for people, in place of Python's two with the place in the code."""
-    print(f"pretraingym: warning: {message}", file=sys.stderr)
+    print(f"{_speaker()}: warning: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:
-    print(f"pretraingym: {message}", file=sys.stderr)
+    print(f"{_speaker()}: {message}", file=sys.stderr)
     return 2
+
+
+def _speaker() -> str:
+    return f"pretraingym (rank {RANK})" if RANK else "pretraingym"
 
 
 if __name__ == "__main__":

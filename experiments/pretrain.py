@@ -123,7 +123,11 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             save_model(target, 0, task, config.folder / "model", card)
             return result
 
-        result = folder.stage("pretrain", work, elapsed_before_s=about["elapsed_s"]) if folder else work()
+        try:
+            result = folder.stage("pretrain", work, elapsed_before_s=about["elapsed_s"]) if folder else work()
+        finally:
+            if folder:
+                folder.close()
     return {
         "model": str(config.folder / "model"),
         "policy": policy.name,

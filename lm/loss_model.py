@@ -41,7 +41,7 @@ class LossModel(nn.Module):
         head = None if self.head is None else self.head.weight[None]
         if weights is None:
             return token_losses(out, head, targets.reshape(1, -1)).view(targets.shape)
-        return mean_losses(out, head, targets.reshape(1, -1), weights.reshape(1, -1))[0]
+        return mean_losses(out, head, targets.reshape(1, -1), weights.reshape(1, -1)).sum()  # FSDP2 wants no view
 
     @torch.no_grad()
     def _refuse_crossing(self) -> None:

@@ -44,7 +44,7 @@ class Ranks:
         if self.count == 1:
             return part
         whole = part.new_empty(self.count * len(part), *part.shape[1:])
-        dist.all_gather_into_tensor(whole, part.contiguous())
+        dist.all_gather(list(whole.chunk(self.count)), part.contiguous())
         return whole[:number]
 
     def sum(self, value: Tensor) -> Tensor:

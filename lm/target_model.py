@@ -42,6 +42,7 @@ class TargetModel(Differentiable):
         self.engine, self.ranks, self.average_decay, self.products = engine, ranks, average_decay, products
         whole = LossModel(model, engine)
         self.shapes = {whole.paths[path]: parameter.shape for path, parameter in whole.named_parameters()}
+        self.whole = whole
         self.module, self.placement = _spread(whole.to(ranks.device), engine, ranks, self.shapes)
         if engine.compile:
             for layer in whole.layers:
@@ -89,7 +90,7 @@ class TargetModel(Differentiable):
         with _tf32(self.ranks.device):
             for first in range(0, len(own), size):
                 inputs, targets = self._tensors(laid, slice(first, first + size))
-                loss = self.module(inputs, None, targets, None)
+                loss = self.whole(inputs, None, targets, None)
                 parts.append(loss.sum(1) / (targets != IGNORED).sum(1).clamp(min=1))
         return self.ranks.gather(torch.cat(parts), len(tokens_BT))[None]
 
@@ -152,7 +153,7 @@ def _spread(
     if ranks.count == 1:
         return whole, Placement()
     if engine.parallel == "ddp":
-        return DistributedDataParallel(whole, broadcast_buffers=False, gradient_as_bucket_view=True), Replicated(ranks)
+        return DistributedDataParallel(whole, gradient_as_bucket_view=True), Replicated(ranks)
     for module in (*whole.layers, whole):
         # Said of the root too, which would keep its gathered weights, and not see those that `holding` puts in.
         fully_shard(module, reshard_after_forward=True)

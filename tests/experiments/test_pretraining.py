@@ -1,0 +1,234 @@
+"""pretraingym pretrain: the result folder, exact resume on any number of ranks, damage, full disks, dead ranks."""
+
+import errno
+import json
+import math
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from accelerate import PartialState
+from safetensors.numpy import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pretraingym.env.episode_config import EpisodeConfig
+from pretraingym.env.setting import Setting
+from pretraingym.experiments.pretrain import PretrainConfig, main
+from pretraingym.experiments.pretraining import Pretraining
+from pretraingym.experiments.target import TEST_WINDOWS
+from pretraingym.lm import checkpoints
+from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.engine_config import EngineConfig
+from pretraingym.lm.errors import InputError
+
+CLOCK = EpisodeConfig(
+    num_intervals=3, steps_per_interval=12, batch_windows=8, warmup_steps=4, probe_windows=16, reference_windows=8,
+    validation_windows=16, final_windows=32,
+)  # fmt: skip
+TOLERANCE_NATS = 2e-3  # of other ranks: sums in another order, 40 steps and what influence makes of them
+RANKS_S = 120
+
+
+@pytest.fixture
+def config(tiny_corpus: Corpus, tmp_path: Path) -> PretrainConfig:
+    setting = Setting(width=32, context=96, episode=CLOCK)
+    engine = EngineConfig(pass_rows=3)  # so that sums differ between ranks
+    return PretrainConfig(
+        "lift", folder=tmp_path / "run", corpus=tiny_corpus.path, target=setting, engine=engine, save_every_s=1e-6
+    )
+
+
+def curve(config: PretrainConfig) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (config.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(config: PretrainConfig) -> np.ndarray:
+    rows = curve(config)
+    return np.array([[row["train_loss_nats"], *row["validation_loss_nats"].values()] for row in rows])
+
+
+class Stop(Exception):
+    pass
+
+
+def stopped(config: PretrainConfig, saves: int) -> None:
+    """A run that broke off right after it had saved so many times."""
+    save, count = Pretraining._save, [0]
+
+    def counted(self: Pretraining, *arguments: Any) -> None:
+        save(self, *arguments)
+        count[0] += 1
+        if count[0] == saves:
+            self.checkpoints.finish()
+            raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pretraining, "_save", counted)
+        with pytest.raises(Stop):
+            main(config)
+
+
+def on_ranks(count: int, work: Callable[[], Any]) -> list[multiprocessing.process.BaseProcess]:
+    """Forked processes that do `work` as the ranks of one group, started."""
+    with socket.socket() as free:
+        free.bind(("", 0))
+        port = free.getsockname()[1]
+
+    def as_rank(rank: int) -> None:
+        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": str(count)}
+        PartialState._reset_state()
+        torch.set_num_threads(1)
+        work()
+
+    fork = multiprocessing.get_context("fork")  # a spawned process would import everything again
+    processes = [fork.Process(target=as_rank, args=(rank,)) for rank in range(count)]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def all_ranks(count: int, work: Callable[[], Any]) -> None:
+    processes = on_ranks(count, work)
+    for process in processes:
+        process.join(RANKS_S)
+    assert [process.exitcode for process in processes] == [0] * count
+
+
+def test_the_result_is_a_transformers_model_with_a_card(config: PretrainConfig, tiny_corpus: Corpus) -> None:
+    result = main(config)
+    model = AutoModelForCausalLM.from_pretrained(result["model"])
+    tokenizer = AutoTokenizer.from_pretrained(result["model"])
+    assert len(tokenizer) == tiny_corpus.vocab_size
+    assert 0 < result["console_share"] < 1
+    assert result["tokens"] <= config.target.budget_tokens
+    task = config.target.task(tiny_corpus)
+    ids = task.sample_reference(np.full((1, 2), 0.5), 2 * TEST_WINDOWS, "test", np.zeros(1, np.uint64))
+    tokens = torch.from_numpy(task.windows.fetch(ids.ids[0][ids.task[0] == 0]))
+    with torch.no_grad():
+        loss = model(input_ids=tokens.clamp(min=0), labels=tokens).loss.item()
+    assert loss == pytest.approx(result["test_loss_nats"]["prose"], rel=0.05)  # of other windows, weighted otherwise
+    card = (Path(result["model"]) / "README.md").read_text()
+    for said in ("**lift** chose", tiny_corpus.fingerprint, "| prose |"):
+        assert said in card
+    assert main(replace(config, resume=True))["test_loss_nats"] == result["test_loss_nats"]  # it was finished
+
+
+@pytest.mark.parametrize("saves", [1, 2, 4])  # in warm-up there is no part to save; at a decision, in mid-interval
+def test_a_stopped_run_goes_on_exactly(config: PretrainConfig, saves: int, tmp_path: Path) -> None:
+    whole = replace(config, folder=tmp_path / "whole")
+    result = main(whole)
+    stopped(config, saves)
+    again = main(replace(config, resume=True, engine=replace(config.engine, pass_rows=3, save_memory=True)))
+    assert again["test_loss_nats"] == result["test_loss_nats"]
+    assert curve(config) == curve(whole)
+    assert len(list((config.folder / "checkpoints").iterdir())) <= config.keep + 1
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(config: PretrainConfig, tmp_path: Path) -> None:
+    whole = replace(config, folder=tmp_path / "whole")
+    main(whole)
+    stopped(config, 5)
+    newest = max((config.folder / "checkpoints").iterdir())
+    file = newest / "rank-00000.safetensors"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.warns(UserWarning, match=r"is damaged \(rank-00000.safetensors is not as it was written\)"):
+        main(replace(config, resume=True))
+    assert curve(config) == curve(whole)
+
+
+@pytest.mark.parametrize("spoil", ["manifest.json", "run.safetensors"])
+def test_any_damaged_file_is_noticed(config: PretrainConfig, spoil: str) -> None:
+    stopped(config, 3)
+    newest = max((config.folder / "checkpoints").iterdir())
+    (newest / spoil).write_bytes((newest / spoil).read_bytes()[:-9])
+    with pytest.warns(UserWarning, match="is damaged"):
+        main(replace(config, resume=True))
+
+
+def test_another_configuration_is_refused(config: PretrainConfig) -> None:
+    stopped(config, 1)
+    with pytest.raises(InputError, match=r"another configuration: policy is lift there, natural here \(2 differ\)"):
+        main(replace(config, resume=True, policy="natural", seed=1))
+    with pytest.raises(InputError, match="add --resume"):
+        main(config)
+
+
+def test_a_full_disk_ends_the_run_and_loses_nothing(
+    config: PretrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole = replace(config, folder=tmp_path / "whole")
+    main(whole)
+    with monkeypatch.context() as patch:
+        save, count = checkpoints.save_file, [0]
+
+        def full(*arguments: Any) -> None:
+            count[0] += 1
+            if count[0] == 3:
+                raise RuntimeError("I/O error: No space left on device (os error 28)")
+            save(*arguments)
+
+        patch.setattr(checkpoints, "save_file", full)
+        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+            main(config)
+    main(replace(config, resume=True))
+    assert curve(config) == curve(whole)
+
+
+def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(config: PretrainConfig, tmp_path: Path) -> None:
+    """One rank, two with DDP, two with FSDP2, and a run that has been each in turn."""
+    alone = replace(config, folder=tmp_path / "alone")
+    main(alone)
+    mixed = replace(config, folder=tmp_path / "mixed", resume=True)
+    for parallel in ("ddp", "fsdp"):
+        run = replace(config, folder=tmp_path / parallel, engine=replace(config.engine, parallel=parallel))
+        all_ranks(2, partial(main, run))
+        np.testing.assert_allclose(losses(run), losses(alone), atol=TOLERANCE_NATS)
+        weights = [[list(row["weights"].values()) for row in curve(each)] for each in (run, alone)]
+        np.testing.assert_allclose(*weights, atol=0.02)
+    for count, parallel, saves in ((2, "fsdp", 2), (3, "fsdp", 1), (2, "ddp", 1)):
+        part = replace(mixed, engine=replace(config.engine, parallel=parallel))
+
+        all_ranks(count, partial(stopped, part, saves))
+    main(mixed)
+    np.testing.assert_allclose(losses(mixed), losses(alone), atol=TOLERANCE_NATS)
+
+
+def test_a_dead_rank_ends_the_others(config: PretrainConfig) -> None:
+    long = replace(config, target=replace(config.target, episode=replace(CLOCK, steps_per_interval=5000)))
+    processes = on_ranks(2, lambda: main(long))
+    until = time.monotonic() + RANKS_S
+    while not list((config.folder / "checkpoints").glob("step-*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(processes[1].pid or 0, signal.SIGKILL)
+    processes[0].join(30)
+    assert processes[0].exitcode not in (0, None)
+
+
+def test_the_documents_do_not_depend_on_the_ranks(config: PretrainConfig, tmp_path: Path) -> None:
+    """Where nothing of the draw is measured, to the last one."""
+    static = replace(config, policy="constant:strength=0.5,match=1,quality=1")
+    counts = []
+    for ranks in (1, 2):
+        run = replace(static, folder=tmp_path / f"on-{ranks}")
+        if ranks == 1:
+            main(run)
+        else:
+            all_ranks(ranks, partial(main, run))
+        newest = max((run.folder / "checkpoints").iterdir()) / "run.safetensors"
+        counts.append(load_file(newest))
+    np.testing.assert_array_equal(counts[0]["ids"], counts[1]["ids"])
+    np.testing.assert_array_equal(counts[0]["episode/draws/used_NC"], counts[1]["episode/draws/used_NC"])
+    assert math.isfinite(counts[0]["interval"][1])
