@@ -1,0 +1,171 @@
+"""ConsoleCallback: a policy drives the data of an ordinary `transformers.Trainer` run."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file, save
+from torch.utils.data import DataLoader
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from ..env.batch_plan import BatchPlan
+from ..env.episode import Episode
+from ..env.episode_config import EpisodeConfig
+from ..env.posted_dataset import PostedDataset
+from ..env.scenario import Scenario
+from ..env.task import Task
+from ..lm.errors import InputError
+from ..lm.files import write_atomic
+from ..lm.guest import Guest
+from ..lm.learner import Ids
+from ..lm.ranks import Ranks
+from ..lm.state import state_under
+from .base import Policy
+
+ACTIVE = np.ones(1, bool)
+FILE = "console.safetensors"
+
+
+class ConsoleCallback(TrainerCallback):
+    """One Episode around a Trainer's own steps: what a policy sees and does is what it saw and did on proxies.
+
+    The Trainer's arguments must make its steps the episode's: `max_steps` its steps, and batches on all devices and
+    accumulated that come to its windows. Give the Trainer `train_dataset=callback.dataset`, and set its
+    `get_train_dataloader = callback.dataloader`: the loader that a Trainer makes for itself asks for a batch too many
+    before a decision is made. With several ranks each measures for itself (DDP; no sharded models).
+
+    What it is and how it goes on is saved with every checkpoint of the Trainer; resume with `ignore_data_skip=True`.
+    `rows`: after each interval what it came to, as in a run's metrics."""
+
+    def __init__(
+        self,
+        task: Task,
+        config: EpisodeConfig,
+        policy: Policy,
+        scenario: Scenario,
+        args: TrainingArguments,
+        seed: int = 0,
+    ) -> None:
+        self.task, self.policy, self.scenario, self.seed = task, policy, scenario, seed
+        accumulated = args.gradient_accumulation_steps
+        steps = args.per_device_train_batch_size * max(1, args.n_gpu) * accumulated * args.world_size
+        if (args.max_steps, steps) != (config.total_steps, config.batch_windows):
+            raise InputError(
+                f"the Trainer has {args.max_steps} steps of {steps} windows, the episode {config.total_steps} of "
+                f"{config.batch_windows}: give max_steps={config.total_steps}, and batches that come to it"
+            )
+        self.ranks = Ranks(str(args.device))
+        self.learner = Guest(task.windows, max(1.0, config.steps_per_interval / 2))
+        self.episode = Episode(task, self.learner, config)
+        plan = BatchPlan(
+            config.batch_windows, config.steps_per_interval, config.warmup_steps, 1 + config.num_intervals,
+            loader_batch=config.batch_windows // (accumulated * args.world_size), rank=args.process_index,
+            world_size=args.world_size,
+        )  # fmt: skip
+        self.dataset = PostedDataset(task.windows, plan)
+        self.num_workers = args.dataloader_num_workers
+        self.rows: list[dict[str, Any]] = []
+        self._losses: list[torch.Tensor] = []  # of the passes of the interval in hand
+        self._hook: Any = None
+        policy.reset(task.agent_names, 1)
+
+    def dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
+        """The loader of the Trainer's training data, which asks for no batch before its block is posted."""
+        batch = self.dataset.plan.loader_batch
+        return DataLoader(
+            self.dataset, batch_size=batch, num_workers=self.num_workers, pin_memory=torch.cuda.is_available()
+        )
+
+    # -- called by the Trainer --------------------------------------------------------------------------------------
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Begin the episode with the Trainer's model, or go on with it where the Trainer does."""
+        self.learner.welcome(kwargs["model"])
+        self._hook = kwargs["model"].register_forward_hook(self._note_loss)
+        if state.global_step == 0:
+            active = self.episode.enter([0], [self.scenario], [self.seed])
+            self._post(0, self.episode.draw_warmup(active))
+            return
+        if not args.ignore_data_skip:
+            raise InputError("the run goes on without ignore_data_skip=True, expected it: the console finds its place")
+        self._restore(_folder(args, state) / FILE, state.global_step)
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
+        self.learner.model.stepped()
+        scheduler = kwargs["lr_scheduler"]
+        self.learner.lr_fraction = scheduler.get_last_lr()[0] / max(scheduler.base_lrs[0], 1e-30)
+        plan = self.dataset.plan
+        if state.global_step != plan.first_step(block := plan.block_at(state.global_step)):
+            return
+        self._measure(block - 1)
+        if self.episode.interval_N[0] < self.episode.config.num_intervals:
+            weights = self.policy.act(self.episode.observe())
+            self._post(block, self.episode.draw_interval(weights, ACTIVE))
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """The console's state beside the Trainer's."""
+        if not state.is_world_process_zero:
+            return
+        arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}
+        arrays |= {f"learner/{key}": value for key, value in self.learner.state_dict().items()}
+        arrays |= {f"policy/{key}": value for key, value in self.policy.state_dict().items()}
+        source = self.dataset.state_at(state.global_step)
+        arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
+        arrays |= {"losses": np.array([float(loss) for loss in self._losses]), "seed": np.array(self.seed)}
+        write_atomic(
+            _folder(args, state) / FILE, save({key: np.array(value, order="C") for key, value in arrays.items()})
+        )
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Leave the Trainer's model alone."""
+        self._hook.remove()
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _post(self, block: int, ids: Ids) -> None:
+        self.dataset.post(block, self.ranks.word_of_first(ids.ravel()))  # or rounding could part the ranks
+
+    def _note_loss(self, module: Any, inputs: Any, output: Any) -> None:
+        if module.training and output.loss is not None:
+            self._losses.append(output.loss.detach())
+
+    def _measure(self, block: int) -> None:
+        """What training on a block came to."""
+        plan = self.dataset.plan
+        # A Trainer divides every pass's loss by the tokens of the whole step, so that a step's passes add up.
+        steps = plan.first_step(block + 1) - plan.first_step(block)
+        train_loss_N = torch.stack(self._losses).sum().double().cpu().numpy()[None] / steps
+        self._losses = []
+        if self.episode.interval_N[0] < 0:
+            self.episode.settle(train_loss_N, ACTIVE)
+            return
+        outcome = self.episode.measure(train_loss_N, ACTIVE)
+        weights = dict(zip(self.task.agent_names, map(float, self.episode.weights_NK[0]), strict=True))
+        row = {"tokens": int(outcome.tokens_N[0]), "train_loss_nats": float(train_loss_N[0])}
+        self.rows.append(row | {"validation_loss_nats": float(outcome.loss_N[0]), "weights": weights})
+
+    def _restore(self, path: Path, step: int) -> None:
+        if not path.is_file():
+            raise InputError(f"{path} is missing, expected the console's state beside the Trainer's checkpoint")
+        arrays = load_file(path)
+        if int(arrays["seed"]) != self.seed:
+            raise InputError(f"{path} is of seed {int(arrays['seed'])}, this console of {self.seed}")
+        self.episode.load_state_dict(state_under("episode/", arrays))
+        self.learner.load_state_dict(state_under("learner/", arrays))
+        self.policy.load_state_dict(state_under("policy/", arrays))
+        self._losses = list(torch.from_numpy(arrays["losses"]).float())
+        own = self.dataset.state_at(0)
+        own |= {"begun": step * self.dataset.plan.rank_windows}
+        own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(arrays["posted"])}
+        self.dataset.load_state_dict(own)
+
+
+def _folder(args: TrainingArguments, state: TrainerState) -> Path:
+    assert args.output_dir is not None
+    return Path(args.output_dir) / f"checkpoint-{state.global_step}"
