@@ -12,12 +12,14 @@ from ..env.scenario import Scenario
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.checkpoints import Checkpoints
+from ..lm.corpus import Corpus
 from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
 from ..lm.files import nearest
 from ..lm.ranks import Ranks
 from ..policies.registry import make_policy
 from .model_card import model_card
+from .plan import plan
 from .preflight import check_seed, checked_target
 from .pretraining import Pretraining, as_result
 from .progress import Progress
@@ -33,7 +35,8 @@ def quick_target() -> Setting:
     return Setting(width=192, num_layers=1, episode=clock)
 
 
-HOW = ("engine", "save_every_s", "keep")  # may be others when a run goes on
+Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
+HOW = ("engine", "save_every_s", "keep", "gpus")  # may be others when a run goes on
 
 
 @dataclass(frozen=True)
@@ -42,8 +45,9 @@ class PretrainConfig:
 
     policy: str
     """a rule's name (natural, lift, agreement, or an agent's), a shipped policy (ten-tasks), or a folder or file"""
-    preset: Literal["quick", "5m"] = "quick"
-    """where the other fields start from: the quickstart's target of 0.6 million parameters, or one of 5 million"""
+    preset: Preset = "quick"
+    """where the other fields start from: the quickstart's target of 0.6 million parameters, one of 5 million, or, for
+    GPUs, of 125 million to 1.3 billion (1b3)"""
     folder: Path = Path("runs/pretrain")
     """where the run goes; the model is in its folder model"""
     corpus: Path | None = None
@@ -58,11 +62,17 @@ class PretrainConfig:
     """seconds between checkpoints; there is one at each decision, too"""
     keep: int = 2
     """checkpoints that stay, the newest ones, beside the one with the lowest validation loss"""
+    dry_run: bool = False
+    """tell parameters, tokens, FLOPs, memory and hours, and do nothing"""
+    gpus: int = 1
+    """of the dry run"""
     resume: bool = False
     """go on with the run in the folder"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
+        if self.gpus < 1:
+            raise InputError(f"gpus is {self.gpus}, expected at least 1")
         if self.keep < 1 or not self.save_every_s > 0:
             raise InputError(
                 f"keep {self.keep} and save_every_s {self.save_every_s} given, expected 1 or more and above 0"
@@ -88,7 +98,9 @@ def whole_corpus(setting: Setting, task: Task, reference: dict[str, float]) -> S
 
 
 def main(config: PretrainConfig) -> dict[str, Any]:
-    """Train, save model, tokenizer and card under `folder`/model, return the test losses."""
+    """Train, save model, tokenizer and card under `folder`/model, return the test losses; or the plan of it alone."""
+    if config.dry_run:
+        return plan(config.target, config.engine, Corpus.open(config.corpus) if config.corpus else None, config.gpus)
     ranks = Ranks(config.target.device)
     with Progress(None if ranks.first else open(os.devnull, "w")) as progress:  # for all of the run
         progress.stage("corpus", 90)

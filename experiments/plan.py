@@ -1,0 +1,61 @@
+"""What a pretraining run would take, before it is begun: pretraingym pretrain --dry-run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..env.setting import Setting
+from ..lm.corpus import Corpus
+from ..lm.engine_config import EngineConfig
+from ..lm.flops import TrainingCost
+from .charges import run_charges
+
+VOCABULARY = 32_768  # assumed where no corpus is named
+TASKS = 4  # reference tasks, likewise
+UTILISATION = 0.45  # share of the peak that training reaches: the bar of this project, not yet measured
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A GPU by its maker's figures: dense bfloat16 operations a second, and memory."""
+
+    flops_per_s: float
+    memory_gib: float
+
+
+HARDWARE = {
+    "a100": Hardware(312e12, 80),
+    "h100": Hardware(989e12, 80),
+    "h200": Hardware(989e12, 141),
+    "b200": Hardware(2250e12, 180),
+}
+
+
+def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: int) -> dict[str, Any]:
+    """Parameters, tokens, FLOPs, memory a rank and hours on named GPUs, estimated; nothing is written.
+
+    A console's share counts its probes at half the speed of training, since they are in float32 (TF32) products."""
+    vocabulary = VOCABULARY if corpus is None else setting.task(corpus).corpus.vocab_size
+    cost = TrainingCost.of(setting.model_config(vocabulary), setting.context)
+    charges = run_charges(setting, cost.params, TASKS if corpus is None else len(corpus.reference_tasks))
+    memory = cost.memory_bytes(engine, gpus) / 2**30
+    flops = cost.flops_per_token * setting.budget_tokens
+    console, evaluation = 2 * charges.probe / charges.train, 2 * charges.evaluate / charges.train
+    hours = {
+        name: round(flops * (1 + console + evaluation) / (gpus * of.flops_per_s * UTILISATION) / 3600, 2)
+        if memory < 0.9 * of.memory_gib
+        else f"needs {memory:.0f} GiB a rank"
+        for name, of in HARDWARE.items()
+    }
+    return {
+        "params": cost.params,
+        "vocabulary": vocabulary,
+        "tokens": setting.budget_tokens,
+        "steps": setting.episode.total_steps,
+        "tokens_per_step": setting.episode.batch_windows * setting.context,
+        "train_flops": flops,
+        "console_share": round(console, 5),
+        "evaluation_share": round(evaluation, 5),
+        "ranks": gpus,
+        "memory_gib_per_rank": round(memory, 1),
+        "hours": hours,
+    }
