@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
 from ..lm.errors import InputError
 from ..lm.hashing import Words, mix
@@ -46,7 +47,7 @@ class ConsoleDataset(WindowDataset):
         self._log = WeightLog(self._checked(weights))
         self._origin = 0, self.draws.used_NC[0].copy()  # the block that a pass begins with, and what was used before
         self._next = 0  # the block that is drawn next
-        self._drawn: Ids = np.zeros(0, np.int64)  # the windows of the one before; none at a pass's beginning
+        self._drawn: Ids = np.zeros(0, np.int64)  # the windows of the one before
         self._used_before = self._origin[1]  # what was used when they were drawn, (C,)
 
     def set_weights(self, weights: Array, from_block: int | None = None) -> int:
@@ -81,7 +82,7 @@ class ConsoleDataset(WindowDataset):
         return weights_K
 
     def _ids(self, block: int) -> Ids:
-        if block != self._next - 1 or not len(self._drawn):
+        if block != self._next - 1:
             self._go_to(block)
             self._draw()
         return self._drawn
@@ -113,7 +114,6 @@ class ConsoleDataset(WindowDataset):
         if anew:
             self._origin = 0, np.zeros_like(self._origin[1])
         self._next, self.draws.used_NC[0] = self._origin
-        self._drawn = np.zeros(0, np.int64)
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -122,19 +122,19 @@ class ConsoleDataset(WindowDataset):
         return super()._identity() | own | {"console": repr(self.console)}
 
     def _source_state(self) -> State:
-        return self._source_state_at(self._next - 1 if len(self._drawn) else self._next)
+        return self._source_state_at(max(self._next - 1, self._origin[0]))
 
     def _source_state_at(self, block: int) -> State:
         if block < self._origin[0]:
             raise InputError(
                 f"state asked for in block {block}, expected {self._origin[0]}, where this run began, or later"
             )
-        if block != self._next - 1 or not len(self._drawn):
+        if block != self._next - 1:
             self._go_to(block)
         used_C = self._used_before if block < self._next else self.draws.used_NC[0]
         return {"block": block, "used": torch.tensor(used_C), "changes": self._log.changes()}
 
     def _load_source(self, state: State, used_block: int) -> None:
-        self._log.load(state["changes"], used_block)
+        self._log.load(state["changes"], used_block, anew=get_worker_info() is None)
         self._origin = state["block"], state["used"].numpy().copy()
         self._begin_pass(anew=False)

@@ -89,18 +89,20 @@ class PostedDataset(WindowDataset):
     # -- state ----------------------------------------------------------------------------------------------------
 
     def _source_state(self) -> State:
-        block, ids = self._read or self._shared()
-        return {"block": block, "posted": torch.from_numpy(ids.copy())}
+        block, ids = self._shared()
+        return {"block": block, "posted": torch.from_numpy(ids)}
 
     def _source_state_at(self, block: int) -> State:
-        posted, ids = self._shared()
-        if not posted <= block <= posted + 1:
+        state = self._source_state()
+        if not 0 <= block - state["block"] <= 1:
             raise InputError(
-                f"state asked for in block {block}, expected {posted} or {posted + 1}: ask where training is"
+                f"state asked for in block {block}, expected {state['block']} or {state['block'] + 1}: ask where "
+                "training is"
             )
-        return {"block": posted, "posted": torch.from_numpy(ids)}
+        return state
 
     def _load_source(self, state: State, used_block: int) -> None:
-        if state["block"] > int(self._shared_block):  # of several workers' states the latest holds
+        # Of several workers' states the latest holds.
+        if get_worker_info() is None or state["block"] > int(self._shared_block):
             self._share(state["block"], state["posted"].numpy())
         self._read = None

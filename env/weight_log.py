@@ -64,17 +64,20 @@ class WeightLog:
         with self._lock:
             return self._rows[: int(self._marks[CHANGES])].clone()
 
-    def load(self, changes: Tensor, drawn: int) -> None:
-        """Take over what `changes` gave, blocks up to `drawn` being drawn. Of two states of one run, which the workers
-        of a DataLoader may have, the longer holds. InputError: they are not of one run."""
+    def load(self, changes: Tensor, drawn: int, anew: bool) -> None:
+        """Take over what `changes` gave, blocks up to `drawn` being drawn. `anew`, in place of all that was here; else,
+        of two states of one run, which the workers of a DataLoader may have, the longer holds. InputError: they are not
+        of one run."""
         with self._lock:
             here = int(self._marks[CHANGES])
-            common = min(here, len(changes))
+            common = 1 if anew else min(here, len(changes))
             if changes.shape[1] != self._rows.shape[1] or not torch.equal(self._rows[:common], changes[:common]):
                 raise InputError(
                     f"the weights here, {self._rows[:here].tolist()} (block, then weights), and those of the state, "
                     f"{changes.tolist()}, are not of one run: give the first weights as they were, load, then change"
                 )
+            if anew:
+                here, self._marks[DRAWN] = 0, -1
             self._rows[here : len(changes)] = changes[here:]
             self._marks[CHANGES] = max(here, len(changes))
             self._marks[DRAWN] = max(int(self._marks[DRAWN]), drawn)

@@ -112,8 +112,9 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
         return {"of": self._identity(), **place, **share}
 
     def load_state_dict(self, state: State) -> None:
-        """Let the next pass begin where `state` was taken. InputError: it is of another sequence, or of another share
-        of it, which only a state between two steps can be carried over to."""
+        """Let the next pass begin where `state` was taken; what came later is forgotten. InputError: it
+        is of another sequence, or of another share of it, which only a state between two steps can be carried over to.
+        """
         of, plan = state.get("of", {}), self.plan
         differing = [
             f"{name} is {value}, {of.get(name)} in the state"

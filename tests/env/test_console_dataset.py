@@ -22,7 +22,8 @@ from pretraingym.lm.errors import InputError
 
 CLOCK = EpisodeConfig(num_intervals=4, steps_per_interval=3, batch_windows=8, warmup_steps=2)
 PLAN = BatchPlan(batch_windows=8, steps_per_block=3, warmup_steps=2, num_blocks=5)  # 14 steps
-SEED, POOL_BUDGETS = 7, 2.0
+SEED, POOL_BUDGETS = 7, 0.3
+Make = Callable[..., ConsoleDataset]
 pytestmark = [
     pytest.mark.filterwarnings("ignore:This DataLoader will create"),  # where cores are fewer than the workers here
     pytest.mark.filterwarnings("ignore:'set_vital' is deprecated"),  # torchdata's own
@@ -84,7 +85,7 @@ def expected(task: Task, weights_IK: list[np.ndarray]) -> list[list[int]]:
 
 
 @pytest.fixture
-def make(task: Task, weights_IK: list[np.ndarray]) -> Callable[..., ConsoleDataset]:
+def make(task: Task, weights_IK: list[np.ndarray]) -> Make:
     def made(plan: BatchPlan = PLAN, changed: bool = True) -> ConsoleDataset:
         pool = POOL_BUDGETS * CLOCK.budget_tokens(task.context)
         dataset = ConsoleDataset(task, weights_IK[0], plan, SEED, pool, with_ids=True)
@@ -105,7 +106,7 @@ def ids(batches: Any) -> list[list[int]]:
 
 @pytest.mark.parametrize(("workers", "world", "accumulated"), [(0, 1, 1), (2, 1, 2), (0, 2, 1), (3, 2, 2)])
 def test_the_windows_are_an_episodes_for_any_readers(
-    make: Callable[..., ConsoleDataset], expected: list[list[int]], workers: int, world: int, accumulated: int
+    make: Make, expected: list[list[int]], workers: int, world: int, accumulated: int
 ) -> None:
     of_ranks = []
     for rank in range(world):
@@ -130,7 +131,7 @@ def test_items_are_the_windows_tokens(tiny_corpus: Corpus) -> None:
 
 
 @pytest.mark.parametrize("context", ["fork", "spawn"])
-def test_weights_changed_live_reach_the_workers(task: Task, make: Callable[..., ConsoleDataset], context: str) -> None:
+def test_weights_changed_live_reach_the_workers(task: Task, make: Make, context: str) -> None:
     plan, weights = replace(PLAN, num_blocks=8), mostly(task, "match-prose")
     dataset, afterwards = (make(plan, changed=False) for _ in range(2))
     batches = iter(steps(dataset, 2, multiprocessing_context=context))
@@ -148,9 +149,7 @@ def test_weights_changed_live_reach_the_workers(task: Task, make: Callable[..., 
 
 @pytest.mark.parametrize(("workers", "resumed_by"), [(0, 2), (2, 0)])
 @pytest.mark.parametrize("at", [0, 4, 5, 6])
-def test_a_run_goes_on_exactly(
-    task: Task, make: Callable[..., ConsoleDataset], workers: int, resumed_by: int, at: int
-) -> None:
+def test_a_run_goes_on_exactly(task: Task, make: Make, workers: int, resumed_by: int, at: int) -> None:
     """Killed with a change pending in blocks that are not drawn; with other workers, and on two ranks."""
     first = make(changed=False)
     batches = iter(steps(first, workers))
@@ -169,7 +168,7 @@ def test_a_run_goes_on_exactly(
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_torchdata_goes_on_exactly(task: Task, make: Callable[..., ConsoleDataset], workers: int) -> None:
+def test_torchdata_goes_on_exactly(task: Task, make: Make, workers: int) -> None:
     plan = replace(PLAN, loader_batch=4)
     first = make(plan, changed=False)
     loader = steps(first, workers, StatefulDataLoader)
@@ -186,7 +185,7 @@ def test_torchdata_goes_on_exactly(task: Task, make: Callable[..., ConsoleDatase
     assert ids(loader) == rest
 
 
-def test_a_bare_loop_goes_on_in_the_middle_of_a_batch(make: Callable[..., ConsoleDataset]) -> None:
+def test_a_bare_loop_goes_on_in_the_middle_of_a_batch(make: Make) -> None:
     plan = replace(PLAN, rank=1, world_size=2)
     first, again, other = (make(plan) for _ in range(3))
     items = iter(first)
@@ -200,9 +199,29 @@ def test_a_bare_loop_goes_on_in_the_middle_of_a_batch(make: Callable[..., Consol
         iter(other)
 
 
-def test_what_does_not_fit_is_refused(
-    task: Task, make: Callable[..., ConsoleDataset], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_state_may_be_asked_for_at_any_step(task: Task, make: Make, expected: list[list[int]]) -> None:
+    """While the windows are read here, and without drawing what may still change."""
+    dataset = make()
+    items = iter(steps(dataset))
+    seen = ids(islice(items, 4))
+    states = [dataset.state_at(step) for step in (2, 5, 13)]
+    assert seen + ids(items) == expected
+    for step, state in zip((2, 5, 13), states, strict=True):
+        again = make()
+        next(iter(again))
+        again.load_state_dict(state)
+        assert torch.equal(again.state_dict()["used"], state["used"])
+        assert ids(steps(again)) == expected[step:]
+    for step, undrawn in ((0, 0), (4, 2), (5, 2)):
+        first, again = make(changed=False), make(changed=False)
+        again.load_state_dict(first.state_at(step))
+        assert again.set_weights(mostly(task, "quality")) == undrawn
+    assert first.set_weights(mostly(task, "quality")) == 2
+    first.load_state_dict(dataset.state_at(5))  # back, and other changes with it
+    assert ids(steps(first)) == expected[5:]
+
+
+def test_what_does_not_fit_is_refused(task: Task, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pretraingym.env.weight_log.ROOM", 4)
     dataset, weights = make(), mostly(task, "match-prose")
     with pytest.raises(InputError, match="changed 4 times, expected at most that"):

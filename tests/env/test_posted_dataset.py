@@ -81,6 +81,19 @@ def test_a_run_goes_on_exactly(windows: Windows, ids_S8: np.ndarray, workers: in
         assert seen + taken(batches) == ids_S8[at:].tolist()
 
 
+def test_an_earlier_state_goes_back(windows: Windows, ids_S8: np.ndarray) -> None:
+    dataset = PostedDataset(windows, PLAN, with_ids=True)
+    batches = iter(DataLoader(dataset, batch_size=8))
+    dataset.post(0, block_of(ids_S8, 0))
+    taken(batches, 2)
+    state = dataset.state_at(2)
+    dataset.post(1, block_of(ids_S8, 1))
+    taken(batches, 1)
+    dataset.load_state_dict(state)
+    dataset.post(1, block_of(ids_S8, 2))
+    assert taken(DataLoader(dataset, batch_size=8), 3) == ids_S8[5:].tolist()
+
+
 def test_what_does_not_fit_is_refused(windows: Windows, ids_S8: np.ndarray) -> None:
     dataset = PostedDataset(windows, PLAN)
     with pytest.raises(InputError, match=r"shape \(3,\) posted for block 0, expected \(16,\)"):
