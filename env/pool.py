@@ -66,3 +66,22 @@ def _removed(task: Task, scenario: Scenario) -> NDArray[np.bool_]:
             raise InputError(f"scenario names category '{category}' of {column}; {nearest(category, names)}")
         removed_C |= task.cells.labels_CA[:, columns.index(column)] == names.index(category)
     return removed_C
+
+
+def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
+    """InputError: a task the corpus does not have, or weights that are no weights."""
+    for task in reference:
+        if task not in tasks:
+            raise InputError(f"unknown reference task '{task}'; {nearest(task, tasks)}")
+    if reference and not (min(reference.values()) >= 0 and 0 < sum(reference.values()) < float("inf")):
+        raise InputError(f"reference weights are {reference}, expected numbers from 0 up, not all of them 0")
+
+
+def whole_corpus(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
+    """The scenario of a real run of so many tokens: all there is to draw from, and the reference tasks that the user
+    cares for, by weight (none: all the same). InputError: `check_reference`'s."""
+    check_reference(reference, task.tasks)
+    weights = reference or dict.fromkeys(task.tasks, 1.0)
+    total = sum(weights.values())
+    pool = float(task.cells.tokens_C.sum()) / budget_tokens
+    return Scenario(tuple((name, weight / total) for name, weight in weights.items()), pool)

@@ -8,14 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from ..env.episode_config import EpisodeConfig
-from ..env.scenario import Scenario
+from ..env.pool import whole_corpus
 from ..env.setting import Setting
-from ..env.task import Task
 from ..lm.checkpoints import Checkpoints
 from ..lm.corpus import Corpus
 from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
-from ..lm.files import nearest
 from ..lm.ranks import Ranks
 from ..policies.registry import make_policy
 from .model_card import model_card
@@ -79,24 +77,6 @@ class PretrainConfig:
             )
 
 
-def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
-    """InputError: a task the corpus does not have, or weights that are no weights."""
-    for task in reference:
-        if task not in tasks:
-            raise InputError(f"unknown reference task '{task}'; {nearest(task, tasks)}")
-    if reference and not (min(reference.values()) >= 0 and 0 < sum(reference.values()) < float("inf")):
-        raise InputError(f"reference weights are {reference}, expected numbers from 0 up, not all of them 0")
-
-
-def whole_corpus(setting: Setting, task: Task, reference: dict[str, float]) -> Scenario:
-    """The scenario of a real run: all there is to draw from, and the reference tasks that the user cares for."""
-    check_reference(reference, task.tasks)
-    weights = reference or dict.fromkeys(task.tasks, 1.0)
-    total = sum(weights.values())
-    pool = float(task.cells.tokens_C.sum()) / setting.budget_tokens
-    return Scenario(tuple((name, weight / total) for name, weight in weights.items()), pool)
-
-
 def main(config: PretrainConfig) -> dict[str, Any]:
     """Train, save model, tokenizer and card under `folder`/model, return the test losses; or the plan of it alone."""
     if config.dry_run:
@@ -112,7 +92,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         task = config.target.task(corpus)
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
-        scenario = whole_corpus(config.target, task, config.reference)
+        scenario = whole_corpus(task, config.target.budget_tokens, config.reference)
         target = checked_target(config.target, task, config.engine)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
         found = checkpoints.load()

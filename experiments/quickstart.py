@@ -8,6 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from ..env.pool import check_reference, whole_corpus
 from ..env.setting import Setting
 from ..env.task import Task
 from ..lm.errors import InputError
@@ -15,7 +16,7 @@ from ..lm.files import write_atomic
 from ..policies.registry import make_policy
 from ..policies.storage import load_policy, save_policy
 from .preflight import preflight
-from .pretrain import check_reference, quick_target, whole_corpus
+from .pretrain import quick_target
 from .progress import Progress
 from .report import write_report
 from .run_corpus import run_corpus
@@ -142,7 +143,7 @@ def _side_by_side(
     config: QuickstartConfig, folder: RunFolder, task: Task, seed: int, progress: Progress
 ) -> dict[str, Any]:
     policies = [*map(make_policy, RIVALS), load_policy(config.folder)]
-    scenario = whole_corpus(config.target, task, config.reference)
+    scenario = whole_corpus(task, config.target.budget_tokens, config.reference)
     run = TargetRun(task, config.target, policies, scenario, seed)
     losses, learner, seconds = run.run(folder, f"target-{seed}", progress)
     about = {"stage": "target-final", "seed": seed, "tokens": config.target.budget_tokens}
@@ -164,7 +165,7 @@ def _natural(
     clock = config.target.episode
     steps = round(clock.steps_per_interval * scale)
     longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
-    scenario = whole_corpus(longer, task, config.reference)
+    scenario = whole_corpus(task, longer.budget_tokens, config.reference)
     run = TargetRun(task, longer, [make_policy("natural")], scenario, 0)
     losses, _, _ = run.run(folder, f"natural-{scale:g}", progress, log_curves=False)
     row = {"stage": "natural-ladder", "seed": 0, "tokens": longer.budget_tokens, "test_loss_nats": losses[0]}

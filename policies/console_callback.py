@@ -12,8 +12,8 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from ..env.batch_plan import BatchPlan
 from ..env.episode import Episode
 from ..env.episode_config import EpisodeConfig
+from ..env.pool import whole_corpus
 from ..env.posted_dataset import PostedDataset
-from ..env.scenario import Scenario
 from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
@@ -31,11 +31,11 @@ class ConsoleCallback(TrainerCallback):
     """One Episode around a Trainer's own steps: what a policy sees and does is what it saw and did on proxies.
 
     The Trainer's arguments must make its steps the episode's: `max_steps` its steps, and batches on all devices and
-    accumulated that come to its windows. Give the Trainer `train_dataset=callback.dataset`, and set its
-    `get_train_dataloader = callback.dataloader`: the loader that a Trainer makes for itself asks for a batch too many
-    before a decision is made. With several ranks each measures for itself (DDP; no sharded models).
+    accumulated that come to its windows. Give the Trainer `train_dataset=console.dataset`, then `attach` it. With
+    several ranks each measures for itself (DDP; no sharded models).
 
-    What it is and how it goes on is saved with every checkpoint of the Trainer; resume with `ignore_data_skip=True`.
+    `reference`: weight of each reference task (default: all the same); `seed`: of the order of the text. What it is and
+    how it goes on is saved with every checkpoint of the Trainer; resume with `ignore_data_skip=True`.
     `rows`: after each interval what it came to, as in a run's metrics."""
 
     def __init__(
@@ -43,11 +43,12 @@ class ConsoleCallback(TrainerCallback):
         task: Task,
         config: EpisodeConfig,
         policy: Policy,
-        scenario: Scenario,
         args: TrainingArguments,
+        reference: dict[str, float] | None = None,
         seed: int = 0,
     ) -> None:
-        self.task, self.policy, self.scenario, self.seed = task, policy, scenario, seed
+        self.task, self.policy, self.seed = task, policy, seed
+        self.scenario = whole_corpus(task, config.budget_tokens(task.context), reference or {})
         accumulated = args.gradient_accumulation_steps
         steps = args.per_device_train_batch_size * max(1, args.n_gpu) * accumulated * args.world_size
         if (args.max_steps, steps) != (config.total_steps, config.batch_windows):
@@ -70,12 +71,15 @@ class ConsoleCallback(TrainerCallback):
         self._hook: Any = None
         policy.reset(task.agent_names, 1)
 
-    def dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
-        """The loader of the Trainer's training data, which asks for no batch before its block is posted."""
-        batch = self.dataset.plan.loader_batch
-        return DataLoader(
-            self.dataset, batch_size=batch, num_workers=self.num_workers, pin_memory=torch.cuda.is_available()
-        )
+    def attach(self, trainer: Any) -> None:
+        """Have `trainer` call back, and take its batches as the console gives them: the loader that a Trainer makes for
+        itself asks for one batch too many before a decision is made."""
+        trainer.add_callback(self)
+        trainer.get_train_dataloader = self._dataloader
+
+    def _dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
+        pin = torch.cuda.is_available()
+        return DataLoader(self.dataset, self.dataset.plan.batch, num_workers=self.num_workers, pin_memory=pin)
 
     # -- called by the Trainer --------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from pretraingym.experiments.benchmarks import (
     randomness,
     room,
     signal,
+    target,
 )
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.lm.corpus import Corpus
@@ -244,3 +245,14 @@ def test_deviations_come_apart_as_they_were_put_together() -> None:
     assert randomness.standard_errors(0.3, 0.1, 4, "paired")[0] == pytest.approx(mean * 1.25**0.5)
     alone = randomness.standard_errors(0.3, 0.1, 1, "paired")
     assert alone == (pytest.approx((0.1 * 2 / 100) ** 0.5), pytest.approx((2 * 0.1 * 2 / 100) ** 0.5))
+
+
+def test_target(tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(target, "PASS_TOKENS", {"cpu": 256})
+    told = target.main(target.TargetBenchConfig(tiny_corpus.path, ("quick",), turns=1, steps=1))
+    (row,) = told["rows"]
+    assert row["tokens_per_step"] == 16 * 32
+    assert 0 < row["mfu"] < 1
+    assert 0 < row["console_fraction"] < 1
+    for way in ("ours", "trainer", "minimal"):
+        assert row[f"{way}_tokens_per_s"] == pytest.approx(512 / row["seconds"][way][0], rel=0.1)

@@ -1,9 +1,15 @@
 """The examples run, and learn."""
 
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
 from pretraingym.experiments.examples.plain_torch import PlainConfig, advantages, main
+from pretraingym.experiments.examples.trainer import TrainerConfig
+from pretraingym.experiments.examples.trainer import main as trainer
 from pretraingym.lm.corpus import Corpus
 
 
@@ -26,6 +32,18 @@ def test_plain_torch_runs_on_proxies(tiny_corpus: Corpus, monkeypatch: pytest.Mo
         PlainConfig("PretrainGym/Console-v0", corpus=str(tiny_corpus.path), num_envs=4, group_size=2, rounds=1)
     )
     assert abs(result["first_return_nats"]) < 5
+
+
+def test_a_policy_drives_a_trainer(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    config = TrainerConfig(tiny_corpus.path, "lift", tmp_path / "run", steps_per_interval=10)
+    told = trainer(config)["intervals"]
+    assert len(told) == 6
+    assert told[-1]["validation_loss_nats"] < told[0]["validation_loss_nats"] - 0.3
+    assert told[-1]["weights"]["null"] == pytest.approx(0.65)
+    shutil.rmtree(tmp_path / "run" / "checkpoint-70")  # the one at the end
+    again = trainer(replace(config, resume=True))["intervals"]  # from step 50 of 70
+    assert len(again) == 2
+    assert again == told[-2:]
 
 
 def test_advantage_is_against_the_rest_of_the_group() -> None:

@@ -11,7 +11,7 @@ from transformers import Trainer, TrainingArguments
 
 from pretraingym.env.episode import Episode
 from pretraingym.env.episode_config import EpisodeConfig
-from pretraingym.env.scenario import Scenario
+from pretraingym.env.pool import whole_corpus
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
 from pretraingym.lm.corpus import Corpus
@@ -27,7 +27,6 @@ CLOCK = EpisodeConfig(
     validation_windows=16, final_windows=32,
 )  # fmt: skip
 SETTING = Setting(width=32, context=128, episode=CLOCK)
-PROSE = Scenario((("prose", 1.0),), 20.0)
 SEED, TOLERANCE_NATS = 3, 1e-3
 
 
@@ -63,13 +62,13 @@ def trainer(task: Task, folder: Path, **given: Any) -> tuple[Trainer, ConsoleCal
         str(folder), use_cpu=True, report_to=[], max_grad_norm=0.0, logging_strategy="no", disable_tqdm=True,
         save_strategy="steps", save_steps=5, ignore_data_skip=True, **options,
     )  # fmt: skip
-    console = ConsoleCallback(task, CLOCK, make_policy("lift"), PROSE, args, SEED)
+    console = ConsoleCallback(task, CLOCK, make_policy("lift"), args, {"prose": 1.0}, SEED)
     model = new_model(SETTING.model_config(task.corpus.vocab_size), SEED)
     optimizer, schedule = OurRecipe(model, SETTING), SETTING.train_config.schedule
     rate = lambda step: float(schedule.fraction(np.array([step]))[0])  # noqa: E731
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-    made = Trainer(model, args, train_dataset=console.dataset, optimizers=(optimizer, scheduler), callbacks=[console])
-    made.get_train_dataloader = console.dataloader
+    made = Trainer(model, args, train_dataset=console.dataset, optimizers=(optimizer, scheduler))
+    console.attach(made)
     return made, console
 
 
@@ -84,7 +83,7 @@ def ours(task: Task) -> list[list[float]]:
     episode = Episode(task, SETTING.target(task, EngineConfig(packing="none")), CLOCK)
     policy = make_policy("lift")
     policy.reset(task.agent_names, 1)
-    episode.begin([0], [PROSE], [SEED])
+    episode.begin([0], [whole_corpus(task, SETTING.budget_tokens, {"prose": 1.0})], [SEED])
     outcomes = [episode.step(policy.act(episode.observe())) for _ in range(CLOCK.num_intervals)]
     return [[outcome.train_loss_N[0], outcome.loss_N[0], outcome.tokens_N[0]] for outcome in outcomes]
 
