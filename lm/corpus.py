@@ -88,6 +88,10 @@ class Corpus:
         other.fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
         return other
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as where it lies, for processes that open it there; its arrays may be larger than memory."""
+        return _reopened, (self.path, self._token_folder)
+
     def _use(self, tokens: TokenSet) -> None:
         self._token_folder, self.vocab_size = tokens.folder, tokens.vocab_size
         self.tokens, self.token_offsets = tokens.tokens, tokens.offsets
@@ -107,3 +111,8 @@ class Corpus:
         documents = self.splits[split]
         tokens = self.token_offsets[documents.stop] - self.token_offsets[documents.start]
         return float(tokens / (self.texts.offsets[documents.stop] - self.texts.offsets[documents.start]))
+
+
+def _reopened(path: Path, token_folder: Path) -> Corpus:
+    corpus = Corpus.open(path)
+    return corpus if token_folder == path else corpus.with_tokenizer(token_folder)

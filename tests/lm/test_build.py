@@ -1,6 +1,7 @@
 """Building from documents: the labels they bring, and what is refused."""
 
 import errno
+import pickle
 from collections import Counter
 from pathlib import Path
 
@@ -88,6 +89,11 @@ def test_another_tokenizer_reads_the_same_corpus(tiny_corpus: Corpus, tmp_path: 
     assert Corpus.open(corpus.path).fingerprint == corpus.fingerprint
     before = {path: path.stat().st_mtime_ns for path in corpus.path.rglob("*")}
     assert corpus.with_tokenizer(tiny_corpus.path / "tokenizer.json").fingerprint == other.fingerprint
+    for each in (corpus, other):  # as a process that is spawned gets it: not its bytes, but where they are
+        pickled = pickle.dumps(each)
+        assert len(pickled) < 1000
+        assert pickle.loads(pickled).fingerprint == each.fingerprint
+        np.testing.assert_array_equal(pickle.loads(pickled).tokens, each.tokens)
     assert {path: path.stat().st_mtime_ns for path in corpus.path.rglob("*")} == before  # nothing is tokenised twice
     with pytest.raises(InputError, match="no tokenizer.json in"):
         corpus.with_tokenizer(tmp_path)
