@@ -1,6 +1,7 @@
 """pretraingym pretrain: a policy drives the pretraining of one model, which becomes a transformers folder."""
 
 import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -107,6 +108,8 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             task, config.target.episode, target, policy, scenario, config.seed, checkpoints, config.save_every_s
         )
 
+        before = signal.signal(signal.SIGTERM, lambda *_: setattr(run, "told_to_stop", True))  # a scheduler's notice
+
         def work() -> dict[str, Any]:
             losses = run.run(found, folder, progress)
             result = as_result(losses, target, run.episode)
@@ -118,6 +121,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         try:
             result = folder.stage("pretrain", work, elapsed_before_s=about["elapsed_s"]) if folder else work()
         finally:
+            signal.signal(signal.SIGTERM, before)
             if folder:
                 folder.close()
     return {

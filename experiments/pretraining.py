@@ -5,6 +5,7 @@ from time import monotonic, perf_counter
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..env.episode import Episode, Outcome
@@ -42,6 +43,7 @@ class Pretraining:
         self.episode = Episode(self.task, self.target, self.config)
         self.ids_1SB = np.zeros((1, 0, self.config.batch_windows), np.int64)  # of the interval in hand
         self.steps_done, self.loss_sum, self.saved_at = 0, 0.0, monotonic()
+        self.told_to_stop = False  # by the machine's scheduler; the next part of an interval is the last
 
     def run(self, found: Checkpoint | None, folder: RunFolder | None, progress: Progress) -> dict[str, float]:
         """To the end of the budget, from a checkpoint if one was found -> test loss by task, nats a token. Rank 0 alone
@@ -66,6 +68,7 @@ class Pretraining:
                 break
             self._begin(episode.draw_interval(self._decide(), ACTIVE))
             self._save(folder, validation_loss)
+            self._stop_if_told()
         losses = episode.test_losses(TEST_WINDOWS)[0]
         self.checkpoints.finish()
         ranks.wait()
@@ -96,11 +99,23 @@ class Pretraining:
             progress.update(done, budget, tokens_per_s=self.episode.tokens_per_s, loss_nats=float(loss_N[0]))
             if stop < steps and self._is_due():
                 self._save(folder, None)
+                self._stop_if_told()
         return np.array([self.loss_sum / steps])
 
     def _is_due(self) -> bool:
         due = np.array([monotonic() - self.saved_at >= self.save_every_s])
-        return bool(self.target.ranks.word_of_first(due)[0])
+        return bool(self.target.ranks.word_of_first(due)[0]) or self._is_told()
+
+    def _is_told(self) -> bool:
+        """Whether any rank was told to stop."""
+        return bool(self.target.ranks.sum(torch.tensor(float(self.told_to_stop), device=self.target.ranks.device)))
+
+    def _stop_if_told(self) -> None:
+        """KeyboardInterrupt, once what was saved is on the disk."""
+        if self._is_told():
+            self.checkpoints.finish()
+            self.target.ranks.wait()
+            raise KeyboardInterrupt
 
     def _save(self, folder: RunFolder | None, validation_loss: float | None) -> None:
         arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}

@@ -22,6 +22,7 @@ from ..lm.files import naming_disk_errors, write_atomic
 from .run_corpus import RECORD
 
 LOCK = ".lock"
+NAMED = 6  # differing fields of a configuration
 
 
 class RunFolder:
@@ -176,14 +177,11 @@ def _peak_rss_mib() -> int:
 def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
     if saved == wanted:
         return
-    flat_saved, flat_wanted = _flat(saved), _flat(wanted)
-    differ = [key for key in sorted({*flat_saved, *flat_wanted}) if flat_saved.get(key) != flat_wanted.get(key)]
-    first = differ[0]
-    there, here = flat_saved.get(first), flat_wanted.get(first)
-    raise InputError(
-        f"{path} holds a run of another configuration: {first} is {there} there, {here} here ({len(differ)} differ); "
-        "name another --folder"
-    )
+    there, here = _flat(saved), _flat(wanted)
+    differ = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+    told = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in differ[:NAMED])
+    more = f" and {len(differ) - NAMED} more differ" if len(differ) > NAMED else ""
+    raise InputError(f"{path} holds a run of another configuration: {told}{more}; name another --folder")
 
 
 def _flat(config: Any, prefix: str = "") -> dict[str, Any]:

@@ -60,7 +60,9 @@ class TargetModel(Differentiable):
         `tokens_BT`: the windows that `rows` name -> this rank's share of the loss, nats per token."""
         laid = lay_out(tokens_BT, rows)
         weights = (laid.targets != IGNORED) / num_targets
-        with torch.autocast(self.ranks.device.type, self.products, self.products != torch.float32):
+        # Casts of weights are kept for all passes of a step, unless a rank is not to hold all weights at once.
+        keep, half = not isinstance(self.placement, Sharded), self.products != torch.float32
+        with torch.autocast(self.ranks.device.type, self.products, enabled=half, cache_enabled=keep):
             loss = self._backward(laid, weights)
         for name, parameter in self.parameters.items():
             parameter.grad = self._gradient(name)
@@ -86,10 +88,10 @@ class TargetModel(Differentiable):
         tokens_BT = tokens_NBT[0].numpy()
         own = self.ranks.own(len(tokens_BT))
         laid = lay_out(tokens_BT, [[window] if window >= 0 else [] for window in own.tolist()])
+        inputs_RS, targets_RS = self._there(laid.inputs), self._there(laid.targets)
         size, parts = self.engine.pass_rows * MEASURED_ROWS, []
         with _tf32(self.ranks.device):
-            for first in range(0, len(own), size):
-                inputs, targets = self._tensors(laid, slice(first, first + size))
+            for inputs, targets in zip(inputs_RS.split(size), targets_RS.split(size), strict=True):
                 loss = self.whole(inputs, None, targets, None)
                 parts.append(loss.sum(1) / (targets != IGNORED).sum(1).clamp(min=1))
         return self.ranks.gather(torch.cat(parts), len(tokens_BT))[None]
@@ -111,21 +113,22 @@ class TargetModel(Differentiable):
     def _backward(self, laid: Rows, weights: NDArray[np.float64]) -> Tensor:
         """Gradients of the weighted sum of all ranks' token losses, pass by pass -> this rank's part of the sum."""
         size, total = self.engine.pass_rows, torch.zeros((), device=self.ranks.device)
-        positions = torch.from_numpy(laid.positions).to(self.ranks.device)
-        weight = torch.from_numpy(weights).float().to(self.ranks.device)
         several = laid.shared and self.engine.packing == "documents"
-        for first in range(0, len(laid.inputs), size):
-            rows = slice(first, first + size)
-            with self._reducing(first + size >= len(laid.inputs)):
-                inputs, targets = self._tensors(laid, rows)
-                loss = self.module(inputs, positions[rows] if several else None, targets, weight[rows])
+        arrays = laid.inputs, laid.positions, laid.targets, weights.astype(np.float32)
+        passes = list(zip(*(self._there(array).split(size) for array in arrays), strict=True))
+        for number, (inputs, positions, targets, weight) in enumerate(passes):
+            with self._reducing(number == len(passes) - 1):
+                loss = self.module(inputs, positions if several else None, targets, weight)
                 loss.backward()
             total += loss.detach()
         return total
 
-    def _tensors(self, laid: Rows, rows: slice) -> tuple[Tensor, Tensor]:
-        inputs, targets = (torch.from_numpy(of[rows]) for of in (laid.inputs, laid.targets))
-        return inputs.to(self.ranks.device), targets.to(self.ranks.device)
+    def _there(self, array: NDArray[Any]) -> Tensor:
+        """On the device; without waiting for it, so that it never waits for us."""
+        tensor = torch.from_numpy(array)
+        return (
+            tensor.pin_memory().to(self.ranks.device, non_blocking=True) if self.ranks.device.type == "cuda" else tensor
+        )
 
     @contextmanager
     def _reducing(self, now: bool) -> Iterator[None]:
@@ -140,7 +143,8 @@ class TargetModel(Differentiable):
         """(1, *shape), the sum over ranks: they leave their mean."""
         grad = self.live[name].grad
         assert grad is not None
-        return _local(grad)[None] * self.ranks.count
+        own = _local(grad)[None]
+        return own * self.ranks.count if self.ranks.count > 1 else own
 
     def _clear(self) -> None:
         for name, parameter in self.parameters.items():

@@ -160,7 +160,7 @@ def test_any_damaged_file_is_noticed(config: PretrainConfig, spoil: str) -> None
 
 def test_another_configuration_is_refused(config: PretrainConfig) -> None:
     stopped(config, 1)
-    with pytest.raises(InputError, match=r"another configuration: policy is lift there, natural here \(2 differ\)"):
+    with pytest.raises(InputError, match=r"policy is lift there, natural here; seed is 0 there, 1 here; name"):
         main(replace(config, resume=True, policy="natural", seed=1))
     with pytest.raises(InputError, match="add --resume"):
         main(config)
@@ -215,6 +215,33 @@ def test_a_dead_rank_ends_the_others(config: PretrainConfig) -> None:
     os.kill(processes[1].pid or 0, signal.SIGKILL)
     processes[0].join(30)
     assert processes[0].exitcode not in (0, None)
+
+
+def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path) -> None:
+    """As a scheduler does before it kills; one rank's notice is enough."""
+    whole, rare = replace(config, folder=tmp_path / "whole"), replace(config, save_every_s=1e9)
+    main(whole)
+    train = Pretraining._train_interval
+
+    def told(self: Pretraining, *arguments: Any) -> Any:
+        if self.episode.interval_N[0] == 1 and self.target.ranks.rank == self.target.ranks.count - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train(self, *arguments)
+
+    def work() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Pretraining, "_train_interval", told)
+            with pytest.raises(KeyboardInterrupt):
+                main(rare)
+
+    work()
+    assert len(curve(config)) == 1
+    assert max(path.name for path in (config.folder / "checkpoints").iterdir()) == "step-000000026"  # 4 + 12 + 10
+    main(replace(rare, resume=True))
+    assert curve(config) == curve(whole)
+    rare = replace(rare, folder=tmp_path / "two")
+    all_ranks(2, work)
+    assert len(curve(rare)) == 1
 
 
 def test_the_documents_do_not_depend_on_the_ranks(config: PretrainConfig, tmp_path: Path) -> None:

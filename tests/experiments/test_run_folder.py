@@ -67,7 +67,7 @@ def test_without_a_checkpoint_rows_after_the_last_stage_are_dropped(tmp_path: Pa
 def test_a_folder_of_another_configuration_is_refused(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
     RunFolder(path, Config(path), False, tiny_corpus).close()
-    with pytest.raises(InputError, match=r"another configuration: size is 3 there, 4 here \(1 differ\)"):
+    with pytest.raises(InputError, match=r"another configuration: size is 3 there, 4 here; name another --folder"):
         RunFolder(path, Config(path, size=4), True, tiny_corpus)
     with pytest.raises(InputError, match="already holds a run of this configuration; add --resume"):
         RunFolder(path, Config(path), False, tiny_corpus)
