@@ -40,10 +40,10 @@ class TrainingCost:
         """Most of what a rank holds, the larger of a training pass and a measurement of influence; estimated.
 
         Weights, running average and moments stay (Muon has one, AdamW two: three are counted); a pass adds gradients
-        and activations, a measurement two gradients, moved weights and a copy of one's own."""
+        and activations, a measurement two gradients and a copy of the weights."""
         share = ranks if engine.parallel == "fsdp" else 1
         stays = 5 * FLOAT * self.params / share
         tokens = engine.pass_rows * self.context
         layers = 2 + ACTIVATIONS / self.layers if engine.save_memory else ACTIVATIONS
         activations = layers * self.layers * tokens * self.width
-        return stays + max(FLOAT * self.params / share + activations, 4 * FLOAT * self.params / share)
+        return stays + max(FLOAT * self.params / share + activations, 3 * FLOAT * self.params / share)

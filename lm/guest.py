@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .head_loss import IGNORED, token_losses
-from .influence import Differentiable
+from .influence import InPlace
 from .learner import Floats, Ids
 from .windows import Windows
 
 
-class GuestModel(Differentiable):
+class GuestModel(InPlace):
     """A transformers causal LM that lives elsewhere. It is measured in float32, without dropout, and left as it was;
     every rank measures for itself. `pass_rows`: sequences of a forward pass."""
 
@@ -51,18 +51,6 @@ class GuestModel(Differentiable):
                 ):
                     value.add_(grad)
         return {name: value[None] for name, value in total.items()}
-
-    @contextmanager
-    def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:
-        """Inside, the model's weights are these; `weights` may be the running average itself."""
-        own = {name: parameter.data.clone() for name, parameter in self.parameters.items()}
-        try:
-            for name, parameter in self.parameters.items():
-                parameter.data.copy_(weights[name])
-            yield
-        finally:
-            for name, parameter in self.parameters.items():
-                parameter.data.copy_(own[name])
 
     def _losses(self, tokens_BT: Tensor) -> Tensor:
         """Mean loss of each window, nats per predicted token -> (B,)."""

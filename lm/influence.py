@@ -1,8 +1,8 @@
 """Influence of windows on reference losses, of models that can tell a gradient and hold other weights for a moment."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -74,12 +74,46 @@ class Differentiable(ABC):
 
     def _moved(self, direction: dict[str, Tensor], tokens_NBT: Tensor, move_N: Tensor) -> Tensor:
         """Window losses (N, B) of weights moved by `move_N` times `direction`."""
+        with self.moved(direction, move_N):
+            return self.evaluate(tokens_NBT)
+
+    @contextmanager
+    def moved(self, direction: dict[str, Tensor], move_N: Tensor) -> Iterator[None]:
+        """Inside, the models' weights are moved by `move_N` times `direction`."""
         moved = {
             name: torch.addcmul(parameter.data, direction[name], _wide(move_N, parameter))
             for name, parameter in self.parameters.items()
         }
         with self.holding(moved):
-            return self.evaluate(tokens_NBT)
+            yield
+
+
+class InPlace(Differentiable):
+    """Models whose tensors others hold too, so that only what is in them can change: one copy of the weights is kept
+    while they hold others."""
+
+    @contextmanager
+    def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:
+        with self._keeping():
+            for name, parameter in self.parameters.items():
+                parameter.data.copy_(weights[name])
+            yield
+
+    @contextmanager
+    def moved(self, direction: dict[str, Tensor], move_N: Tensor) -> Iterator[None]:
+        with self._keeping():
+            for name, parameter in self.parameters.items():
+                parameter.data.addcmul_(direction[name], _wide(move_N, parameter))
+            yield
+
+    @contextmanager
+    def _keeping(self) -> Iterator[None]:
+        own = {name: parameter.data.clone() for name, parameter in self.parameters.items()}
+        try:
+            yield
+        finally:
+            for name, parameter in self.parameters.items():
+                parameter.data.copy_(own[name])
 
 
 def _wide(of_N: Tensor, value: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from .engine_config import EngineConfig
 from .head_loss import IGNORED
-from .influence import Differentiable
+from .influence import InPlace
 from .loss_model import LossModel
 from .muon import OptimizerConfig, Placement, StackedOptimizer
 from .packing import Rows, lay_out
@@ -24,7 +24,7 @@ Ints = NDArray[np.int64]
 MEASURED_ROWS = 4  # times a training pass's, without activations to keep (assumed)
 
 
-class TargetModel(Differentiable):
+class TargetModel(InPlace):
     """The tensors of one model, (1, *shape) each: a share of them where `engine.parallel` is fsdp.
 
     `products`: type of the matrix products of a training step. Losses and influence are float32 (on a GPU with TF32
@@ -95,20 +95,6 @@ class TargetModel(Differentiable):
                 loss = self.whole(inputs, None, targets, None)
                 parts.append(loss.sum(1) / (targets != IGNORED).sum(1).clamp(min=1))
         return self.ranks.gather(torch.cat(parts), len(tokens_BT))[None]
-
-    @contextmanager
-    def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:
-        """Inside, the model's weights are these; `weights` may be the running average itself."""
-        own = {name: parameter.data.clone() for name, parameter in self.parameters.items()}
-        try:
-            self._copy_in(weights)
-            yield
-        finally:
-            self._copy_in(own)
-
-    def _copy_in(self, weights: dict[str, Tensor]) -> None:
-        for name, parameter in self.parameters.items():
-            parameter.data.copy_(weights[name])
 
     def _backward(self, laid: Rows, weights: NDArray[np.float64]) -> Tensor:
         """Gradients of the weighted sum of all ranks' token losses, pass by pass -> this rank's part of the sum."""
