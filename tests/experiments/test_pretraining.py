@@ -166,25 +166,42 @@ def test_another_configuration_is_refused(config: PretrainConfig) -> None:
         main(config)
 
 
-def test_a_full_disk_ends_the_run_and_loses_nothing(
-    config: PretrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_no_more_ends_the_run_and_loses_nothing(
+    config: PretrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
 ) -> None:
     whole = replace(config, folder=tmp_path / "whole")
     main(whole)
     with monkeypatch.context() as patch:
         save, count = checkpoints.save_file, [0]
 
-        def full(*arguments: Any) -> None:
+        def failing(*arguments: Any) -> None:
             count[0] += 1
             if count[0] == 3:
-                raise RuntimeError("I/O error: No space left on device (os error 28)")
+                raise RuntimeError(f"I/O error: {os.strerror(number)} (os error {number})")
             save(*arguments)
 
-        patch.setattr(checkpoints, "save_file", full)
-        with pytest.raises(OSError, match=os.strerror(errno.ENOSPC)):
+        patch.setattr(checkpoints, "save_file", failing)
+        with pytest.raises(OSError, match=os.strerror(number)):
             main(config)
     main(replace(config, resume=True))
     assert curve(config) == curve(whole)
+
+
+def test_a_run_goes_on_from_the_weights_of_another(config: PretrainConfig, tmp_path: Path) -> None:
+    """Continued pretraining: a folder's weights and tokenizer, on another seed's text."""
+    first = main(config)
+    setting = Setting(origin=Path(first["model"]), context=96, episode=CLOCK)
+    more = main(replace(config, folder=tmp_path / "more", target=setting, seed=1))
+    assert more["target_params"] == first["target_params"]
+    assert (
+        curve(replace(config, folder=tmp_path / "more"))[0]["train_loss_nats"]
+        < curve(config)[0]["train_loss_nats"] - 0.3
+    )
+    with pytest.raises(InputError, match="no tokenizer.json in"):
+        main(replace(config, folder=tmp_path / "no", target=replace(setting, origin=tmp_path / "nothing")))
+    with pytest.raises(InputError, match="origin given with a model or a tokenizer, expected it alone"):
+        replace(setting, tokenizer=tmp_path)
 
 
 def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(config: PretrainConfig, tmp_path: Path) -> None:

@@ -147,3 +147,27 @@ def test_packing_loses_nothing(lengths: list[int], room: int) -> None:
     np.testing.assert_array_equal(laid.positions[counted], laid.inputs[counted] % 100)
     begins = (np.diff(laid.positions, axis=1) != 1).sum(1) + 1  # what transformers takes for documents
     assert (begins <= [max(1, sum(lengths[window] > 0 for window in row)) for row in rows]).all()
+
+
+def test_schedules_warm_up_stay_and_fall() -> None:
+    steps = np.arange(100)
+    line, half, cosine = (
+        Schedule(100, 10, share, decay).fraction(steps)
+        for share, decay in ((1.0, "linear"), (0.5, "linear"), (1.0, "cosine"))
+    )
+    for schedule in (line, half, cosine):
+        np.testing.assert_allclose(schedule[:4], [0.1, 0.2, 0.3, 0.4])
+        assert 0 < schedule[99] < 0.03
+    assert half[10:50].tolist() == [1.0] * 40
+    assert half[75] == pytest.approx(0.5)
+    assert line[50] == pytest.approx(0.5) == pytest.approx(cosine[50])
+    np.testing.assert_allclose(cosine[10:], 0.5 + 0.5 * np.cos(np.pi * steps[10:] / 100), atol=1e-12)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
+def test_a_compiled_model_trains_the_same(windows: Windows) -> None:
+    config = configs(windows.corpus.vocab_size)["llama"]
+    plain, compiled = (Target(config, windows, TRAIN, EngineConfig(compile=how)) for how in (False, True))
+    np.testing.assert_allclose(losses(compiled, windows), losses(plain, windows), atol=TOLERANCE_NATS)
