@@ -17,14 +17,13 @@ from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
 from ..lm.ranks import Ranks
 from ..policies.registry import make_policy
-from .model_card import model_card
+from .model_folder import bits_per_byte, model_card, save_model
 from .plan import plan
 from .preflight import check_seed, checked_target
 from .pretraining import Pretraining, as_result
 from .progress import Progress
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
-from .target import bits_per_byte, save_model
 
 
 def quick_target() -> Setting:
@@ -115,7 +114,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             result = as_result(losses, target, run.episode)
             result["test_bits_per_byte"] = bits_per_byte(task, losses)
             card = model_card(task, policy, scenario, config.seed, result)
-            save_model(target, 0, task, config.folder / "model", card)
+            save_model(target, task, config.folder / "model", card)
             return result
 
         try:

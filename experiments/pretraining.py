@@ -13,15 +13,16 @@ from ..env.episode_config import EpisodeConfig
 from ..env.scenario import Scenario
 from ..env.task import Task
 from ..lm.checkpoints import Checkpoint, Checkpoints
+from ..lm.errors import InputError
 from ..lm.state import state_under
 from ..lm.target import Target
 from ..policies.base import Policy
 from .progress import Progress
 from .run_folder import RunFolder
-from .target import TEST_WINDOWS, curve_row, refuse_divergence
 
 ACTIVE = np.ones(1, bool)
 PART_STEPS = 10  # between two looks at the clock and at the loss
+TEST_WINDOWS = 512  # of each reference task's test half
 
 
 @dataclass
@@ -36,7 +37,8 @@ class Pretraining:
     scenario: Scenario
     seed: int
     checkpoints: Checkpoints
-    save_every_s: float
+    save_every_s: float = 600.0
+    log_curve: bool = True
     episode: Episode = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class Pretraining:
                 episode.settle(train_loss_N, ACTIVE)
             else:
                 outcome = episode.measure(train_loss_N, ACTIVE)
-                refuse_divergence([self.policy], outcome)
+                self._refuse_divergence(outcome)
                 validation_loss = self._log(outcome, folder)
             if episode.interval_N[0] >= self.config.num_intervals:
                 break
@@ -137,10 +139,27 @@ class Pretraining:
         self.steps_done, self.loss_sum = int(found.arrays["interval"][0]), float(found.arrays["interval"][1])
 
     def _log(self, outcome: Outcome, folder: RunFolder | None) -> float:
-        if folder is not None:
-            row = curve_row(self.episode, outcome, 0)
-            folder.log([{"stage": "pretrain", "policy": self.policy.name, "seed": self.seed, **row}])
+        by_task = zip(self.task.tasks, outcome.by_task_NT[0], strict=True)
+        row = {
+            "stage": "target",
+            "policy": self.policy.name,
+            "seed": self.seed,
+            "interval": int(self.episode.interval_N[0]),
+            "tokens": int(outcome.tokens_N[0]),
+            "train_loss_nats": float(outcome.train_loss_N[0]),
+            "validation_loss_nats": {task: float(loss) for task, loss in by_task if np.isfinite(loss)},
+            "weights": dict(zip(self.task.agent_names, map(float, self.episode.weights_NK[0]), strict=True)),
+        }
+        if folder is not None and self.log_curve:
+            folder.log([row])
         return float(outcome.loss_N[0])
+
+    def _refuse_divergence(self, outcome: Outcome) -> None:
+        if outcome.diverged_N[0]:
+            raise InputError(
+                f"the target under '{self.policy.name}' diverged after {int(outcome.tokens_N[0])} tokens: its loss is "
+                "not finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
+            )
 
 
 def shares_of_time(seconds: dict[str, float]) -> dict[str, float]:

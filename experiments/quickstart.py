@@ -2,15 +2,15 @@
 
 import json
 import sys
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ..env.pool import check_reference, whole_corpus
+from ..env.pool import check_reference
 from ..env.setting import Setting
-from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.files import write_atomic
 from ..policies.registry import make_policy
@@ -22,7 +22,7 @@ from .report import write_report
 from .run_corpus import run_corpus
 from .run_folder import RunFolder
 from .statistics import compare
-from .target import TargetRun, bits_per_byte, save_model
+from .target_runs import RUNG, TargetRuns, in_flight_bytes
 from .train_console import LearnConfig, train_console
 
 RIVALS = ("natural", "uniform", "paper-rule", "agreement", "lift")  # learning starts from lift
@@ -67,11 +67,11 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
             config = replace(config, reference=DEFAULT_REFERENCE)
         preflight(config.proxy, corpus)
         task = preflight(config.target, corpus)
-        folder = RunFolder(config.folder, config, config.resume, corpus)
+        folder = RunFolder(config.folder, config, config.resume, corpus, in_flight_bytes(config.folder))
         folder.stage("corpus", lambda: None, begun)
         progress.stage("learn on proxies", 240)
         learned = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
-        finals, rungs, target = _targets(config, folder, task, progress)
+        finals, rungs, target = _targets(config, TargetRuns(folder, task, config.reference, progress))
     written = config.folder / "results.json"
     if written.exists():
         print(f"pretraingym: the run in {config.folder} was finished earlier", file=sys.stderr)
@@ -121,54 +121,21 @@ def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_par
     return runs * proxy / (target_params * config.target.budget_tokens)
 
 
-def _targets(
-    config: QuickstartConfig, folder: RunFolder, task: Task, progress: Progress
-) -> tuple[Rows, Rows, dict[str, Any]]:
+def _targets(config: QuickstartConfig, runs: TargetRuns) -> tuple[Rows, Rows, dict[str, Any]]:
     """Rows of all complete target runs, those of natural's ladder, and the target's size and profile."""
     finals: Rows = []
+    rungs: Rows = []
+    size, profile = 0, Counter[str]()
     for seed in range(config.seeds):
-        progress.stage(f"targets, seed {seed}", 40)
-        work = lambda seed=seed: _side_by_side(config, folder, task, seed, progress)  # noqa: E731
-        target = folder.stage(f"target-{seed}", work)
-        finals += target["finals"]
-    rungs = []
-    for scale in LADDER:
-        progress.stage(f"natural with {scale:g} times the tokens", 10 * scale)
-        work = lambda scale=scale: _natural(config, folder, task, scale, progress)  # noqa: E731
-        rungs.append(folder.stage(f"natural-{scale:g}", work))
-    return finals, rungs, target
-
-
-def _side_by_side(
-    config: QuickstartConfig, folder: RunFolder, task: Task, seed: int, progress: Progress
-) -> dict[str, Any]:
-    policies = [*map(make_policy, RIVALS), load_policy(config.folder)]
-    scenario = whole_corpus(task, config.target.budget_tokens, config.reference)
-    run = TargetRun(task, config.target, policies, scenario, seed)
-    losses, learner, seconds = run.run(folder, f"target-{seed}", progress)
-    about = {"stage": "target-final", "seed": seed, "tokens": config.target.budget_tokens}
-    about["task_weights"] = dict(scenario.reference)
-    rows = [
-        {**about, "policy": policy.name, "test_loss_nats": loss, "test_bits_per_byte": bits_per_byte(task, loss)}
-        for policy, loss in zip(policies, losses, strict=True)
-    ]
-    folder.log(rows)
-    if seed == 0:
-        save_model(learner, len(policies) - 1, task, config.folder / "model")
-    return {"finals": rows, "params": learner.num_params, "profile_s": seconds}
-
-
-def _natural(
-    config: QuickstartConfig, folder: RunFolder, task: Task, scale: float, progress: Progress
-) -> dict[str, Any]:
-    """A complete run of natural with `scale` times the tokens, its learning rate stretched to match."""
+        for policy in [*map(make_policy, RIVALS), load_policy(config.folder)]:
+            keep = config.folder / "model" if seed == 0 and policy.name not in RIVALS else None
+            run = runs.run(f"target-{seed}-{policy.name}", config.target, policy, seed, keep)
+            finals.append(run["row"])
+            size = run["params"]
+            profile.update(run["profile_s"])
     clock = config.target.episode
-    steps = round(clock.steps_per_interval * scale)
-    longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
-    scenario = whole_corpus(task, longer.budget_tokens, config.reference)
-    run = TargetRun(task, longer, [make_policy("natural")], scenario, 0)
-    losses, _, _ = run.run(folder, f"natural-{scale:g}", progress, log_curves=False)
-    row = {"stage": "natural-ladder", "seed": 0, "tokens": longer.budget_tokens, "test_loss_nats": losses[0]}
-    row["task_weights"] = dict(scenario.reference)
-    folder.log([row])
-    return row
+    for scale in LADDER:  # complete runs of natural with so many times the tokens, learning rates stretched to match
+        steps = round(clock.steps_per_interval * scale)
+        longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
+        rungs.append(runs.run(f"{RUNG}-{scale:g}", longer, make_policy("natural"), 0)["row"])
+    return finals, rungs, {"params": size, "profile_s": dict(profile)}

@@ -146,7 +146,7 @@ class Target:
         padded = torch.nn.functional.pad(value[0], (0, 0) * (value.ndim - 2) + (0, each - value.shape[1]))
         return self.ranks.gather(padded, total)[None].cpu()
 
-    def save_pretrained(self, slot: int, folder: Path) -> None:
+    def save_pretrained(self, folder: Path) -> None:
         """Write the model as a normal transformers folder (config.json, model.safetensors). Rank 0 alone writes."""
         whole = {name: self._gathered(f"weight.{name}", value.data) for name, value in self.model.parameters.items()}
         if self.ranks.first:

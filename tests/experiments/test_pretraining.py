@@ -24,8 +24,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.setting import Setting
 from pretraingym.experiments.pretrain import PretrainConfig, main
-from pretraingym.experiments.pretraining import Pretraining
-from pretraingym.experiments.target import TEST_WINDOWS
+from pretraingym.experiments.pretraining import TEST_WINDOWS, Pretraining
 from pretraingym.lm import checkpoints
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.engine_config import EngineConfig

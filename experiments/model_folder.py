@@ -1,11 +1,18 @@
-"""The model card of a pretrained target: what it was made of and what it came to."""
+"""The folder that a pretrained target becomes: a transformers model with tokenizer and card."""
 
 import shlex
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..env.scenario import Scenario
 from ..env.task import Task
+from ..lm.corpus import reference_split
+from ..lm.files import naming_disk_errors, sync_folder
+from ..lm.target import Target
 from ..policies.base import Policy
 
 CARD = """---
@@ -50,3 +57,35 @@ def model_card(task: Task, policy: Policy, scenario: Scenario, seed: int, result
         evaluation_share=result["evaluation_share"],
         rows="\n".join(f"| {name} | {nats[name]:.4f} | {bits[name]:.4f} |" for name in nats),
     )
+
+
+def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
+    """Test losses by reference task, nats per token -> bits per UTF-8 byte, which compares models of any tokenizer.
+
+    The first token of a window, which is not predicted, is taken to cost as much as the others."""
+    return {
+        name: loss / float(np.log(2)) * task.corpus.tokens_per_byte(reference_split(name, "test"))
+        for name, loss in losses.items()
+    }
+
+
+def save_model(target: Target, task: Task, folder: Path, card: str = "") -> None:
+    """The model with the corpus's tokenizer, and its card if there is one, whole or not at all. All ranks call it, the
+    first writes."""
+    from transformers import PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # it would tear ours
+    part = folder.with_name(f".{folder.name}.part")
+    if not target.ranks.first:
+        target.save_pretrained(part)
+        return
+    shutil.rmtree(part, ignore_errors=True)
+    with naming_disk_errors(part):
+        target.save_pretrained(part)
+        PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+    if card:
+        (part / "README.md").write_text(card)
+    sync_folder(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
