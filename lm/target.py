@@ -42,6 +42,7 @@ class Target:
         self.num_params = num_parameters(config)
         self.steps_N, self.lr_scale_N = np.zeros(1, np.int64), np.ones(1)
         self.model = self._build(0)
+        self._untouched: int | None = 0  # the seed that the weights are of, None once they were trained
 
     def _build(self, seed: int) -> TargetModel:
         decay, train = 0.5 ** (1 / self.train_config.average_half_life), self.train_config
@@ -49,8 +50,9 @@ class Target:
         return TargetModel(model, self.engine, train.optimizer, decay, self.ranks, train.products)
 
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
-        del self.model  # before the next, or two would be held
-        self.model = self._build(seed)
+        if seed != self._untouched:
+            del self.model  # before the next, or two would be held
+            self.model, self._untouched = self._build(seed), seed
         self.steps_N[:], self.lr_scale_N[:] = 0, lr_scale
 
     def learning_rate(self) -> Floats:
@@ -59,7 +61,7 @@ class Target:
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
         if not active[0]:
             return np.full(1, np.nan)
-        total = torch.zeros((), device=self.ranks.device)
+        self._untouched, total = None, torch.zeros((), device=self.ranks.device)
         for ids_B in self.ranks.word_of_first(windows[0]):
             fraction = float((self.learning_rate() * self.lr_scale_N)[0])
             total += self.model.train_step(*self._share(ids_B), fraction)
@@ -110,6 +112,7 @@ class Target:
 
     def load_pieces(self, read: Callable[[str, int, int], Tensor]) -> None:
         """Restore `tensors` from `read(name, first row, end)`."""
+        self._untouched = None
         for name, value in self.tensors().items():
             first, _ = self._place(name)
             value[0].copy_(read(name, first, first + len(value[0])))

@@ -171,3 +171,13 @@ def test_a_compiled_model_trains_the_same(windows: Windows) -> None:
     config = configs(windows.corpus.vocab_size)["llama"]
     plain, compiled = (Target(config, windows, TRAIN, EngineConfig(compile=how)) for how in (False, True))
     np.testing.assert_allclose(losses(compiled, windows), losses(plain, windows), atol=TOLERANCE_NATS)
+
+
+def test_a_start_is_fresh(windows: Windows) -> None:
+    config, ids = configs(windows.corpus.vocab_size)["llama"], some_ids(windows, 1, 3, 6)
+    target = Target(config, windows, TRAIN, EngineConfig())
+    seen = []
+    for seed in (0, 0, 5, 0):
+        target.start(0, seed)
+        seen.append([target.evaluate(ids[:, 0], True).sum(), *target.train(ids, ACTIVE)])
+    assert seen[0] == seen[1] == seen[3] != seen[2]
