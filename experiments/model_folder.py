@@ -15,6 +15,7 @@ from ..lm.files import naming_disk_errors, sync_folder
 from ..lm.target import Target
 from ..policies.base import Policy
 
+GENERATION = "generation_config.json"
 CARD = """---
 library_name: transformers
 pipeline_tag: text-generation
@@ -23,7 +24,7 @@ tags: [pretraingym]
 
 # A causal language model of {params:,} parameters
 
-Pretrained by PretrainGym on {tokens:,} tokens, which the console policy **{policy}** chose.
+{begun} by PretrainGym on {tokens:,} tokens, which the console policy **{policy}** chose.
 
 - Policy: {describes}
 - Command: `{command}`
@@ -40,10 +41,13 @@ It has seen no instructions and was not aligned; it continues text.
 """
 
 
-def model_card(task: Task, policy: Policy, scenario: Scenario, seed: int, result: dict[str, Any]) -> str:
-    """Markdown with the metadata that the hub reads; `result`: of the run."""
+def model_card(
+    task: Task, policy: Policy, scenario: Scenario, seed: int, result: dict[str, Any], origin: Path | None
+) -> str:
+    """Markdown with the metadata that the hub reads; `result`: of the run; `origin`: what it went on from."""
     nats, bits = result["test_loss_nats"], result["test_bits_per_byte"]
     return CARD.format(
+        begun=f"Pretrained further, from the weights in `{origin.name}`," if origin else "Pretrained",
         params=result["target_params"],
         tokens=result["tokens"],
         policy=policy.name,
@@ -69,10 +73,10 @@ def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
     }
 
 
-def save_model(target: Target, task: Task, folder: Path, card: str = "") -> None:
-    """The model with the corpus's tokenizer, and its card if there is one, whole or not at all. All ranks call it, the
-    first writes."""
-    from transformers import PreTrainedTokenizerFast
+def save_model(target: Target, task: Task, folder: Path, card: str = "", origin: Path | None = None) -> None:
+    """The model with the corpus's tokenizer, and its card if there is one, whole or not at all; `origin`: a folder that
+    the tokenizer, and settings of generation if it has some, are from. All ranks call it, the first writes."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # it would tear ours
@@ -83,7 +87,12 @@ def save_model(target: Target, task: Task, folder: Path, card: str = "") -> None
     shutil.rmtree(part, ignore_errors=True)
     with naming_disk_errors(part):
         target.save_pretrained(part)
-        PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+        if origin is not None and (origin / "tokenizer_config.json").is_file():
+            AutoTokenizer.from_pretrained(origin, local_files_only=True, trust_remote_code=False).save_pretrained(part)
+        else:
+            PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+    if origin is not None and (origin / GENERATION).is_file():
+        shutil.copyfile(origin / GENERATION, part / GENERATION)
     if card:
         (part / "README.md").write_text(card)
     sync_folder(part)

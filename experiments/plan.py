@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from tokenizers import Tokenizer
+
 from ..env.setting import Setting
 from ..lm.corpus import Corpus
 from ..lm.engine_config import EngineConfig
@@ -34,8 +36,8 @@ def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: in
     """Parameters, tokens, FLOPs, memory a rank and hours on named GPUs, estimated; nothing is written.
 
     A console's share counts its probes at half the speed of training, since they are in float32 (TF32) products."""
-    vocabulary = VOCABULARY if corpus is None else setting.task(corpus).corpus.vocab_size
-    cost = TrainingCost.of(setting.model_config(vocabulary), setting.context)
+    config = setting.model_config(_vocabulary(setting, corpus))
+    cost = TrainingCost.of(config, setting.context)
     charges = run_charges(setting, cost.params, TASKS if corpus is None else len(corpus.reference_tasks))
     memory = cost.memory_bytes(engine, gpus) / 2**30
     flops = cost.flops_per_token * setting.budget_tokens
@@ -48,7 +50,7 @@ def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: in
     }
     return {
         "params": cost.params,
-        "vocabulary": vocabulary,
+        "vocabulary": config.vocab_size,
         "tokens": setting.budget_tokens,
         "steps": setting.episode.total_steps,
         "tokens_per_step": setting.episode.batch_windows * setting.context,
@@ -59,3 +61,12 @@ def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: in
         "memory_gib_per_rank": round(memory, 1),
         "hours": hours,
     }
+
+
+def _vocabulary(setting: Setting, corpus: Corpus | None) -> int:
+    """Of the model. Nothing is tokenised to tell it."""
+    if setting.origin is not None:
+        return 0  # it has its own
+    if setting.tokenizer is not None:
+        return Tokenizer.from_file(str(setting.tokenizer / "tokenizer.json")).get_vocab_size()
+    return VOCABULARY if corpus is None else corpus.vocab_size

@@ -11,7 +11,7 @@ import numpy as np
 from ..env.episode_config import EpisodeConfig
 from ..env.pool import whole_corpus
 from ..env.setting import Setting
-from ..lm.checkpoints import Checkpoints
+from ..lm.checkpoints import Checkpoint, Checkpoints
 from ..lm.corpus import Corpus
 from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
@@ -34,7 +34,11 @@ def quick_target() -> Setting:
 
 
 Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
-HOW = ("engine", "save_every_s", "keep", "gpus")  # may be others when a run goes on
+STAGE = "pretrain"
+HOW = (  # may be other ones when a run goes on
+    *(f"engine.{name}" for name in ("pass_rows", "parallel", "compile", "save_memory", "attention", "liger")),
+    *("save_every_s", "keep", "gpus"),
+)
 
 
 @dataclass(frozen=True)
@@ -85,40 +89,36 @@ def main(config: PretrainConfig) -> dict[str, Any]:
     with Progress(None if ranks.first else open(os.devnull, "w")) as progress:  # for all of the run
         progress.stage("corpus", 90)
         if not ranks.first:
-            ranks.wait()  # for rank 0 to build the corpus, if it has to be
-        corpus = run_corpus(config.folder, config.corpus, progress)
+            ranks.wait()  # for rank 0 to build, check and tokenise what is not there yet
+        corpus = run_corpus(config.folder, config.corpus, progress, verify=ranks.first)
+        task = config.target.task(corpus)
         if ranks.first:
             ranks.wait()
-        task = config.target.task(corpus)
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
         scenario = whole_corpus(task, config.target.budget_tokens, config.reference)
         target = checked_target(config.target, task, config.engine)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
-        found = checkpoints.load()
-        about: dict[str, Any] = {"metrics_bytes": 0, "elapsed_s": 0.0} if found is None else found.about
-        folder = None
-        if ranks.first:
-            folder = RunFolder(config.folder, config, config.resume, corpus, about["metrics_bytes"], free=HOW)
-        if ranks.word_of_first(np.array([folder is not None and "pretrain" in folder.stages]))[0] and not folder:
+        folder, found = _opened(config, corpus, checkpoints)
+        if ranks.word_of_first(np.array([folder is not None and STAGE in folder.stages]))[0] and not folder:
             return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
         progress.stage(f"pretrain under {policy.name}", None)
         run = Pretraining(
             task, config.target.episode, target, policy, scenario, config.seed, checkpoints, config.save_every_s
         )
 
-        before = signal.signal(signal.SIGTERM, lambda *_: setattr(run, "told_to_stop", True))  # a scheduler's notice
-
         def work() -> dict[str, Any]:
             losses = run.run(found, folder, progress)
             result = as_result(losses, target, run.episode)
             result["test_bits_per_byte"] = bits_per_byte(task, losses)
-            card = model_card(task, policy, scenario, config.seed, result)
-            save_model(target, task, config.folder / "model", card)
+            card = model_card(task, policy, scenario, config.seed, result, config.target.origin)
+            save_model(target, task, config.folder / "model", card, config.target.origin or config.target.tokenizer)
             return result
 
+        before = signal.signal(signal.SIGTERM, lambda *_: setattr(run, "told_to_stop", True))  # a scheduler's notice
         try:
-            result = folder.stage("pretrain", work, elapsed_before_s=about["elapsed_s"]) if folder else work()
+            before_s = 0.0 if found is None else found.about["elapsed_s"]
+            result = folder.stage(STAGE, work, elapsed_before_s=before_s) if folder else work()
         finally:
             signal.signal(signal.SIGTERM, before)
             if folder:
@@ -127,5 +127,27 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         "model": str(config.folder / "model"),
         "policy": policy.name,
         **result,
-        "wall_s": folder.seconds["pretrain"] if folder else None,
+        "wall_s": folder.seconds[STAGE] if folder else None,
     }
+
+
+def _opened(
+    config: PretrainConfig, corpus: Corpus, checkpoints: Checkpoints
+) -> tuple[RunFolder | None, Checkpoint | None]:
+    """The run's folder, on rank 0 alone, and the checkpoint to go on from. InputError: RunFolder's, on rank 0; others
+    leave in silence."""
+    ranks, folder, found, problem = checkpoints.ranks, None, None, None
+
+    def mark() -> int:
+        nonlocal found
+        found = checkpoints.newest()
+        return 0 if found is None else int(found.about["metrics_bytes"])
+
+    if ranks.first:
+        try:
+            folder = RunFolder(config.folder, config, config.resume, corpus, mark, HOW)
+        except (InputError, OSError) as error:
+            problem = error
+    if not ranks.word_of_first(np.array([problem is None]))[0]:
+        raise problem or SystemExit(2)
+    return folder, checkpoints.shared(found)

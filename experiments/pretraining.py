@@ -64,7 +64,8 @@ class Pretraining:
                 episode.settle(train_loss_N, ACTIVE)
             else:
                 outcome = episode.measure(train_loss_N, ACTIVE)
-                self._refuse_divergence(outcome)
+                if outcome.diverged_N[0]:
+                    self._refuse_divergence()
                 validation_loss = self._log(outcome, folder)
             if episode.interval_N[0] >= self.config.num_intervals:
                 break
@@ -95,6 +96,8 @@ class Pretraining:
         while self.steps_done < steps:
             stop = min(self.steps_done + PART_STEPS, steps)
             loss_N = self.episode.train(self.ids_1SB[:, self.steps_done : stop], ACTIVE)
+            if not np.isfinite(loss_N[0]):  # before it is saved
+                self._refuse_divergence()
             self.loss_sum += float(loss_N[0]) * (stop - self.steps_done)
             self.steps_done = stop
             done = int(self.target.steps_N[0]) * budget // self.config.total_steps
@@ -154,12 +157,11 @@ class Pretraining:
             folder.log([row])
         return float(outcome.loss_N[0])
 
-    def _refuse_divergence(self, outcome: Outcome) -> None:
-        if outcome.diverged_N[0]:
-            raise InputError(
-                f"the target under '{self.policy.name}' diverged after {int(outcome.tokens_N[0])} tokens: its loss is "
-                "not finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
-            )
+    def _refuse_divergence(self) -> None:
+        raise InputError(
+            f"the target under '{self.policy.name}' diverged by step {int(self.target.steps_N[0])}: its loss is not "
+            "finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
+        )
 
 
 def shares_of_time(seconds: dict[str, float]) -> dict[str, float]:

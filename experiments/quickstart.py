@@ -67,7 +67,7 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
             config = replace(config, reference=DEFAULT_REFERENCE)
         preflight(config.proxy, corpus)
         task = preflight(config.target, corpus)
-        folder = RunFolder(config.folder, config, config.resume, corpus, in_flight_bytes(config.folder))
+        folder = RunFolder(config.folder, config, config.resume, corpus, lambda: in_flight_bytes(config.folder))
         folder.stage("corpus", lambda: None, begun)
         progress.stage("learn on proxies", 240)
         learned = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))

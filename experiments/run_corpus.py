@@ -11,15 +11,15 @@ from .progress import Progress
 RECORD = "corpus.json"
 
 
-def run_corpus(folder: Path, given: Path | None, progress: Progress) -> Corpus:
+def run_corpus(folder: Path, given: Path | None, progress: Progress, verify: bool = True) -> Corpus:
     """The corpus for the run in `folder`: if it has begun, the one it began with, so that packages installed meanwhile
-    change nothing; else `given` with all its bytes checked; else the default corpus, built on first use."""
+    change nothing; else `given` with all its bytes checked (`verify`); else the default corpus, built on first use."""
     record = folder / RECORD
     if not record.exists():
-        return Corpus.open(given, verify=True) if given else _default(progress)
+        return Corpus.open(given, verify) if given else _default(progress)
     begun = json.loads(record.read_text())
     path = Path(begun["path"])
-    corpus = Corpus.open(path, verify=True) if given or path.is_dir() else _default(progress)
+    corpus = Corpus.open(path, verify) if given or path.is_dir() else _default(progress)
     if corpus.fingerprint != begun["fingerprint"]:
         raise InputError(f"{corpus.path} is not the corpus that the run in {folder} began with; name another --folder")
     return corpus

@@ -30,8 +30,8 @@ class RunFolder:
     the checkpoint of the stage in flight.
 
     A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
-    dropped on resume, and written again by the work that is repeated. `kept_bytes`: the mark of a checkpoint that lies
-    elsewhere; `free`: fields of the configuration that may differ from those that the run began with."""
+    dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
+    that lies elsewhere; `free`: fields of the configuration that may differ from those that the run began with."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class RunFolder:
         config: Any,
         resume: bool,
         corpus: Corpus,
-        kept_bytes: int = 0,
+        kept_bytes: Callable[[], int] = lambda: 0,
         free: tuple[str, ...] = (),
     ) -> None:
         self.path = path
@@ -50,7 +50,7 @@ class RunFolder:
         if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; name another --folder")
         if saved.exists():
-            _same_config(path, *({**of, **dict.fromkeys(free)} for of in (json.loads(saved.read_text()), wanted)))
+            _same_config(path, json.loads(saved.read_text()), wanted, free)
             if not resume:
                 raise InputError(
                     f"{path} already holds a run of this configuration; add --resume, or name another --folder"
@@ -68,7 +68,7 @@ class RunFolder:
         self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
         self._t0 = perf_counter()
         marks = [stage["metrics_bytes"] for stage in self.stages.values()]
-        self._truncate(max([kept_bytes, *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
+        self._truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
 
     def close(self) -> None:
         """Let others work in the folder. A process that ends need not call it."""
@@ -174,11 +174,11 @@ def _peak_rss_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
 
 
-def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any]) -> None:
-    if saved == wanted:
-        return
+def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any], free: tuple[str, ...]) -> None:
     there, here = _flat(saved), _flat(wanted)
-    differ = [key for key in sorted({*there, *here}) if there.get(key) != here.get(key)]
+    differ = [key for key in sorted({*there, *here} - {*free}) if there.get(key) != here.get(key)]
+    if not differ:
+        return
     told = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in differ[:NAMED])
     more = f" and {len(differ) - NAMED} more differ" if len(differ) > NAMED else ""
     raise InputError(f"{path} holds a run of another configuration: {told}{more}; name another --folder")

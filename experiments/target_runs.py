@@ -36,7 +36,7 @@ class TargetRuns:
         part, `profile_s`. Runs of the ladder have no curve in the metrics."""
         self.progress.stage(name, 40)
         checkpoints = Checkpoints(self.folder.path / CHECKPOINTS / name, Ranks(setting.device))
-        found = None if name in self.folder.stages else checkpoints.load()
+        found = None if name in self.folder.stages else checkpoints.newest()
         rung = name.startswith(RUNG)
 
         def work() -> dict[str, Any]:
@@ -63,5 +63,5 @@ class TargetRuns:
 
 def in_flight_bytes(folder: Path) -> int:
     """Of metrics that the checkpoint of a run in flight vouches for."""
-    found = [Checkpoints(path, Ranks("cpu")).load() for path in folder.glob(f"{CHECKPOINTS}/*")]
+    found = [Checkpoints(path, Ranks("cpu")).newest() for path in folder.glob(f"{CHECKPOINTS}/*")]
     return max((each.about["metrics_bytes"] for each in found if each is not None), default=0)

@@ -12,7 +12,7 @@ import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Thread, main_thread
 from time import monotonic, sleep
 from typing import Any
 
@@ -30,7 +30,7 @@ from .files import naming_disk_errors, sha256_file, sync_folder, write_atomic
 from .ranks import Ranks
 
 SCHEMA = 1
-MANIFEST, ARRAYS = "manifest.json", "run.safetensors"
+MANIFEST, ARRAYS, DAMAGED = "manifest.json", "run.safetensors", "damaged-"
 OTHERS_S = 1800  # how long rank 0 waits for the other ranks' files
 
 
@@ -97,6 +97,7 @@ class Checkpoints:
                     self._commit(part, own, about | {"step": step})
             except BaseException as error:  # noqa: BLE001  # raised in the thread that trains, by `finish`
                 self._error = error
+                shutil.rmtree(part, ignore_errors=True)  # of a full disk, say
 
         self._writer = Thread(target=work, name="checkpoint")
         self._writer.start()
@@ -110,22 +111,31 @@ class Checkpoints:
             error, self._error = self._error, None
             raise error
 
-    def load(self) -> Checkpoint | None:
-        """The newest one that is whole, the same on all ranks, with a warning for each that is not; None: none is."""
-        chosen, found = np.array([-1]), None
-        if self.ranks.first:
-            for path in sorted(self.folder.glob("step-*"), reverse=True):
-                try:
-                    found = _open(path, verify=True)
-                    chosen[0] = found.about["step"]
-                    break
-                except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-                    why = str(error).splitlines()[0] if str(error) else type(error).__name__
-                    warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before", stacklevel=2)
-        step = int(self.ranks.word_of_first(chosen)[0])
-        if step >= 0 and found is None:
-            found = _open(self.folder / f"step-{step:09d}", verify=False)
-        return found
+    def newest(self) -> Checkpoint | None:
+        """The newest one that is whole, for one rank to look for; None: the run has saved none. A damaged one is
+        renamed, with a warning. InputError: there are only damaged ones."""
+        for path in sorted(self.folder.glob("step-*"), reverse=True):
+            try:
+                return _open(path, verify=True)
+            except PermissionError:
+                raise
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+                why = str(error).splitlines()[0] if str(error) else type(error).__name__
+                warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before", stacklevel=2)
+                path.rename(path.with_name(f"{DAMAGED}{path.name}"))  # or it would count among those that are kept
+        if damaged := len(list(self.folder.glob(f"{DAMAGED}*"))):
+            raise InputError(
+                f"all {damaged} checkpoints in {self.folder} are damaged, expected a whole one to go on from; delete "
+                "the run's folder to begin anew"
+            )
+        return None
+
+    def shared(self, found: Checkpoint | None) -> Checkpoint | None:
+        """On all ranks the one that rank 0 found."""
+        step = np.array([-1 if found is None else found.about["step"]])
+        if (step := self.ranks.word_of_first(step))[0] < 0:
+            return None
+        return found or _open(self.folder / f"step-{step[0]:09d}", verify=False)
 
     def _write(self, part: Path, pieces: dict[str, Piece]) -> None:
         """This rank's file, and beside it what is in it."""
@@ -146,7 +156,7 @@ class Checkpoints:
         for rank in range(self.ranks.count):
             index_path = part / f"rank-{rank:05d}.json"
             while not index_path.exists():
-                if monotonic() > until:
+                if monotonic() > until or not main_thread().is_alive():
                     raise OSError(0, f"rank {rank} wrote nothing for {OTHERS_S} s", str(index_path))
                 sleep(0.02)
             index = json.loads(index_path.read_text())

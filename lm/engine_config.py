@@ -23,8 +23,8 @@ class EngineConfig:
     """torch.compile of the model's layers: minutes at the start, then faster steps on a GPU"""
     save_memory: bool = False
     """keep no activations of a layer, but compute them again in the backward pass: a third more compute"""
-    attention: Literal["sdpa", "flash_attention_2", "flash_attention_3", "eager"] = "sdpa"
-    """implementation of attention; the flash ones are packages of their own"""
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    """implementation of attention: torch's fused one, or plain products, which some models (Gemma 2) need"""
     liger: bool = False
     """Liger kernels for norms, rotary embeddings and feed-forwards (extra: liger; a GPU)"""
 

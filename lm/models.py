@@ -74,7 +74,7 @@ def ends_in_head(model: Any) -> bool:
     head = model.get_output_embeddings()
     if type(head) is not nn.Linear or head.bias is not None:
         return False
-    ids = torch.arange(4)[None]
+    ids = torch.arange(4, device=head.weight.device)[None]
     with torch.no_grad():
         logits = model(input_ids=ids, use_cache=False).logits
         model.set_output_embeddings(nn.Identity())
@@ -91,18 +91,24 @@ def ready_model(config: PretrainedConfig, seed: int, origin: Path | None, engine
         if "drop" in name and isinstance(value, float):
             setattr(config, name, 0.0)  # a run is a function of its seed, and sees little twice
     config._attn_implementation = engine.attention
-    if origin is None:
-        model = new_model(config, seed)
-    else:
-        try:
-            model = AutoModelForCausalLM.from_pretrained(
-                origin, config=config, dtype=torch.float32, local_files_only=True, trust_remote_code=False
-            )
-        except (OSError, RuntimeError, ValueError) as error:
-            raise InputError(f"the weights in {origin} cannot be used: {str(error).splitlines()[0]}") from None
+    model = new_model(config, seed) if origin is None else _weights_in(origin, config)
     if engine.liger:
         _use_liger(model)
     return model.train()
+
+
+def _weights_in(origin: Path, config: PretrainedConfig) -> Any:
+    try:
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            origin, config=config, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
+            output_loading_info=True,
+        )  # fmt: skip
+    except (OSError, RuntimeError, ValueError) as error:
+        raise InputError(f"the weights in {origin} cannot be used: {str(error).splitlines()[0]}") from None
+    model, about = loaded
+    if missing := sorted(about["missing_keys"]):
+        raise InputError(f"{origin} has no weights of {missing[0]} ({len(missing)} missing), expected all of them")
+    return model
 
 
 def _use_liger(model: Any) -> None:

@@ -4,6 +4,7 @@ Every rank runs the same program on the same global batch; rank 0's word holds w
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,15 @@ from torch import Tensor
 from .errors import InputError
 from .muon import Placement, norm_N, orthogonalise
 
+PATIENCE = timedelta(hours=4)  # of ranks that wait for rank 0 to build or to check a corpus
+
 
 class Ranks:
     """This process among those that `accelerate launch` or `torchrun` started; alone without either."""
 
     def __init__(self, device: str) -> None:
         try:
-            state = PartialState(cpu=device == "cpu")
+            state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"the ranks cannot reach each other: {str(error).splitlines()[0]}") from None
         self.rank: int = state.process_index

@@ -1,5 +1,6 @@
 """Target: one large causal language model in training, on one device or on many."""
 
+import gc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,10 +22,12 @@ from .windows import Windows
 
 
 class Target:
-    """A Learner of one model of any transformers config, or one that goes on from the weights in `origin`.
+    """A Learner of one model of any transformers config, or one that goes on from the weights in `origin`. It must fit a
+    device once, before its tensors are shared out.
 
     On several ranks all call everything with the same arguments; each trains on its share of every batch, and all get
-    the same answers. What is trained on does not depend on their number, losses do by rounding."""
+    the same answers. What is trained on does not depend on their number; losses do by rounding (in the tests within
+    2e-3 nats after 40 steps of a run whose influence feeds back), and by as much what follows from them."""
 
     num_slots = 1
 
@@ -52,6 +55,7 @@ class Target:
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
         if seed != self._untouched:
             del self.model  # before the next, or two would be held
+            gc.collect()  # FSDP's hooks and modules hold each other
             self.model, self._untouched = self._build(seed), seed
         self.steps_N[:], self.lr_scale_N[:] = 0, lr_scale
 
@@ -115,6 +119,8 @@ class Target:
         self._untouched = None
         for name, value in self.tensors().items():
             first, _ = self._place(name)
+            if not len(value[0]):
+                continue  # a share of fewer rows than ranks
             value[0].copy_(read(name, first, first + len(value[0])))
 
     def _place(self, name: str) -> tuple[int, int]:
@@ -142,8 +148,8 @@ class Target:
         self.clock = state["clock"][0]
 
     def _gathered(self, name: str, value: Tensor) -> Tensor:
-        first, total = self._place(name)
-        if value.shape[1] == total:
+        _, total = self._place(name)
+        if not isinstance(self.model.placement, Sharded):
             return value.cpu().clone()
         each = -(-total // self.ranks.count)
         padded = torch.nn.functional.pad(value[0], (0, 0) * (value.ndim - 2) + (0, each - value.shape[1]))

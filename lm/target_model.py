@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -40,11 +40,13 @@ class TargetModel(InPlace):
         products: torch.dtype,
     ) -> None:
         self.engine, self.ranks, self.average_decay, self.products = engine, ranks, average_decay, products
-        whole = LossModel(model, engine)
+        whole = LossModel(model.to(ranks.device), engine)
         self.shapes = {whole.paths[path]: parameter.shape for path, parameter in whole.named_parameters()}
         self.whole = whole
-        self.module, self.placement = _spread(whole.to(ranks.device), engine, ranks, self.shapes)
+        self.module, self.placement = _spread(whole, engine, ranks, self.shapes)
         if engine.compile:
+            # All layers share one code, which is compiled for passes with and without gradients, masks and casts.
+            torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
             for layer in whole.layers:
                 layer.compile()
         self.live = {whole.paths[path]: parameter for path, parameter in whole.named_parameters()}
@@ -66,7 +68,7 @@ class TargetModel(InPlace):
             loss = self._backward(laid, weights)
         for name, parameter in self.parameters.items():
             parameter.grad = self._gradient(name)
-        self.optimizer.step(torch.tensor([lr_fraction], device=self.ranks.device))
+        self.optimizer.step(torch.full((1,), lr_fraction, device=self.ranks.device))
         self._clear()
         weights_now = [parameter.data for parameter in self.parameters.values()]
         torch._foreach_lerp_(list(self.average.values()), weights_now, 1 - self.average_decay)
@@ -118,9 +120,8 @@ class TargetModel(InPlace):
 
     @contextmanager
     def _reducing(self, now: bool) -> Iterator[None]:
-        """Inside, a backward pass adds to the gradients; those of all ranks come together in the last one alone."""
-        if isinstance(self.module, FSDPModule):
-            self.module.set_requires_gradient_sync(now)
+        """Inside, a backward pass adds to the gradients. With whole models those of all ranks come together in the last
+        pass alone; with shares in every one, or a rank would hold whole gradients meanwhile."""
         silent = isinstance(self.module, DistributedDataParallel) and not now
         with cast(Any, self.module).no_sync() if silent else nullcontext():
             yield
@@ -130,7 +131,7 @@ class TargetModel(InPlace):
         grad = self.live[name].grad
         assert grad is not None
         own = _local(grad)[None]
-        return own * self.ranks.count if self.ranks.count > 1 else own
+        return own.mul_(self.ranks.count) if self.ranks.count > 1 else own
 
     def _clear(self) -> None:
         for name, parameter in self.parameters.items():

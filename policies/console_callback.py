@@ -67,7 +67,8 @@ class ConsoleCallback(TrainerCallback):
         self.dataset = PostedDataset(task.windows, plan)
         self.num_workers = args.dataloader_num_workers
         self.rows: list[dict[str, Any]] = []
-        self._losses: list[torch.Tensor] = []  # of the passes of the interval in hand
+        self._losses: list[torch.Tensor] = []  # of the passes of the step in hand, this rank's
+        self._loss_sum = 0.0  # of the interval's steps, all ranks'
         self._hook: Any = None
         policy.reset(task.agent_names, 1)
 
@@ -100,6 +101,9 @@ class ConsoleCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
         self.learner.model.stepped()
+        # A Trainer divides every pass's loss by the tokens of the whole step on all ranks, so that they add up.
+        self._loss_sum += float(self.ranks.sum(torch.stack(self._losses).sum()))
+        self._losses = []
         scheduler = kwargs["lr_scheduler"]
         self.learner.lr_fraction = scheduler.get_last_lr()[0] / max(scheduler.base_lrs[0], 1e-30)
         plan = self.dataset.plan
@@ -107,7 +111,7 @@ class ConsoleCallback(TrainerCallback):
             return
         self._measure(block - 1)
         if self.episode.interval_N[0] < self.episode.config.num_intervals:
-            weights = self.policy.act(self.episode.observe())
+            weights = self.ranks.word_of_first(np.asarray(self.policy.act(self.episode.observe()), np.float64))
             self._post(block, self.episode.draw_interval(weights, ACTIVE))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -119,7 +123,7 @@ class ConsoleCallback(TrainerCallback):
         arrays |= {f"policy/{key}": value for key, value in self.policy.state_dict().items()}
         source = self.dataset.state_at(state.global_step)
         arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
-        arrays |= {"losses": np.array([float(loss) for loss in self._losses]), "seed": np.array(self.seed)}
+        arrays |= {"loss_sum": np.array(self._loss_sum), "seed": np.array(self.seed)}
         write_atomic(
             _folder(args, state) / FILE, save({key: np.array(value, order="C") for key, value in arrays.items()})
         )
@@ -142,10 +146,8 @@ class ConsoleCallback(TrainerCallback):
     def _measure(self, block: int) -> None:
         """What training on a block came to."""
         plan = self.dataset.plan
-        # A Trainer divides every pass's loss by the tokens of the whole step, so that a step's passes add up.
-        steps = plan.first_step(block + 1) - plan.first_step(block)
-        train_loss_N = torch.stack(self._losses).sum().double().cpu().numpy()[None] / steps
-        self._losses = []
+        train_loss_N = np.array([self._loss_sum / (plan.first_step(block + 1) - plan.first_step(block))])
+        self._loss_sum = 0.0
         if self.episode.interval_N[0] < 0:
             self.episode.settle(train_loss_N, ACTIVE)
             return
@@ -163,7 +165,7 @@ class ConsoleCallback(TrainerCallback):
         self.episode.load_state_dict(state_under("episode/", arrays))
         self.learner.load_state_dict(state_under("learner/", arrays))
         self.policy.load_state_dict(state_under("policy/", arrays))
-        self._losses = list(torch.from_numpy(arrays["losses"]).float())
+        self._loss_sum = float(arrays["loss_sum"])
         own = self.dataset.state_at(0)
         own |= {"begun": step * self.dataset.plan.rank_windows}
         own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(arrays["posted"])}
