@@ -68,7 +68,11 @@ class RunFolder:
         self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
         self._t0 = perf_counter()
         marks = [stage["metrics_bytes"] for stage in self.stages.values()]
-        self._truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
+        try:
+            self._truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
+        except InputError:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let others work in the folder. A process that ends need not call it."""

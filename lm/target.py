@@ -22,8 +22,8 @@ from .windows import Windows
 
 
 class Target:
-    """A Learner of one model of any transformers config, or one that goes on from the weights in `origin`. It must fit a
-    device once, before its tensors are shared out.
+    """A Learner of one model of any transformers config, or one that goes on from the weights in `origin`. It must
+    fit a device once, before its tensors are shared out.
 
     On several ranks all call everything with the same arguments; each trains on its share of every batch, and all get
     the same answers. What is trained on does not depend on their number; losses do by rounding (in the tests within

@@ -89,7 +89,7 @@ class ConsoleCallback(TrainerCallback):
     ) -> None:
         """Begin the episode with the Trainer's model, or go on with it where the Trainer does."""
         self.learner.welcome(kwargs["model"])
-        self._hook = kwargs["model"].register_forward_hook(self._note_loss)
+        self._hook = kwargs["model"].register_forward_hook(self._note_loss, with_kwargs=True)
         if state.global_step == 0:
             active = self.episode.enter([0], [self.scenario], [self.seed])
             self._post(0, self.episode.draw_warmup(active))
@@ -101,7 +101,6 @@ class ConsoleCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
         self.learner.model.stepped()
-        # A Trainer divides every pass's loss by the tokens of the whole step on all ranks, so that they add up.
         self._loss_sum += float(self.ranks.sum(torch.stack(self._losses).sum()))
         self._losses = []
         scheduler = kwargs["lr_scheduler"]
@@ -139,9 +138,13 @@ class ConsoleCallback(TrainerCallback):
     def _post(self, block: int, ids: Ids) -> None:
         self.dataset.post(block, self.ranks.word_of_first(ids.ravel()))  # or rounding could part the ranks
 
-    def _note_loss(self, module: Any, inputs: Any, output: Any) -> None:
+    def _note_loss(self, module: Any, inputs: Any, kwargs: dict[str, Any], output: Any) -> None:
+        """This pass's part of the step's loss. A model that is told the tokens of the whole step divides by them, so
+        that passes and ranks add up; any other gives its pass's mean. Copied: a Trainer multiplies it in place."""
         if module.training and output.loss is not None:
-            self._losses.append(output.loss.detach())
+            told = kwargs.get("num_items_in_batch") is not None
+            passes = self.dataset.plan.batch_windows // self.dataset.plan.batch
+            self._losses.append(output.loss.detach().clone() / (1 if told else passes))
 
     def _measure(self, block: int) -> None:
         """What training on a block came to."""

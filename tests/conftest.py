@@ -1,9 +1,16 @@
 """Fixtures that all tests share."""
 
+import multiprocessing
+import os
+import socket
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from accelerate import PartialState
 
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.setting import Setting
@@ -15,6 +22,44 @@ from pretraingym.lm.synthetic import build_synthetic
 def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     """A labelled synthetic corpus: 1,000 training documents in five domains, tasks prose and code, vocabulary 320."""
     return build_synthetic(tmp_path_factory.mktemp("corpus") / "tiny")
+
+
+@pytest.fixture
+def on_ranks() -> Callable[[int, Callable[[], Any]], list[multiprocessing.process.BaseProcess]]:
+    """Forks processes that do some work as the ranks of one group, and gives them, started."""
+
+    def start(count: int, work: Callable[[], Any]) -> list[multiprocessing.process.BaseProcess]:
+        with socket.socket() as free:
+            free.bind(("", 0))
+            port = free.getsockname()[1]
+
+        def as_rank(rank: int) -> None:
+            os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
+            os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": str(count)}
+            PartialState._reset_state()
+            torch.set_num_threads(1)
+            work()
+
+        fork = multiprocessing.get_context("fork")  # a spawned process would import everything again
+        processes = [fork.Process(target=as_rank, args=(rank,)) for rank in range(count)]
+        for process in processes:
+            process.start()
+        return list(processes)
+
+    return start
+
+
+@pytest.fixture
+def all_ranks(on_ranks: Any) -> Callable[[int, Callable[[], Any]], None]:
+    """Has so many ranks do some work, to its end."""
+
+    def run(count: int, work: Callable[[], Any]) -> None:
+        processes = on_ranks(count, work)
+        for process in processes:
+            process.join(120)
+        assert [process.exitcode for process in processes] == [0] * count
+
+    return run
 
 
 @pytest.fixture(scope="session")

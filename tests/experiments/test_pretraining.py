@@ -6,7 +6,6 @@ import math
 import multiprocessing
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,8 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate import PartialState
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pretraingym.env.episode_config import EpisodeConfig
@@ -26,9 +24,12 @@ from pretraingym.env.setting import Setting
 from pretraingym.experiments.pretrain import PretrainConfig, main
 from pretraingym.experiments.pretraining import TEST_WINDOWS, Pretraining
 from pretraingym.lm import checkpoints
+from pretraingym.lm.checkpoints import Checkpoints
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.engine_config import EngineConfig
 from pretraingym.lm.errors import InputError
+from pretraingym.lm.ranks import Ranks
+from pretraingym.lm.target import Target
 
 CLOCK = EpisodeConfig(
     num_intervals=3, steps_per_interval=12, batch_windows=8, warmup_steps=4, probe_windows=16, reference_windows=8,
@@ -36,6 +37,8 @@ CLOCK = EpisodeConfig(
 )  # fmt: skip
 TOLERANCE_NATS = 2e-3  # of other ranks: sums in another order, 40 steps and what influence makes of them
 RANKS_S = 120
+OnRanks = Callable[[int, Callable[[], Any]], list[multiprocessing.process.BaseProcess]]
+AllRanks = Callable[[int, Callable[[], Any]], None]
 
 
 @pytest.fixture
@@ -75,33 +78,6 @@ def stopped(config: PretrainConfig, saves: int) -> None:
         patch.setattr(Pretraining, "_save", counted)
         with pytest.raises(Stop):
             main(config)
-
-
-def on_ranks(count: int, work: Callable[[], Any]) -> list[multiprocessing.process.BaseProcess]:
-    """Forked processes that do `work` as the ranks of one group, started."""
-    with socket.socket() as free:
-        free.bind(("", 0))
-        port = free.getsockname()[1]
-
-    def as_rank(rank: int) -> None:
-        os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
-        os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": str(count)}
-        PartialState._reset_state()
-        torch.set_num_threads(1)
-        work()
-
-    fork = multiprocessing.get_context("fork")  # a spawned process would import everything again
-    processes = [fork.Process(target=as_rank, args=(rank,)) for rank in range(count)]
-    for process in processes:
-        process.start()
-    return processes
-
-
-def all_ranks(count: int, work: Callable[[], Any]) -> None:
-    processes = on_ranks(count, work)
-    for process in processes:
-        process.join(RANKS_S)
-    assert [process.exitcode for process in processes] == [0] * count
 
 
 def test_the_result_is_a_transformers_model_with_a_card(config: PretrainConfig, tiny_corpus: Corpus) -> None:
@@ -157,10 +133,50 @@ def test_any_damaged_file_is_noticed(config: PretrainConfig, spoil: str) -> None
         main(replace(config, resume=True))
 
 
+def test_where_all_checkpoints_are_damaged_nothing_is_begun_anew(config: PretrainConfig) -> None:
+    stopped(config, 3)
+    before = curve(config)
+    for path in (config.folder / "checkpoints").iterdir():
+        (path / "manifest.json").write_text("{}")
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(InputError, match="all 2 checkpoints in"):
+        main(replace(config, resume=True))
+    with pytest.raises(InputError, match="all 2 checkpoints in"):
+        main(replace(config, resume=True))
+    assert curve(config) == before
+
+
+def test_damaged_checkpoints_do_not_push_out_whole_ones(config: PretrainConfig) -> None:
+    stopped(config, 3)
+    newest = max((config.folder / "checkpoints").glob("step-*"))
+    (newest / "run.safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="is damaged"):
+        stopped(replace(config, resume=True), 1)
+    kept = sorted(path.name for path in (config.folder / "checkpoints").iterdir())
+    assert kept == [f"damaged-{newest.name}", *[name for name in kept if name.startswith("step-")]]
+    assert len(kept) == 3
+
+
+def test_nothing_that_is_not_finite_is_saved(config: PretrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, count = Target.train, [0]
+
+    def sick(self: Target, windows: Any, active: Any) -> Any:
+        count[0] += 1
+        return train(self, windows, active) * (math.nan if count[0] == 4 else 1.0)
+
+    monkeypatch.setattr(Target, "train", sick)
+    with pytest.raises(InputError, match=r"diverged by step 26: its loss is not finite; lower the learning rates"):
+        main(config)
+    found = Checkpoints(config.folder / "checkpoints", Ranks("cpu")).newest()
+    assert found is not None
+    assert found.about["step"] == 16
+
+
 def test_another_configuration_is_refused(config: PretrainConfig) -> None:
     stopped(config, 1)
     with pytest.raises(InputError, match=r"policy is lift there, natural here; seed is 0 there, 1 here; name"):
         main(replace(config, resume=True, policy="natural", seed=1))
+    with pytest.raises(InputError, match=r"engine.packing is documents there, plain here; name"):
+        main(replace(config, resume=True, engine=replace(config.engine, packing="plain", pass_rows=2)))
     with pytest.raises(InputError, match="add --resume"):
         main(config)
 
@@ -190,6 +206,11 @@ def test_a_disk_that_takes_no_more_ends_the_run_and_loses_nothing(
 def test_a_run_goes_on_from_the_weights_of_another(config: PretrainConfig, tmp_path: Path) -> None:
     """Continued pretraining: a folder's weights and tokenizer, on another seed's text."""
     first = main(config)
+    tokenizer = AutoTokenizer.from_pretrained(first["model"])
+    tokenizer.chat_template = "{{ messages }}"
+    tokenizer.save_pretrained(first["model"])
+    generation = Path(first["model"]) / "generation_config.json"
+    generation.write_text(json.dumps({"temperature": 0.5, "do_sample": True}))
     setting = Setting(origin=Path(first["model"]), context=96, episode=CLOCK)
     more = main(replace(config, folder=tmp_path / "more", target=setting, seed=1))
     assert more["target_params"] == first["target_params"]
@@ -197,13 +218,24 @@ def test_a_run_goes_on_from_the_weights_of_another(config: PretrainConfig, tmp_p
         curve(replace(config, folder=tmp_path / "more"))[0]["train_loss_nats"]
         < curve(config)[0]["train_loss_nats"] - 0.3
     )
+    assert AutoTokenizer.from_pretrained(more["model"]).chat_template == "{{ messages }}"
+    assert (Path(more["model"]) / "generation_config.json").read_text() == generation.read_text()
+    assert "Pretrained further, from the weights in `model`," in (Path(more["model"]) / "README.md").read_text()
+    told = main(replace(config, dry_run=True, corpus=None, target=setting))
+    assert (told["params"], told["vocabulary"]) == (first["target_params"], len(tokenizer))
+    weights = Path(first["model"]) / "model.safetensors"
+    save_file({k: v for k, v in load_file(weights).items() if k != "lm_head.weight"}, weights, {"format": "pt"})
+    with pytest.raises(InputError, match=r"has no weights of lm_head.weight \(1 missing\)"):
+        main(replace(config, folder=tmp_path / "no", target=setting))
     with pytest.raises(InputError, match="no tokenizer.json in"):
         main(replace(config, folder=tmp_path / "no", target=replace(setting, origin=tmp_path / "nothing")))
     with pytest.raises(InputError, match="origin given with a model or a tokenizer, expected it alone"):
         replace(setting, tokenizer=tmp_path)
 
 
-def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(config: PretrainConfig, tmp_path: Path) -> None:
+def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(
+    config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks
+) -> None:
     """One rank, two with DDP, two with FSDP2, and a run that has been each in turn."""
     alone = replace(config, folder=tmp_path / "alone")
     main(alone)
@@ -222,7 +254,7 @@ def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(config: P
     np.testing.assert_allclose(losses(mixed), losses(alone), atol=TOLERANCE_NATS)
 
 
-def test_a_dead_rank_ends_the_others(config: PretrainConfig) -> None:
+def test_a_dead_rank_ends_the_others(config: PretrainConfig, on_ranks: OnRanks) -> None:
     long = replace(config, target=replace(config.target, episode=replace(CLOCK, steps_per_interval=5000)))
     processes = on_ranks(2, lambda: main(long))
     until = time.monotonic() + RANKS_S
@@ -233,7 +265,7 @@ def test_a_dead_rank_ends_the_others(config: PretrainConfig) -> None:
     assert processes[0].exitcode not in (0, None)
 
 
-def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path) -> None:
+def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks) -> None:
     """As a scheduler does before it kills; one rank's notice is enough."""
     whole, rare = replace(config, folder=tmp_path / "whole"), replace(config, save_every_s=1e9)
     main(whole)
@@ -260,7 +292,7 @@ def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path)
     assert len(curve(rare)) == 1
 
 
-def test_the_documents_do_not_depend_on_the_ranks(config: PretrainConfig, tmp_path: Path) -> None:
+def test_the_documents_do_not_depend_on_the_ranks(config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks) -> None:
     """Where nothing of the draw is measured, to the last one."""
     static = replace(config, policy="constant:strength=0.5,match=1,quality=1")
     counts = []

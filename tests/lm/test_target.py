@@ -1,14 +1,17 @@
 """One large model against the stack of proxies, and packed sequences against windows a sequence each."""
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import GPT2Config, PretrainedConfig, Qwen3Config
+from transformers import AutoModelForCausalLM, GPT2Config, PretrainedConfig, Qwen3Config
 
+from pretraingym.lm.checkpoints import Checkpoints
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.engine_config import EngineConfig
 from pretraingym.lm.errors import InputError
@@ -181,3 +184,36 @@ def test_a_start_is_fresh(windows: Windows) -> None:
         target.start(0, seed)
         seen.append([target.evaluate(ids[:, 0], True).sum(), *target.train(ids, ACTIVE)])
     assert seen[0] == seen[1] == seen[3] != seen[2]
+
+
+def test_shares_without_rows_are_saved_and_loaded(windows: Windows, tmp_path: Path, all_ranks: Any) -> None:
+    """FSDP2 on three ranks, with tensors of one row and of two."""
+    config = configs(windows.corpus.vocab_size)["qwen"]
+    config.head_dim, config.intermediate_size = 2, 1
+    ids, train = some_ids(windows, 1, 4, 6), replace(TRAIN, optimizer=OptimizerConfig(0.02, 0.01, clip_norm=0.5))
+    alone = Target(config, windows, train, EngineConfig())
+    expected = alone.train(ids, ACTIVE), alone.evaluate(ids[:, 0], True)
+
+    def work() -> None:
+        one, other = (Target(config, windows, train, EngineConfig(parallel="fsdp")) for _ in range(2))
+        one.train(ids[:, :2], ACTIVE)
+        saved = Checkpoints(tmp_path / "c", one.ranks)
+        saved.save(2, one.pieces(), {"clock": one.clock}, {"validation_loss_nats": None})
+        one.train(ids[:, 2:], ACTIVE)
+        saved.finish()
+        one.ranks.wait()
+        found = saved.shared(saved.newest() if one.ranks.first else None)
+        assert found is not None
+        other.load_pieces(found.read)
+        other.clock = found.arrays["clock"]
+        other.train(ids[:, 2:], ACTIVE)
+        for target in (one, other):
+            np.testing.assert_allclose(target.evaluate(ids[:, 0], True), expected[1], atol=TOLERANCE_NATS)
+        other.save_pretrained(tmp_path / "model")
+
+    all_ranks(3, work)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    tokens = torch.from_numpy(windows.fetch(ids[0, 0, :1]))
+    with torch.no_grad():
+        loss = model(input_ids=tokens.clamp(min=0), labels=tokens).loss.item()
+    assert loss == pytest.approx(alone.evaluate(ids[:, 0], False)[0, 0], abs=TOLERANCE_NATS)

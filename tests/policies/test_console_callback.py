@@ -43,6 +43,7 @@ class OurRecipe(torch.optim.Optimizer):
 
     def step(self, closure: Any = None) -> None:
         for name, view in self.inner.parameters.items():
+            view.data = self.named[name].detach()[None]  # which DDP has put elsewhere
             view.grad = self.named[name].grad[None]
         self.inner.step(torch.tensor([self.param_groups[0]["lr"]]))
 
@@ -140,3 +141,12 @@ def test_what_does_not_fit_is_refused(task: Task, tmp_path: Path) -> None:
     (tmp_path / "checkpoint-15" / "console.safetensors").unlink()
     with pytest.raises(InputError, match=r"console\.safetensors is missing"):
         trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
+
+
+def test_several_ranks_see_the_same(task: Task, ours: list[list[float]], tmp_path: Path, all_ranks: Any) -> None:
+    def work() -> None:
+        made, console = trainer(task, tmp_path, per_device_train_batch_size=4, ddp_find_unused_parameters=False)
+        made.train()
+        np.testing.assert_allclose(curve(console), ours, atol=TOLERANCE_NATS)
+
+    all_ranks(2, work)
