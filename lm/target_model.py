@@ -68,11 +68,15 @@ class TargetModel(InPlace):
             loss = self._backward(laid, weights)
         for name, parameter in self.parameters.items():
             parameter.grad = self._gradient(name)
+        self.update(lr_fraction)
+        return loss
+
+    def update(self, lr_fraction: float) -> None:
+        """One optimiser step from the gradients that the parameters have, at this share of the peak learning rates."""
         self.optimizer.step(torch.full((1,), lr_fraction, device=self.ranks.device))
         self._clear()
-        weights_now = [parameter.data for parameter in self.parameters.values()]
-        torch._foreach_lerp_(list(self.average.values()), weights_now, 1 - self.average_decay)
-        return loss
+        weights = [parameter.data for parameter in self.parameters.values()]
+        torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.average_decay)
 
     def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
         tokens_BT = tokens_NBT[0].numpy()

@@ -3,10 +3,12 @@
     python -m pretraingym.experiments.benchmarks.target --corpus FOLDER
 
 Model, batches and precision are the same; the three take turns, and each one's best turn counts, since the machine is
-shared. Ours has Muon on matrices, AdamW on the rest and a running average of the weights; the two others have torch's
-fused AdamW. mfu: FLOPs of the model (`lm.flops`) over the best product of square matrices seen in this
-run, in the same precision. console_fraction: share of an interval of the preset's length that probe, selection,
-observation and policy (ten-tasks) take, measured apart from training. Prints a table; last line: one JSON object.
+shared. Ours has Muon on matrices, AdamW on the rest and a running average of the weights, which take optimizer_fraction
+of a step (by operations 1% with 350 million parameters and half a million tokens, half with the quickstart's target);
+the two others have torch's fused AdamW. mfu: FLOPs of the model (`lm.flops`) over the best product of square matrices
+seen in this run, in the same precision. console_fraction: share of an interval of the preset's length that probe,
+selection, observation and policy (ten-tasks) take, measured apart from training. Prints a table; last line: one JSON
+object.
 """
 
 import json
@@ -38,7 +40,6 @@ from ..presets import PRESETS
 from ..pretrain import PretrainConfig
 
 ACTIVE = np.ones(1, bool)
-PASS_TOKENS = {"cpu": 4096, "cuda": 2**17}  # of a step in this benchmark, at least one pass of rows
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def main(config: TargetBenchConfig) -> dict[str, Any]:
     """Time all ways for each preset."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     names = config.presets or (("125m", "350m") if device == "cuda" else ("quick", "5m"))
-    table = Table("preset", "million", "ours", "Trainer", "by hand", "share of peak", "console")
+    table = Table("preset", "million", "ours", "Trainer", "by hand", "share of peak", "console", "optimizer")
     rows = []
     for name in names:
         preset = PRESETS[PretrainConfig][name]()
@@ -67,9 +68,8 @@ def main(config: TargetBenchConfig) -> dict[str, Any]:
         setting = replace(preset.target, device=device)
         row = measure(config, setting, preset.engine, setting.task(Corpus.open(config.corpus)))
         speeds = [f"{row[f'{way}_tokens_per_s']:,.0f}" for way in ("ours", "trainer", "minimal")]
-        table.add_row(
-            name, f"{row['params'] / 1e6:.1f}", *speeds, f"{row['mfu']:.3f}", f"{row['console_fraction']:.4f}"
-        )
+        shares = [f"{row[part]:.3f}" for part in ("mfu", "console_fraction", "optimizer_fraction")]
+        table.add_row(name, f"{row['params'] / 1e6:.1f}", *speeds, *shares)
         rows.append(row)
     Console(stderr=True).print(table)
     return {
@@ -81,9 +81,7 @@ def main(config: TargetBenchConfig) -> dict[str, Any]:
 
 def measure(config: TargetBenchConfig, setting: Setting, engine: EngineConfig, task: Task) -> dict[str, Any]:
     """One row: all ways to train one setting, and what its console takes."""
-    batch = max(engine.pass_rows, PASS_TOKENS[setting.device] // setting.context)
-    engine = replace(engine, pass_rows=min(engine.pass_rows, batch))
-    steps = 2 + config.steps
+    batch, steps = setting.episode.batch_windows, 2 + config.steps
     every = task.windows.ids(task.corpus.splits["train"])
     full = every[task.windows.lengths(every) == setting.context]  # so that all three do the same work
     ids = np.random.default_rng(0).choice(full, (1, steps, batch))
@@ -102,7 +100,7 @@ def measure(config: TargetBenchConfig, setting: Setting, engine: EngineConfig, t
     tokens = batch * setting.context * config.steps
     speed = {f"{name}_tokens_per_s": tokens / min(each) for name, each in seconds.items()}
     cost = TrainingCost.of(target.config, setting.context)
-    step_s = setting.episode.batch_windows * setting.context / speed["ours_tokens_per_s"]
+    step_s = batch * setting.context / speed["ours_tokens_per_s"]
     console_s = _console_s(setting, task, target)
     interval_s = setting.episode.steps_per_interval * step_s
     return {
@@ -110,6 +108,7 @@ def measure(config: TargetBenchConfig, setting: Setting, engine: EngineConfig, t
         **{name: round(value, 1) for name, value in speed.items()},
         "mfu": round(speed["ours_tokens_per_s"] * cost.flops_per_token / peak, 4),
         "console_fraction": round(console_s / (console_s + interval_s), 5),
+        "optimizer_fraction": round(_optimizer_s(target) / step_s, 4),
         "peak_flops_per_s": peak,
         "tokens_per_step": batch * setting.context,
         "seconds": {name: [round(value, 3) for value in each] for name, each in seconds.items()},
@@ -201,6 +200,21 @@ def _console_s(setting: Setting, task: Task, target: Target) -> float:
         episode.step(weights)
         spent.append(decided + sum(episode.seconds[part] - before[part] for part in ("influence", "select")))
     return min(spent[1:])
+
+
+def _optimizer_s(target: Target) -> float:
+    """Seconds of Muon, AdamW and the running average in a step of ours, the best of five."""
+    model, device = target.model, target.ranks.device.type
+    times = []
+    for _ in range(5):
+        for parameter in model.parameters.values():
+            parameter.grad = torch.ones_like(parameter)
+        _wait(device)
+        t0 = perf_counter()
+        model.update(0.0)
+        _wait(device)
+        times.append(perf_counter() - t0)
+    return min(times)
 
 
 def _wait(device: str) -> None:
