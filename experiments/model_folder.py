@@ -37,6 +37,9 @@ tags: [pretraingym]
 |---|---|---|
 {rows}
 
+`pretraingym evaluate` scores it on multiple-choice files; `lm_eval --model hf` reads it too, with
+`--model_args pretrained=FOLDER,prefix_token_id=0` where its tokenizer has no token that begins a text.
+
 It has seen no instructions and was not aligned; it continues text.
 """
 

@@ -37,13 +37,13 @@ class TrainingCost:
         return 6.0 * self.multiplying + 6.0 * self.layers * self.width * self.context
 
     def memory_bytes(self, engine: EngineConfig, ranks: int) -> float:
-        """Most of what a rank holds, the larger of a training pass and a measurement of influence; estimated.
+        """Most of what a rank holds, which is when influence is measured; estimated.
 
-        Weights, running average and moments stay (Muon has one, AdamW two: three are counted); a pass adds gradients
-        and activations, a measurement two gradients and a copy of the weights."""
+        Weights, running average and moments stay (Muon has one, AdamW two: three are counted); a measurement adds two
+        gradients, a copy of the weights, and activations in float32, twice those of a training pass."""
         share = ranks if engine.parallel == "fsdp" else 1
         stays = 5 * FLOAT * self.params / share
         tokens = engine.pass_rows * self.context
         layers = 2 + ACTIVATIONS / self.layers if engine.save_memory else ACTIVATIONS
         activations = layers * self.layers * tokens * self.width
-        return stays + max(FLOAT * self.params / share + activations, 3 * FLOAT * self.params / share)
+        return stays + 3 * FLOAT * self.params / share + 2 * activations

@@ -117,10 +117,8 @@ class TargetModel(InPlace):
 
     def _there(self, array: NDArray[Any]) -> Tensor:
         """On the device; without waiting for it, so that it never waits for us."""
-        tensor = torch.from_numpy(array)
-        return (
-            tensor.pin_memory().to(self.ranks.device, non_blocking=True) if self.ranks.device.type == "cuda" else tensor
-        )
+        tensor, device = torch.from_numpy(array), self.ranks.device
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
     @contextmanager
     def _reducing(self, now: bool) -> Iterator[None]:
