@@ -7,12 +7,11 @@ import torch
 from torch.utils.data import get_worker_info
 
 from ..lm.errors import InputError
-from ..lm.hashing import Words, mix
 from .agent_group import AgentGroup
 from .batch_plan import BatchPlan
 from .cell_draws import CellDraws
 from .console import Array, Console, check_weights
-from .episode import DRAW
+from .streams import DRAW, stream_keys
 from .task import Task
 from .weight_log import WeightLog
 from .window_dataset import Ids, State, WindowDataset
@@ -105,8 +104,7 @@ class ConsoleDataset(WindowDataset):
                 weights_K[None], self.scores_1KC, draws.natural_NC, draws.pool_tokens_NC, draws.epochs_NC, budget
             )
         self._used_before = draws.used_NC[0].copy()
-        seed_1: Words = np.array([self.seed], np.int64).astype(np.uint64)
-        key_1 = mix(mix(mix(seed_1) + np.uint64(DRAW)) + np.uint64(block))
+        key_1 = stream_keys(np.array([self.seed]), DRAW, np.array([block]))
         self._drawn = draws.draw(np.zeros(1, np.intp), share_1C, plan.windows_in(block), key_1)[0]
         self._next += 1
 

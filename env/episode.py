@@ -24,10 +24,10 @@ from .observation import Observation
 from .pool import pool_of
 from .probe import in_units_of_rms, sample_probe
 from .scenario import Scenario
+from .streams import DRAW, FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
 from .task import ReferenceSample, Task, group_means, task_means
 
 Array = NDArray[np.float64]
-DRAW, PROBE, INFLUENCE, VALIDATION, FINAL = range(5)  # what a random stream is for
 TASK_STRIDE = 4  # every fourth probe window also tells of the reference tasks one by one
 
 
@@ -79,8 +79,7 @@ class Episode:
     def _keys(self, purpose: int) -> Words:
         """One a run, (N,), for the random numbers of that purpose in this interval (of validation: in all)."""
         interval_N = np.where(purpose in (VALIDATION, FINAL), 0, self.interval_N + 1)
-        key_N = mix(mix(self.seed_N.astype(np.uint64)) + np.uint64(purpose))
-        return mix(key_N + interval_N.astype(np.uint64))
+        return stream_keys(self.seed_N, purpose, interval_N)
 
     def _reference(self, count: int, purpose: int) -> ReferenceSample:
         return self.task.sample_reference(self.task_weights_NT, count, "validation", self._keys(purpose))

@@ -53,7 +53,7 @@ class Checkpoint:
     tensors: dict[str, Any]
 
     def read(self, name: str, first: int, end: int) -> Tensor:
-        """Rows of a tensor. InputError: the checkpoint has no such tensor or not all of these rows."""
+        """Rows of a tensor, at least one. InputError: the checkpoint has no such tensor or not all of these rows."""
         parts, at = [], first
         for file, begin, count in sorted(self.tensors.get(name, {}).get("pieces", ()), key=lambda piece: piece[1]):
             if begin <= at < min(end, begin + count):
@@ -63,7 +63,7 @@ class Checkpoint:
                 at = stop
         if at < end or name not in self.tensors:
             raise InputError(f"{self.path} lacks rows {at} to {end} of {name}; it is of another model")
-        return torch.cat(parts) if parts else torch.empty(0)
+        return torch.cat(parts)
 
 
 class Checkpoints:

@@ -13,6 +13,7 @@ from .errors import InputError
 from .head_loss import IGNORED, token_losses
 from .influence import InPlace
 from .learner import Floats, Ids
+from .measured import Measured
 from .windows import Windows
 
 
@@ -73,10 +74,8 @@ class GuestModel(InPlace):
             self.model.train(training)
 
 
-class Guest:
-    """A Learner of one model whose trainer draws, steps and saves for itself: `train` is never called."""
-
-    num_slots = 1
+class Guest(Measured):
+    """A Learner of one model whose trainer steps and saves for itself."""
 
     def __init__(self, windows: Windows, half_life: float, pass_rows: int = 64, influence_step: float = 1e-3) -> None:
         self.windows, self.half_life, self.pass_rows, self.influence_step = (
@@ -95,7 +94,7 @@ class Guest:
         self.num_params = sum(parameter.numel() for parameter in self._model.live.values())
 
     @property
-    def model(self) -> GuestModel:
+    def measured(self) -> GuestModel:
         if self._model is None:
             raise InputError("no model is being trained, expected the trainer to have begun")
         return self._model
@@ -104,30 +103,19 @@ class Guest:
         """Nothing: the model begins as its trainer has it."""
 
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
-        raise NotImplementedError("a guest's own trainer trains it")
+        """InputError: that is for its trainer to do."""
+        raise InputError(
+            "a guest was asked to train, expected its own trainer to: give that the windows of `draw_interval`, then "
+            "`measure`"
+        )
 
     def learning_rate(self) -> Floats:
         return np.array([self.lr_fraction])
 
-    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
-        tokens = torch.from_numpy(self.windows.fetch(windows))
-        if not averaged:
-            return self.model.evaluate(tokens).double().cpu().numpy()
-        with self.model.holding(self.model.average):
-            return self.model.evaluate(tokens).double().cpu().numpy()
-
-    def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
-        tokens = [torch.from_numpy(self.windows.fetch(ids)) for ids in (reference, probe)]
-        found = self.model.influence(
-            tokens[0], torch.from_numpy(weight).float(), tokens[1], self.influence_step, stride
-        )
-        slope, loss, alone = (value.double().cpu().numpy() for value in found)
-        return slope, loss, alone
-
     def state_dict(self) -> dict[str, NDArray]:
         """The running average; the weights themselves are the trainer's to keep."""
-        return {f"average.{name}": value.cpu().numpy() for name, value in self.model.average.items()}
+        return {f"average.{name}": value.cpu().numpy() for name, value in self.measured.average.items()}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        for name, value in self.model.average.items():
+        for name, value in self.measured.average.items():
             value.copy_(torch.from_numpy(state[f"average.{name}"]))

@@ -90,7 +90,9 @@ class Differentiable(ABC):
 
 class InPlace(Differentiable):
     """Models whose tensors others hold too, so that only what is in them can change: one copy of the weights is kept
-    while they hold others."""
+    while they hold others. `average`: the running average of their weights, as `parameters`."""
+
+    average: dict[str, Tensor]
 
     @contextmanager
     def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:

@@ -46,9 +46,8 @@ class LossModel(nn.Module):
     @torch.no_grad()
     def _refuse_crossing(self) -> None:
         """InputError where a window would see the one before it in its sequence."""
-        alone = torch.arange(4, device=next(self.parameters()).device).expand(
-            2, -1
-        )  # some keep single rows apart alone
+        # Two rows: some kinds of attention keep documents apart in a single one alone.
+        alone = torch.arange(4, device=next(self.parameters()).device).expand(2, -1)
         both, positions = torch.cat([alone + 1, alone], 1), torch.cat([alone, alone], 1)
         apart = self.model(input_ids=alone, use_cache=False).logits
         packed = self.model(input_ids=both, position_ids=positions, use_cache=False).logits[:, 4:]

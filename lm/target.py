@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 from .checkpoints import Piece
 from .engine_config import EngineConfig
 from .learner import Floats, Ids
+from .measured import Measured
 from .models import num_parameters, ready_model
 from .packing import pack
 from .proxies import TrainConfig
@@ -21,15 +22,13 @@ from .target_model import TargetModel
 from .windows import Windows
 
 
-class Target:
+class Target(Measured):
     """A Learner of one model of any transformers config, or one that goes on from the weights in `origin`. It must
     fit a device once, before its tensors are shared out.
 
     On several ranks all call everything with the same arguments; each trains on its share of every batch, and all get
     the same answers. What is trained on does not depend on their number; losses do by rounding (in the tests within
     2e-3 nats after 40 steps of a run whose influence feeds back), and by as much what follows from them."""
-
-    num_slots = 1
 
     def __init__(
         self,
@@ -41,7 +40,7 @@ class Target:
         origin: Path | None = None,
     ) -> None:
         self.config, self.windows, self.train_config, self.engine = config, windows, train, engine
-        self.origin, self.ranks = origin, Ranks(device)
+        self.influence_step, self.origin, self.ranks = train.influence_step, origin, Ranks(device)
         self.num_params = num_parameters(config)
         self.steps_N, self.lr_scale_N = np.zeros(1, np.int64), np.ones(1)
         self.model = self._build(0)
@@ -83,20 +82,13 @@ class Target:
         tokens = self.windows.fetch(ids_B[list(place)])
         return tokens, [[place[window] for window in row] for row in rows], max(int(length_B.sum()), 1)
 
-    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
-        tokens = self._fetch(windows)
-        if not averaged:
-            return _array(self.model.evaluate(tokens))
-        with self.model.holding(self.model.average):
-            return _array(self.model.evaluate(tokens))
+    @property
+    def measured(self) -> TargetModel:
+        return self.model
 
-    def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
-        tokens = self._fetch(reference), torch.from_numpy(weight).float(), self._fetch(probe)
-        slope, loss, alone = self.model.influence(*tokens, self.train_config.influence_step, stride)
-        return _array(slope), _array(loss), _array(alone)
-
-    def _fetch(self, ids: Ids) -> Tensor:
-        return torch.from_numpy(self.windows.fetch(self.ranks.word_of_first(ids)))
+    def fetch(self, ids: Ids) -> Tensor:
+        """Tokens of rank 0's windows: rounding may part the ranks' choices."""
+        return super().fetch(self.ranks.word_of_first(ids))
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -163,7 +155,3 @@ class Target:
             for name, parameter in model.named_parameters():
                 parameter.data.copy_(whole[name][0])
             model.save_pretrained(folder)
-
-
-def _array(tensor: Tensor) -> Floats:
-    return tensor.double().cpu().numpy()

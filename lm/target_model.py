@@ -79,28 +79,29 @@ class TargetModel(InPlace):
         torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.average_decay)
 
     def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
-        tokens_BT = tokens_NBT[0].numpy()
-        own = self.ranks.own(len(tokens_BT))
-        laid = lay_out(tokens_BT, [[window] if window >= 0 else [] for window in own.tolist()])
+        laid = self._own(tokens_NBT)
         count = (laid.targets != IGNORED).sum(1, keepdims=True)
         with _tf32(self.ranks.device):
-            self._backward(laid, (laid.targets != IGNORED) / np.maximum(count, 1) / len(tokens_BT))
+            self._backward(laid, (laid.targets != IGNORED) / np.maximum(count, 1) / tokens_NBT.shape[1])
         gradient = {name: self._gradient(name) for name in self.parameters}
         self._clear()
         return gradient
 
     @torch.no_grad()
     def evaluate(self, tokens_NBT: Tensor) -> Tensor:
-        tokens_BT = tokens_NBT[0].numpy()
-        own = self.ranks.own(len(tokens_BT))
-        laid = lay_out(tokens_BT, [[window] if window >= 0 else [] for window in own.tolist()])
+        laid = self._own(tokens_NBT)
         inputs_RS, targets_RS = self._there(laid.inputs), self._there(laid.targets)
         size, parts = self.engine.pass_rows * MEASURED_ROWS, []
         with _tf32(self.ranks.device):
             for inputs, targets in zip(inputs_RS.split(size), targets_RS.split(size), strict=True):
                 loss = self.whole(inputs, None, targets, None)
                 parts.append(loss.sum(1) / (targets != IGNORED).sum(1).clamp(min=1))
-        return self.ranks.gather(torch.cat(parts), len(tokens_BT))[None]
+        return self.ranks.gather(torch.cat(parts), tokens_NBT.shape[1])[None]
+
+    def _own(self, tokens_1BT: Tensor) -> Rows:
+        """This rank's share of windows that are measured, a sequence each."""
+        own = self.ranks.own(tokens_1BT.shape[1])
+        return lay_out(tokens_1BT[0].numpy(), [[window] if window >= 0 else [] for window in own.tolist()])
 
     def _backward(self, laid: Rows, weights: NDArray[np.float64]) -> Tensor:
         """Gradients of the weighted sum of all ranks' token losses, pass by pass -> this rank's part of the sum."""

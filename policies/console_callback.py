@@ -100,7 +100,7 @@ class ConsoleCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
-        self.learner.model.stepped()
+        self.learner.measured.stepped()
         self._loss_sum += float(self.ranks.sum(torch.stack(self._losses).sum()))
         self._losses = []
         scheduler = kwargs["lr_scheduler"]

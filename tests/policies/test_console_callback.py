@@ -143,6 +143,15 @@ def test_what_does_not_fit_is_refused(task: Task, tmp_path: Path) -> None:
         trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
 
 
+def test_a_guest_is_trained_by_its_trainer(task: Task, tmp_path: Path) -> None:
+    made, console = trainer(task, tmp_path)
+    with pytest.raises(InputError, match="no model is being trained, expected the trainer to have begun"):
+        console.learner.evaluate(np.zeros((1, 1), np.int64), averaged=False)
+    made.train()
+    with pytest.raises(InputError, match="a guest was asked to train, expected its own trainer to"):
+        console.episode.train(np.zeros((1, 1, 8), np.int64), np.ones(1, bool))
+
+
 def test_several_ranks_see_the_same(task: Task, ours: list[list[float]], tmp_path: Path, all_ranks: Any) -> None:
     def work() -> None:
         made, console = trainer(task, tmp_path, per_device_train_batch_size=4, ddp_find_unused_parameters=False)
