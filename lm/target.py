@@ -11,13 +11,12 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from .checkpoints import Piece
-from .cores import usable_cores
 from .engine_config import EngineConfig
 from .learner import Floats, Ids
 from .measured import Measured
 from .models import num_parameters, ready_model
 from .packing import pack
-from .proxies import MOST_PARAMETERS, TrainConfig
+from .proxies import TrainConfig
 from .ranks import Ranks, Sharded
 from .target_model import TargetModel
 from .windows import Windows
@@ -43,10 +42,6 @@ class Target(Measured):
         self.config, self.windows, self.train_config, self.engine = config, windows, train, engine
         self.influence_step, self.origin, self.ranks = train.influence_step, origin, Ranks(device)
         self.num_params = num_parameters(config)
-        if device == "cpu" and self.ranks.count == 1:
-            # A small one is one thread's, as in a stack: beside other work on the same cores two threads that wait for
-            # each other at every product trained 640 thousand parameters 30 to 60 times slower than one.
-            torch.set_num_threads(1 if self.num_params <= MOST_PARAMETERS else usable_cores())
         self.steps_N, self.lr_scale_N = np.zeros(1, np.int64), np.ones(1)
         self.model = self._build(0)
         self._untouched: int | None = 0  # the seed that the weights are of, None once they were trained
