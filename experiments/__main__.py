@@ -25,7 +25,9 @@ FILE_ERRORS = {
 
 
 RANK = int(os.environ.get("RANK", "0"))  # of the processes that a launcher started
-
+# How often a thread of OpenMP looks for its next work before it sleeps, in place of 300,000 times. Measured on two
+# cores with a 0.6 million target: 22,000 tokens/s on idle ones either way, 8,000 in place of 530 to 5,700 on busy ones.
+SPINS = "1000"
 
 Commands = dict[type, tuple[str, Callable[[Any], dict[str, Any]]]]
 Presets = dict[type, dict[str, Callable[[], object]]]
@@ -44,6 +46,8 @@ def main() -> None:
     """Run one command. Exit codes: 0 done, 1 a replay came out otherwise, 2 the input cannot be used (one line says
     why), 130 interrupted."""
     warnings.showwarning = _warn
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is loaded
     try:
         run, config = parse(sys.argv[1:])
         result = run(config)

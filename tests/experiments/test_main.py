@@ -1,6 +1,8 @@
 """What the command line makes of errors: one line and an exit code."""
 
 import errno
+import os
+import subprocess
 import sys
 import warnings
 
@@ -33,3 +35,13 @@ def test_errors_are_one_line(
     assert exit_.value.code == code
     out, err = capsys.readouterr()
     assert (out, err.splitlines()) == ("", [line])
+
+
+@pytest.mark.parametrize(("user", "spins"), [({}, command_line.SPINS), ({"OMP_WAIT_POLICY": "active"}, None)])
+def test_waiting_threads_leave_the_cores_before_torch_is_loaded(user: dict[str, str], spins: str | None) -> None:
+    told = "import os, sys; from pretraingym.experiments import __main__ as cli\n"
+    told += "cli.parse = lambda _: sys.exit(f\"{os.environ.get('GOMP_SPINCOUNT')} {'torch' in sys.modules}\")\n"
+    own = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    command = [sys.executable, "-c", told + "cli.main()"]
+    done = subprocess.run(command, capture_output=True, text=True, env=own | user, check=False)
+    assert done.stderr == f"{spins} False\n"
