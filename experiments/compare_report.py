@@ -31,7 +31,7 @@ def write_compare_report(folder: Path, results: Results) -> Path:
         caption = (
             "FLOPs that natural needs for the same mean loss over those that the policy's runs need, learning, "
             "labels, probes and evaluations: by the number of target runs, and by how many times a proxy's training a "
-            "target's costs (the numbers at the lines). Above 1 the console pays."
+            "target's costs (the lines). Above 1 the console pays."
         )
         parts += ["<h2>What it costs, all in</h2>", figure(_all_in_figure(results, best), caption)]
     parts += ["<h2>By scenario</h2>", _scenarios(results, names)]
@@ -82,12 +82,10 @@ def _all_in_figure(results: Results, name: str) -> str:
         axes = drawn.add_subplot()
         axes.axhline(1, color=INK, linewidth=1)
         for ratio, colour in zip(FLOPS_RATIOS, PALETTE.values(), strict=False):
-            values = curves[str(ratio)]
-            axes.plot(TARGETS, values, color=colour, marker="o", markersize=3)
-            axes.annotate(
-                f"{ratio:,}", (TARGETS[-1], values[-1]), xytext=(6, -3), textcoords="offset points", color=colour
-            )
+            axes.plot(TARGETS, curves[str(ratio)], color=colour, marker="o", markersize=3, label=f"{ratio:,} times")
         axes.set(xscale="log", yscale="log", xlabel="target runs that the policy drives", ylabel="all-in ratio")
+        handles, labels = axes.get_legend_handles_labels()
+        axes.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1.01, 0.5))  # as the lines lie
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_formatter("")
             axis.set_major_formatter("{x:g}")  # the default writes formulas, which the style leaves as text
