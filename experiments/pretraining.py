@@ -71,7 +71,8 @@ class Pretraining:
                 break
             self._begin(episode.draw_interval(self._decide(), ACTIVE))
             self._save(folder, validation_loss)
-            self._stop_if_told()
+            if self._due_and_told()[1]:
+                self._stop()
         losses = episode.test_losses(TEST_WINDOWS)[0]
         self.checkpoints.finish()
         ranks.wait()
@@ -103,25 +104,25 @@ class Pretraining:
             self.steps_done = stop
             done = int(self.target.steps_N[0]) * budget // self.config.total_steps
             progress.update(done, budget, tokens_per_s=self.episode.tokens_per_s, loss_nats=float(loss_N[0]))
-            if stop < steps and self._is_due():
+            due, told = self._due_and_told() if stop < steps else (False, False)
+            if due or told:
                 self._save(folder, None)
-                self._stop_if_told()
+            if told:
+                self._stop()
         return np.array([self.loss_sum / steps])
 
-    def _is_due(self) -> bool:
-        due = np.array([monotonic() - self.saved_at >= self.save_every_s])
-        return bool(self.target.ranks.word_of_first(due)[0]) or self._is_told()
+    def _due_and_told(self) -> tuple[bool, bool]:
+        """(Rank 0's clock says save, any rank was told to stop), the same on all ranks."""
+        due = self.target.ranks.first and monotonic() - self.saved_at >= self.save_every_s
+        due_told = torch.tensor([float(due), float(self.told_to_stop)], device=self.target.ranks.device)
+        due_told = self.target.ranks.sum(due_told)
+        return bool(due_told[0]), bool(due_told[1])
 
-    def _is_told(self) -> bool:
-        """Whether any rank was told to stop."""
-        return bool(self.target.ranks.sum(torch.tensor(float(self.told_to_stop), device=self.target.ranks.device)))
-
-    def _stop_if_told(self) -> None:
+    def _stop(self) -> None:
         """KeyboardInterrupt, once what was saved is on the disk."""
-        if self._is_told():
-            self.checkpoints.finish()
-            self.target.ranks.wait()
-            raise KeyboardInterrupt
+        self.checkpoints.finish()
+        self.target.ranks.wait()
+        raise KeyboardInterrupt
 
     def _save(self, folder: RunFolder | None, validation_loss: float | None) -> None:
         arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}
