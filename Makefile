@@ -27,7 +27,7 @@ test: $(STAMP)
 	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 soak: $(STAMP)
-	$(VENV_PYTHON) -m pytest -m soak $(ARGS)
+	GOMP_SPINCOUNT=1000 $(VENV_PYTHON) -m pytest -m soak $(ARGS)
 
 check: $(STAMP) .types
 	$(VENV_PYTHON) -m ruff check .

@@ -4,6 +4,7 @@ import argparse
 import errno
 import json
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -49,7 +50,9 @@ def main() -> None:
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is loaded
     try:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # --help | head ends quietly
         run, config = parse(sys.argv[1:])
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: a run outlives whoever reads it
         result = run(config)
         if RANK == 0:
             print(json.dumps(result))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import warnings
@@ -35,6 +36,15 @@ def test_errors_are_one_line(
     assert exit_.value.code == code
     out, err = capsys.readouterr()
     assert (out, err.splitlines()) == ("", [line])
+
+
+def test_help_that_nobody_reads_ends_quietly() -> None:
+    command = [sys.executable, "-m", "pretraingym.experiments", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, err = process.communicate()
+    assert (process.returncode, err) == (-signal.SIGPIPE, "")
 
 
 @pytest.mark.parametrize(("user", "spins"), [({}, command_line.SPINS), ({"OMP_WAIT_POLICY": "active"}, None)])
