@@ -15,7 +15,7 @@ from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..policies.card import PolicyCard
 from ..policies.learned import LearnedPolicy
-from ..policies.learners import as_start, learn
+from ..policies.learners import FROM_A_START, as_start, learn
 from ..policies.ranges import widest
 from ..policies.registry import make_policy
 from ..policies.storage import save_policy
@@ -29,9 +29,11 @@ from .run_folder import RunFolder
 class LearnConfig:
     """How a console is learned."""
 
-    algorithm: Literal["response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "schedule"] = "response"
-    """the learner, a Stable-Baselines3 algorithm; the last two search weights, or a schedule of them, that look at
-    nothing, as rivals with the same number of runs"""
+    algorithm: Literal["response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "regmix", "schedule"] = (
+        "response"
+    )
+    """the learner, a Stable-Baselines3 algorithm; best-static, regmix and schedule search weights, or a schedule of
+    them, that look at nothing, as rivals with the same number of runs"""
     start: str = "lift"
     """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or
     a policy that was learned from one of them, by its folder or name"""
@@ -55,7 +57,9 @@ class LearnConfig:
             )
         check_seed(self.seed)
         check_axes(self.axes)
-        as_start(make_policy(self.start))
+        start = as_start(make_policy(self.start))
+        if isinstance(start, LearnedPolicy) and self.algorithm not in FROM_A_START:
+            raise InputError(f"start is '{self.start}', but {self.algorithm} starts from nothing: leave it out")
         if self.episodes < self.groups * self.group_size:
             raise InputError(
                 f"{self.episodes} episodes are less than one round of {self.groups} x {self.group_size}; give more"

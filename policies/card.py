@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-ALGORITHMS = ("response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "schedule")
+ALGORITHMS = ("response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "regmix", "schedule")
 Cell = str | float | int | bool | None
 
 

@@ -5,14 +5,13 @@ from typing import Any
 
 import cma
 import numpy as np
-import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
-from torch.nn.utils import parameters_to_vector, vector_to_parameters
+from torch.nn.utils import parameters_to_vector
 
 from ..lm.errors import InputError
 from .actor import Actor
-from .search import Array, EpisodeSearch, Parts
+from .search import Array, EpisodeSearch, load
 
 
 class CMAES(EpisodeSearch):
@@ -50,26 +49,16 @@ class CMAES(EpisodeSearch):
         if returns_GP is None:
             return None
         self.search.tell(candidates, list(-standardised(returns_GP).mean(0)))
-        _load(self.policy.actor, self.search.result.xfavorite)
+        load(self.policy.actor, self.search.result.xfavorite)
         return returns_GP.mean(0)
 
     def evaluate(self, candidates: list[Array], callback: BaseCallback) -> Array | None:
         """Return of each candidate in one episode of every group, (G, P); None if a callback stopped it."""
-        returns_N = self.play(lambda parts: self._actions(candidates, parts), callback)
+        returns_N = self.play(lambda parts: self.actions_of(candidates, self._candidate, parts), callback)
         return None if returns_N is None else returns_N.reshape(-1, self.group_size)
 
     def values_to_log(self) -> dict[str, Any]:
         return {"train/sigma": self.search.sigma}
-
-    def _actions(self, candidates: list[Array], parts: Parts) -> np.ndarray:
-        """Each slot's action by its candidate, (N, K)."""
-        actions = torch.zeros(parts["mask"].shape)
-        with torch.no_grad():
-            for index, candidate in enumerate(candidates):
-                _load(self._candidate, candidate)
-                own = slice(index, None, self.group_size)
-                actions[own] = self._candidate(*(parts[name][own] for name in ("agents", "mask", "training")))
-        return actions.numpy()
 
 
 def diagonal_search(start: Array, sigma0: float, population: int, rng: np.random.Generator) -> Any:
@@ -90,7 +79,3 @@ def standardised(returns_GP: Array) -> Array:
     """Each group's returns less their mean, over their deviation; 0 where all of a group are alike."""
     centred = returns_GP - returns_GP.mean(1, keepdims=True)
     return np.asarray(centred / np.maximum(centred.std(1, keepdims=True), 1e-9), np.float64)
-
-
-def _load(actor: Actor, vector: Array) -> None:
-    vector_to_parameters(torch.from_numpy(vector.astype(np.float32)), actor.parameters())

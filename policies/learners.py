@@ -24,6 +24,7 @@ from .learned import LearnedPolicy
 from .off_policy import make_off_policy
 from .ppo import make_ppo
 from .ranges import FeatureRanges
+from .regmix import RegMix
 from .regression import GainRegression
 from .response import ResponseSurface
 from .rules import Agreement, Lift
@@ -39,6 +40,7 @@ SIGMA = 0.1
 BLIND_SIGMA = 0.7
 Start = Agreement | Lift | LearnedPolicy  # what learning may start from
 LINEAR = "cma-es", "response"  # learners of few coefficients
+FROM_A_START = *LINEAR, "ppo", "sac", "tqc"  # the others begin at nothing
 KNOTS = 3  # of a schedule: begin, middle and end
 
 
@@ -85,11 +87,11 @@ def start_actor(algorithm: str, action_map: ActionMap, agents: tuple[str, ...], 
 
     A clone of the rule `start` (default: lift) or of what a learned policy knows, linear for "cma-es" and "response",
     with a residual network for "ppo", "sac" and "tqc"; from agreement PPO ended lower (results/learners.md).
-    For "regression" one that expects nothing of any weights; for "best-static" and "schedule" even weights of these
-    agents' families. InputError: a policy learned with another action map."""
+    For "regression" one that expects nothing of any weights; for "best-static", "regmix" and "schedule" even weights
+    of these agents' families. InputError: a policy learned with another action map."""
     if algorithm == "regression":
         return GainActor(GainConfig(), action_map)
-    if algorithm in ("best-static", "schedule"):
+    if algorithm in ("best-static", "regmix", "schedule"):
         families = tuple(sorted({family(agent) for agent in agents[1:]}))
         blind = ScheduleActor(ScheduleConfig(families, KNOTS if algorithm == "schedule" else 1), action_map)
         blind.bind(agents)
@@ -113,6 +115,8 @@ def make_learner(algorithm: str, venv: VecEnv, actor: Actor, seed: int) -> BaseA
         return make_off_policy(algorithm, venv, actor, seed=seed)
     if algorithm == "regression":
         return GainRegression(venv, actor, seed)
+    if algorithm == "regmix":
+        return RegMix(venv, actor, seed)
     if algorithm == "response":
         return ResponseSurface(venv, actor, seed)
     return CMAES(venv, actor, SIGMA if algorithm == "cma-es" else BLIND_SIGMA, seed)

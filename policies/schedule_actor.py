@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ..env.action import ActionMap
@@ -54,6 +56,10 @@ class ScheduleActor(Actor):
                     f"these weights know no agent '{agent}': {nearest(agent, self.config.families)}; search them again"
                 )
         self._family = [0, *(self.config.families.index(family(agent)) for agent in agents[1:])]
+
+    def by_family(self, weights_NK: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the agents of each family weigh together, (N, F); null is of none."""
+        return np.asarray(weights_NK[:, 1:] @ np.eye(len(self.config.families))[self._family[1:]])
 
     def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
         place = training[:, PROGRESS].clamp(0, 1) * (self.config.knots - 1)

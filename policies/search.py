@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
@@ -14,6 +15,7 @@ from stable_baselines3.common.type_aliases import MaybeCallback
 from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
+from torch.nn.utils import vector_to_parameters
 
 from .actor import Actor
 from .set_policy import SetPolicy
@@ -114,6 +116,16 @@ class EpisodeSearch(BaseAlgorithm):
             finished |= dones
         return returns
 
+    def actions_of(self, candidates: list[Array], actor: Actor, parts: Parts) -> NDArray[np.float32]:
+        """Each slot's action, (N, K), by parameters of `actor`: slot j takes candidate j % len(candidates)."""
+        actions = torch.zeros(parts["mask"].shape)
+        with torch.no_grad():
+            for index, candidate in enumerate(candidates):
+                load(actor, candidate)
+                own = slice(index, None, len(candidates))
+                actions[own] = actor(*(parts[name][own] for name in ("agents", "mask", "training")))
+        return actions.numpy()
+
     def values_to_log(self) -> dict[str, Any]:
         """Of the search, beside what it returned."""
         return {}
@@ -130,3 +142,8 @@ class EpisodeSearch(BaseAlgorithm):
         for name, value in values.items():
             self.logger.record(name, value)
         self.logger.dump(step=self.num_timesteps)
+
+
+def load(actor: Actor, vector: Array) -> None:
+    """Give an actor all its parameters, in their order."""
+    vector_to_parameters(torch.from_numpy(vector.astype(np.float32)), actor.parameters())

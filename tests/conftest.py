@@ -36,6 +36,7 @@ def on_ranks() -> Callable[[int, Callable[[], Any]], list[multiprocessing.proces
         def as_rank(rank: int) -> None:
             os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": str(count)}
+            os.environ["OMP_NUM_THREADS"] = "1"  # as torchrun has it
             PartialState._reset_state()
             torch.set_num_threads(1)
             work()

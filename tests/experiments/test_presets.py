@@ -97,3 +97,9 @@ def test_learning_starts_from_what_can_be_cloned(start: str) -> None:
         assert LearnConfig(start=known).start == known
     with pytest.raises(InputError, match=f"start is '{start.split(':')[0]}', expected agreement, lift or a policy"):
         LearnConfig(start=start)
+
+
+def test_learners_that_start_from_nothing_take_no_policy() -> None:
+    assert LearnConfig(algorithm="regmix").start == "lift"
+    with pytest.raises(InputError, match="start is 'ten-tasks', but regmix starts from nothing: leave it out"):
+        LearnConfig(algorithm="regmix", start="ten-tasks")
