@@ -1,6 +1,7 @@
 """What a comparison has to charge, in floating-point operations: training, and all that a console adds to it."""
 
 from dataclasses import dataclass
+from math import sqrt
 
 from ..env.episode import TASK_STRIDE
 from ..env.setting import Setting
@@ -21,6 +22,14 @@ class Charges:
     @property
     def total(self) -> float:
         return self.train + self.evaluate + self.probe
+
+    def overhead(self, times: float = 1.0) -> float:
+        """What a run costs beyond its training, as a share of that; of a target whose training takes `times` the FLOPs.
+
+        Such a target has about sqrt(times) the parameters and as many times the tokens (Hoffmann et al. 2022), and the
+        console looks as often at as many windows, so that its looks cost sqrt(times) as much. Derived from that; with
+        longer windows and more decisions the presets of 125 million parameters and more have .4% (--dry-run)."""
+        return (self.total / self.train - 1) / sqrt(times)
 
 
 def run_charges(setting: Setting, num_params: int, num_tasks: int) -> Charges:

@@ -31,7 +31,7 @@ def write_compare_report(folder: Path, results: Results) -> Path:
         caption = (
             "FLOPs that natural needs for the same mean loss over those that the policy's runs need, learning, "
             "labels, probes and evaluations: by the number of target runs, and by how many times a proxy's training a "
-            "target's costs (the lines). Above 1 the console pays."
+            "target's costs (the lines), at the speed-up seen here. Above 1 the console pays."
         )
         parts += ["<h2>What it costs, all in</h2>", figure(_all_in_figure(results, best), caption)]
     parts += ["<h2>By scenario</h2>", _scenarios(results, names)]

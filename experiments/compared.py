@@ -135,11 +135,13 @@ def _row(compared: Compared, name: str, gains: Mapping[str, Array], draws: Mappi
 
 def _all_in(policy: Policy, factor: float, charges: Charges, labels: float) -> dict[str, list[float]]:
     """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's."""
-    overhead, learning = charges.total / charges.train - 1, labels / charges.train
+    learning = labels / charges.train
     if isinstance(policy, LearnedPolicy):
-        learning += policy.card.proxy_runs * (1 + overhead)
+        learning += policy.card.proxy_runs * (1 + charges.overhead())
     return {
-        str(ratio): [round(all_in_ratio(factor, overhead, learning, targets, ratio), 4) for targets in TARGETS]
+        str(ratio): [
+            round(all_in_ratio(factor, charges.overhead(ratio), learning, targets, ratio), 4) for targets in TARGETS
+        ]
         for ratio in FLOPS_RATIOS
     }
 

@@ -70,6 +70,10 @@ def test_what_a_run_costs() -> None:
     assert charges.evaluate == 2 * 1000 * 32 * (6 * 96 + 512)
     assert charges.probe == 2 * 1000 * 32 * 7 * (3 * 64 + 2 * 128 + 3 * 128 / 4)
     assert charges.total == charges.train + charges.evaluate + charges.probe
+    longer = replace(setting.episode, steps_per_interval=2 * 52, warmup_steps=2 * 10)
+    target = run_charges(replace(setting, episode=longer), 2 * 1000, 2)
+    assert target.train == 4 * charges.train
+    assert target.overhead() == pytest.approx(charges.overhead(4))
 
 
 def test_the_all_in_ratio_tends_to_the_speedup() -> None:
