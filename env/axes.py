@@ -52,11 +52,11 @@ def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES, referen
     """The scenario that `seed` stands for; an axis is drawn alike whichever others are. All ranges are the design's, or
     assumed. references: the reference tasks that may be in play (default: all).
 
-    reference: half have one reference task, half a mixture of up to three (Dirichlet(2)). pool: log-uniform from 1.5 to
-    100 budgets; with `text`, so much of it that its useful part would last .3 to 30 epochs, log-uniform, were nothing
-    else drawn. text: useful share of the pool from .3% to 30%, log-uniform, junk from 0 to 60%, and in three of ten the
-    text of some domains is missing. agents: `agent_axis`. rate: half to twice the peak learning rates, log-uniform.
-    Runs of one scenario share the text of its pool."""
+    reference: half have one reference task, half a mixture of three, or as many as there are (Dirichlet(2)). pool:
+    log-uniform from 1.5 to 100 budgets; with `text`, so much of it that its useful part would last .3 to 30 epochs,
+    log-uniform, were nothing else drawn. text: useful share of the pool from .3% to 30%, log-uniform, junk from 0 to
+    60%, and in three of ten the text of some domains is missing. agents: `agent_axis`. rate: half to twice the peak
+    learning rates, log-uniform. Runs of one scenario share the text of its pool."""
     streams = {name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(AXES) if name in axes}
     reference = _reference(references or task.tasks, streams["reference"])
     if "text" not in axes:

@@ -50,6 +50,11 @@ class Console:
     def __post_init__(self) -> None:
         if self.mode not in ("softmax", "topk"):
             raise InputError(f"console mode is '{self.mode}', expected 'softmax' or 'topk'")
+        if not (0 <= self.beta < np.inf and 0 < self.min_spread < np.inf and 0 < self.top_share <= 1):
+            raise InputError(
+                f"console beta is {self.beta}, min_spread {self.min_spread} and top_share {self.top_share}, expected "
+                "numbers from 0 up, above 0, and above 0 up to 1"
+            )
 
     def mixed_score(self, weights_NK: Array, z_NKC: Array, natural_NC: Array) -> Array:
         """Beta * (1 - w_null) * sum_a w~_a z_a / max(sd, min_spread) -> (N, C)."""

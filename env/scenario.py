@@ -35,8 +35,13 @@ class Scenario:
 
     def __post_init__(self) -> None:
         weights = np.array([weight for _, weight in self.reference])
-        if not len(weights) or (weights < 0).any() or abs(weights.sum() - 1) > 1e-6:
-            raise InputError(f"scenario reference is {self.reference}, expected weights that sum to 1, none below 0")
+        names = {name for name, _ in self.reference}
+        whole = len(names) == len(weights) > 0 and (weights >= 0).all() and abs(weights.sum() - 1) <= 1e-6
+        if not whole:
+            raise InputError(
+                f"scenario reference is {self.reference}, expected weights that sum to 1, none below 0, of "
+                "different tasks"
+            )
         for name in ("pool_budgets", "lr_scale"):
             if not 0 < getattr(self, name) < np.inf:
                 raise InputError(f"scenario {name} is {getattr(self, name)}, expected a positive number")

@@ -20,6 +20,7 @@ FILE_ERRORS = {
     errno.EDQUOT: "the disk quota is used up: free some space",
     errno.EROFS: "the folder is on a read-only file system: name another --folder",
     errno.ENOTDIR: "a file is in the way: name another --folder",
+    errno.EISDIR: "a folder is in the way: name a file",
     errno.EEXIST: "a file is in the way: name another --folder",
     errno.EACCES: "permission denied: name a folder you may write to",
 }
@@ -47,6 +48,7 @@ def main() -> None:
     """Run one command. Exit codes: 0 done, 1 a replay came out otherwise, 2 the input cannot be used (one line says
     why), 130 interrupted."""
     warnings.showwarning = _warn
+    config: Any = None
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is loaded
     try:
@@ -63,7 +65,8 @@ def main() -> None:
     except OSError as error:
         if error.errno not in FILE_ERRORS:
             raise
-        sys.exit(_fail(f"{error.filename or 'writing failed'}: {FILE_ERRORS[error.errno]}, then add --resume"))
+        then = ", then add --resume" if hasattr(config, "resume") else ""
+        sys.exit(_fail(f"{error.filename or 'writing failed'}: {FILE_ERRORS[error.errno]}{then}"))
     except KeyboardInterrupt:
         print("pretraingym: interrupted; the same command with --resume goes on from here", file=sys.stderr)
         sys.exit(130)

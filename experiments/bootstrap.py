@@ -8,6 +8,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 DRAWS = 4000
+# Below, intervals are too narrow: by simulation 95% ones hold the truth 71% of the time with 2 clusters, 83% with 3,
+# 88% with 5 and 94% with 10, where scenarios of one cluster share half of their variance.
+LEAST_CLUSTERS = 5
+FEW_CLUSTERS = "The main reference tasks are few ({}): the intervals are too narrow"
 
 
 def bootstrap_weights(clusters: Sequence[object], num_seeds: int, seed: int = 0, draws: int = DRAWS) -> Array:

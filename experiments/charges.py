@@ -35,9 +35,9 @@ class Charges:
 def run_charges(setting: Setting, num_params: int, num_tasks: int) -> Charges:
     """Of a run under a policy that reads observations; natural needs its training alone."""
     clock, forwards = setting.episode, 2.0 * num_params * setting.context
-    # After the warm-up and every interval but the last; then the last.
+    # Evaluations and probes: after the warm-up and every interval but the last, whose evaluation is another.
     evaluate = forwards * (clock.num_intervals * clock.validation_windows + clock.final_windows)
-    probes = clock.num_intervals + 1  # after the warm-up and every interval
+    probes = clock.num_intervals
     by_task = (num_tasks + 1) * clock.probe_windows / TASK_STRIDE  # a look along each task's gradient, and one here
     probe = forwards * probes * (3 * clock.reference_windows + 2 * clock.probe_windows + by_task)
     return Charges(3.0 * num_params * 2.0 * setting.budget_tokens, evaluate, probe)

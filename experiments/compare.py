@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..env.axes import AXES, check_axes, numbered_scenario
+from ..env.cast import Cast
 from ..env.scenario import Scenario
 from ..env.setting import Setting
 from ..env.task import Task
@@ -17,8 +18,8 @@ from ..lm.files import write_atomic
 from ..policies.base import Policy
 from ..policies.fixed import Natural
 from .compare_report import write_compare_report
-from .compared import Compared, summarise
-from .named_policies import check_names, make_policies
+from .compared import Compared, summarise, where_natural_ended
+from .named_policies import check_names, learned_hashes, make_policies
 from .preflight import check_seed, run_task
 from .progress import Progress
 from .run_folder import RunFolder
@@ -67,8 +68,10 @@ class CompareConfig:
                 f"{self.scenarios} scenarios, {self.seeds} seeds, {self.test_windows} test windows given, expected at "
                 "least 2, 1 and 1"
             )
-        if any(scale <= 0 or scale == 1 for scale in self.ladder):
+        if any(not 0 < scale < float("inf") or scale == 1 for scale in self.ladder):
             raise InputError(f"ladder is {self.ladder}, expected positive budgets other than 1")
+        if not self.policies:
+            raise InputError("no policies given, expected at least one beside natural, such as --policies lift")
         check_names(self.policies)
 
 
@@ -77,10 +80,11 @@ def main(config: CompareConfig) -> dict[str, Any]:
     with Progress() as progress:
         task = run_task(config, progress)
         policies = make_policies(config.policies, task.agent_names)
-        folder = RunFolder(config.folder, config, config.resume, task.corpus)
+        scenarios = [_scenario(config, task, number) for number in range(config.scenarios)]
+        folder = RunFolder(config.folder, config, config.resume, task.corpus, learned=learned_hashes(policies))
         progress.stage("compare", None)
-        rows = list(_rows(config, folder, task, policies, progress))
-    results = summarise(Compared(config.setting, task, rows, policies))
+        rows = list(_rows(config, folder, task, policies, scenarios, progress))
+    results = summarise(Compared(config.setting, task, where_natural_ended(rows), policies))
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
     write_compare_report(config.folder, results)
     folder.close()
@@ -89,18 +93,34 @@ def main(config: CompareConfig) -> dict[str, Any]:
     return {"report": str(config.folder / "report.html"), "policies": short}
 
 
+def _scenario(config: CompareConfig, task: Task, number: int) -> tuple[Scenario, int]:
+    """Scenario `number` without the agents that are left out, and its first seed. InputError: it has no agent left."""
+    scenario, seed = numbered_scenario(task, config.scenario_set, config.seed, number, config.axes, config.references)
+    if not config.without:
+        return scenario, seed
+    copies = tuple((place, of) for place, of in scenario.copies if of not in config.without)
+    scenario = replace(scenario, absent=tuple(dict.fromkeys(scenario.absent + config.without)), copies=copies)
+    try:
+        Cast(task.prototypes, list(task.layout.columns), 1).begin(0, scenario, seed)
+    except InputError as error:
+        raise InputError(f"without {', '.join(config.without)}, scenario {number}: {error}") from None
+    return scenario, seed
+
+
 def _rows(
-    config: CompareConfig, folder: RunFolder, task: Task, policies: dict[str, Policy], progress: Progress
+    config: CompareConfig,
+    folder: RunFolder,
+    task: Task,
+    policies: dict[str, Policy],
+    scenarios: list[tuple[Scenario, int]],
+    progress: Progress,
 ) -> Iterator[dict[str, Any]]:
     """One a scenario and seed, each a stage of the folder."""
     total = config.scenarios * config.seeds
     for place in range(total):
         number, repeat = divmod(place, config.seeds)
-        scenario, first = numbered_scenario(
-            task, config.scenario_set, config.seed, number, config.axes, config.references
-        )
+        scenario, first = scenarios[number]
         seed = first + repeat
-        scenario = replace(scenario, absent=tuple(dict.fromkeys(scenario.absent + config.without)))
 
         def work(scenario: Scenario = scenario, seed: int = seed) -> dict[str, Any]:
             runs = side_by_side(config.setting, task, policies, scenario, seed, config.test_windows)

@@ -7,7 +7,8 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from .compared import FLOPS_RATIOS, TARGETS
+from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS
+from .compared import FLOPS_RATIOS, TARGETS, fast_of
 from .figures import INK, PALETTE, STYLE, WIDTH, gains_figure, inline_svg
 from .page import figure, html_table, number, signed, write_page
 from .statistics import NATURAL, Gain
@@ -22,9 +23,11 @@ def write_compare_report(folder: Path, results: Results) -> Path:
     title = f"{len(names) - 1} policies on {len(results['scenarios'])} scenarios"
     gains = {NATURAL: _gain(results["policies"][best]["gain_nats_and_ci95"])}
     gains |= {rival: _gain(value) for rival, value in results["policies"][best]["over"].items()}
+    clusters = len({about["cluster"] for about in results["scenarios"]})
     caption = (
         "Test loss by the scenario's weighting of its reference tasks, paired by scenario and seed. Intervals: "
-        "bootstrap over main reference tasks, the scenarios of each, and seeds. Grey: the interval includes 0."
+        f"bootstrap over {clusters} main reference tasks, the scenarios of each, and seeds. Grey: the interval "
+        "includes 0." + (f" {FEW_CLUSTERS.format(clusters)}." if clusters < LEAST_CLUSTERS else "")
     )
     parts = [f"<h1>{escape(title)}</h1>", figure(gains_figure(best, gains), caption), _table(results, names)]
     if "all_in" in results["policies"][best]:
@@ -56,9 +59,7 @@ def _table(results: Results, names: list[str]) -> str:
             rows.append([name, number(row["test_loss_mean"]), *("–",) * 4])
             continue
         mean, low, high = row["gain_nats_and_ci95"]
-        fast = (
-            ("≥ " if row.get("speedup_is_lower_bound") else "") + f"{row['speedup']:.2f}" if "speedup" in row else "–"
-        )
+        fast = str(fast_of(row) or "–")
         cells = [signed(mean), f"{signed(low)} to {signed(high)}", f"{row['win_rate']:.0%}", fast]
         rows.append([name, number(row["test_loss_mean"]), *cells])
     head = ["policy", "test loss", "gain over natural", "95% interval", "wins", "speed-up"]

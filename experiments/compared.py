@@ -1,5 +1,6 @@
 """The numbers of a comparison over scenarios: gains with intervals, win rates, and what the same loss costs natural."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +13,15 @@ from rich.table import Table
 from ..env.core import DIVERGENCE_PENALTY_NATS
 from ..env.setting import Setting
 from ..env.task import Task
+from ..lm.errors import InputError
 from ..lm.models import num_parameters
 from ..policies.base import Policy
+from ..policies.frozen import Frozen
 from ..policies.learned import LearnedPolicy
-from .bootstrap import bootstrap_weights, interval, resampled
+from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, interval, resampled
 from .charges import Charges, all_in_ratio, label_flops, run_charges
 from .named_policies import by_name
-from .statistics import NATURAL, speedup
+from .statistics import NATURAL, Speedup, speedup
 
 Array = NDArray[np.float64]
 TARGETS = (1, 2, 3, 5, 10, 30, 100)  # runs that one learned policy drives
@@ -56,9 +59,11 @@ class Compared:
         members = self.names.get(name, [name])
         return self._grid([[_loss(row["policies"][member], row, kind) for member in members] for row in self.rows])
 
-    def ladder(self, scale: str) -> Array:
-        """As `losses`, of natural on `scale` budgets, test."""
-        return self._grid([[_loss(row["ladder"][scale], row, "test")] for row in self.rows])
+    def rung(self, scale: str) -> tuple[float, float]:
+        """(tokens, mean test loss) of natural's complete runs on about `scale` budgets."""
+        runs = [row["ladder"][scale] for row in self.rows]
+        losses = [_loss(run, row, "test") for run, row in zip(runs, self.rows, strict=True)]
+        return float(np.mean([run["tokens"] for run in runs])), float(np.mean(losses))
 
     def gains(self, name: str) -> Array:
         """Test losses of natural less those of the policy, as `losses`; what diverged lost a nat."""
@@ -96,17 +101,19 @@ def summarise(compared: Compared) -> dict[str, Any]:
     }
     scales = list(compared.rows[0]["ladder"])
     budget = float(compared.setting.budget_tokens)
-    rungs = [(budget, float(natural.mean()))]
-    rungs += [(budget * float(scale), float(compared.ladder(scale).mean())) for scale in scales]
+    rungs = [(budget, float(natural.mean())), *map(compared.rung, scales)]
     table: dict[str, dict[str, Any]] = {NATURAL: {"test_loss_mean": float(natural.mean())}}
     for name, members in compared.names.items():
         row = _row(compared, name, gains, draws)
         row["test_loss_mean"] = float(natural.mean()) - row["gain_nats_and_ci95"][0]
         if scales:
             fast = speedup(row["test_loss_mean"], budget, rungs)
-            row |= {"speedup": fast.factor, "speedup_is_lower_bound": fast.is_lower_bound}
+            row |= {"speedup": fast.factor}
+            row |= {"speedup_is_lower_bound": fast.is_lower_bound, "speedup_is_upper_bound": fast.is_upper_bound}
             row["all_in"] = _all_in(compared.policies[members[0]], fast.factor, charges, costs["label_flops"])
         table[name] = row
+    if (count := len(set(compared.clusters))) < LEAST_CLUSTERS:
+        warnings.warn(FEW_CLUSTERS.format(count), stacklevel=2)
     _print(table)
     about = [{"number": number, "cluster": of} for number, of in zip(compared.numbers, compared.clusters, strict=True)]
     return {"policies": table, "costs": costs, "natural_ladder": rungs, "scenarios": about}
@@ -134,10 +141,12 @@ def _row(compared: Compared, name: str, gains: Mapping[str, Array], draws: Mappi
 
 
 def _all_in(policy: Policy, factor: float, charges: Charges, labels: float) -> dict[str, list[float]]:
-    """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's."""
+    """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's; the runs compared are
+    taken for such proxies as the policy was learned on."""
     learning = labels / charges.train
-    if isinstance(policy, LearnedPolicy):
-        learning += policy.card.proxy_runs * (1 + charges.overhead())
+    inner = policy.inner if isinstance(policy, Frozen) else policy
+    if isinstance(inner, LearnedPolicy):
+        learning += inner.card.proxy_runs * (1 + charges.overhead())
     return {
         str(ratio): [
             round(all_in_ratio(factor, charges.overhead(ratio), learning, targets, ratio), 4) for targets in TARGETS
@@ -153,6 +162,29 @@ def _loss(run: Mapping[str, Any], row: Mapping[str, Any], kind: str) -> float:
     return float(sum(weight * _float(losses[name]) for name, weight in row["scenario"]["reference"]))
 
 
+def fast_of(row: Mapping[str, Any]) -> Speedup | None:
+    """The speed-up in a policy's row, if a ladder was run."""
+    if "speedup" not in row:
+        return None
+    return Speedup(row["speedup"], row["speedup_is_lower_bound"], row["speedup_is_upper_bound"])
+
+
+def where_natural_ended(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The rows of the scenarios in which natural, on every budget and seed, did not diverge: nothing can be paired with
+    the others, of which a warning tells. InputError: there are none."""
+    bad = {
+        row["number"]
+        for row in rows
+        if not all(np.isfinite(_loss(run, row, "test")) for run in (row["policies"][NATURAL], *row["ladder"].values()))
+    }
+    kept = [row for row in rows if row["number"] not in bad]
+    if not kept:
+        raise InputError("natural diverged in every scenario, expected one to compare in: lower the learning rates")
+    if bad:
+        warnings.warn(f"natural diverged in scenarios {sorted(bad)}: they are left out for all", stacklevel=2)
+    return kept
+
+
 def _float(value: float | None) -> float:
     return float("nan") if value is None else value
 
@@ -163,8 +195,12 @@ def _print(table: dict[str, dict[str, Any]]) -> None:
     for name in order:
         row = table[name]
         mean, low, high = row.get("gain_nats_and_ci95", (0.0, 0.0, 0.0))
-        fast = f"{row['speedup']:.2f}" if "speedup" in row else "-"
-        cells = [f"{mean:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{row.get('win_rate', 0):.0%}", fast]
+        cells = [
+            f"{mean:+.3f}",
+            f"{low:+.3f} to {high:+.3f}",
+            f"{row.get('win_rate', 0):.0%}",
+            str(fast_of(row) or "-"),
+        ]
         cells = ["-"] * len(cells) if name == NATURAL else cells
         shown.add_row(name, f"{row['test_loss_mean']:.3f}", *cells)
     Console(stderr=True).print(shown)

@@ -1,10 +1,13 @@
 """Policies as a command line names them: NAME=POLICY, and NAME=POLICY+POLICY+... for one learned several times."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from ..lm.errors import InputError
 from ..policies.base import Policy
+from ..policies.frozen import Frozen
+from ..policies.learned import LearnedPolicy
 from ..policies.registry import make_policy
+from ..policies.storage import policy_hash
 from .statistics import NATURAL
 
 MEMBER = "#"  # before the number of one of several policies that have one name
@@ -21,6 +24,11 @@ def named(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 def check_names(policies: Sequence[str]) -> None:
     """InputError: two that are called the same, or one called natural."""
     names = [name for name, _ in named(policies)]
+    for name in names:
+        if MEMBER in name:
+            raise InputError(
+                f"a policy is called '{name}', expected no {MEMBER} in it: give it a name, as in mine=PATH"
+            )
     if len({NATURAL, *names}) <= len(names):
         raise InputError(f"policies are called {', '.join(names)}, expected different names, none of them natural")
 
@@ -33,6 +41,12 @@ def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str,
             policy = made[f"{name}{MEMBER}{number}" if len(members) > 1 else name] = make_policy(text, agents)
             policy.reset(agents, 1)
     return made
+
+
+def learned_hashes(policies: Mapping[str, Policy]) -> dict[str, str]:
+    """Hashes of the learned ones among them, so that a run does not go on with another policy of the same path."""
+    inner = {name: policy.inner if isinstance(policy, Frozen) else policy for name, policy in policies.items()}
+    return {name: policy_hash(policy) for name, policy in inner.items() if isinstance(policy, LearnedPolicy)}
 
 
 def by_name(names: Sequence[str]) -> dict[str, list[str]]:

@@ -16,8 +16,10 @@ from ..lm.corpus import Corpus
 from ..lm.engine_config import EngineConfig
 from ..lm.errors import InputError
 from ..lm.ranks import Ranks
+from ..policies.base import Policy
 from ..policies.registry import make_policy
 from .model_folder import bits_per_byte, model_card, save_model
+from .named_policies import learned_hashes
 from .plan import plan
 from .preflight import check_seed, checked_target
 from .pretraining import Pretraining, as_result
@@ -99,7 +101,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         scenario = whole_corpus(task, config.target.budget_tokens, config.reference)
         target = checked_target(config.target, task, config.engine)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
-        folder, found = _opened(config, corpus, checkpoints)
+        folder, found = _opened(config, corpus, checkpoints, policy)
         if ranks.word_of_first(np.array([folder is not None and STAGE in folder.stages]))[0] and not folder:
             return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
         progress.stage(f"pretrain under {policy.name}", None)
@@ -132,7 +134,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
 
 
 def _opened(
-    config: PretrainConfig, corpus: Corpus, checkpoints: Checkpoints
+    config: PretrainConfig, corpus: Corpus, checkpoints: Checkpoints, policy: Policy
 ) -> tuple[RunFolder | None, Checkpoint | None]:
     """The run's folder, on rank 0 alone, and the checkpoint to go on from. InputError: RunFolder's, on rank 0; others
     leave in silence."""
@@ -145,7 +147,8 @@ def _opened(
 
     if ranks.first:
         try:
-            folder = RunFolder(config.folder, config, config.resume, corpus, mark, HOW)
+            hashes = learned_hashes({"policy": policy})
+            folder = RunFolder(config.folder, config, config.resume, corpus, mark, HOW, hashes)
         except (InputError, OSError) as error:
             problem = error
     if not ranks.word_of_first(np.array([problem is None]))[0]:

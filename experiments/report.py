@@ -9,7 +9,7 @@ from typing import Any
 from .figures import curves_figure, gains_figure, ladder_figure, learning_figure, weights_figure
 from .page import duration, figure, html_table, known, number, signed, write_page
 from .run_record import RunRecord
-from .statistics import NATURAL, Gain
+from .statistics import NATURAL, Gain, Speedup
 
 OUTSIDE_GOAL = 0.25  # of an interval's time, at most, goes to anything but training
 
@@ -214,8 +214,8 @@ def _bars(what: str, seconds: Mapping[str, float]) -> str:
 def _speedup(row: Mapping[str, Any]) -> str:
     if not known(row.get("speedup_vs_natural")):
         return "–"
-    bound = "≥ " if row.get("speedup_is_lower_bound") else "≤ " if row.get("speedup_is_upper_bound") else ""
-    return f"{bound}{row['speedup_vs_natural']:.2f}"
+    bounds = (bool(row.get(f"speedup_is_{side}_bound")) for side in ("lower", "upper"))
+    return str(Speedup(row["speedup_vs_natural"], *bounds))
 
 
 def _list(names: Sequence[str]) -> str:

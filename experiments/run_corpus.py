@@ -2,7 +2,9 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
+from ..env import json_schema as schema
 from ..env.default_corpus import default_corpus
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
@@ -17,12 +19,22 @@ def run_corpus(folder: Path, given: Path | None, progress: Progress, verify: boo
     record = folder / RECORD
     if not record.exists():
         return Corpus.open(given, verify) if given else _default(progress)
-    begun = json.loads(record.read_text())
+    begun = read_checked(record, schema.record({"path": schema.text, "fingerprint": schema.text}))
     path = Path(begun["path"])
     corpus = Corpus.open(path, verify) if given or path.is_dir() else _default(progress)
     if corpus.fingerprint != begun["fingerprint"]:
         raise InputError(f"{corpus.path} is not the corpus that the run in {folder} began with; name another --folder")
     return corpus
+
+
+def read_checked(path: Path, check: schema.Check) -> Any:
+    """What is in a JSON file of a run folder. InputError: it is damaged."""
+    try:
+        value = json.loads(path.read_text())
+        check(value, str(path))
+    except (ValueError, RecursionError, InputError) as error:
+        raise InputError(f"{path} is damaged ({error}): restore it, or name another --folder") from None
+    return value
 
 
 def _default(progress: Progress) -> Corpus:

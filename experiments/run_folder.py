@@ -5,10 +5,11 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,24 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ..env import json_schema as schema
 from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..lm.files import naming_disk_errors, write_atomic
-from .run_corpus import RECORD
+from .run_corpus import RECORD, read_checked
 
 LOCK = ".lock"
 NAMED = 6  # differing fields of a configuration
+STAGES = schema.mapping(
+    schema.record(
+        {
+            "result": schema.anything,
+            "elapsed_s": schema.number,
+            "metrics_bytes": schema.natural,
+            "peak_rss_mib": schema.natural,
+        }
+    )
+)
 
 
 class RunFolder:
@@ -31,7 +43,8 @@ class RunFolder:
 
     A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
     dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
-    that lies elsewhere; `free`: fields of the configuration that may differ from those that the run began with."""
+    that lies elsewhere; `free`: fields of the configuration that may differ from those that the run began with;
+    `learned`: the hashes of learned policies by their names, which may not."""
 
     def __init__(
         self,
@@ -41,16 +54,19 @@ class RunFolder:
         corpus: Corpus,
         kept_bytes: Callable[[], int] = lambda: 0,
         free: tuple[str, ...] = (),
+        learned: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.path = path
         wanted = json.loads(json.dumps(asdict(config), default=str))
+        if learned:
+            wanted["sha256"] = dict(learned)
         for place in ("folder", "resume"):  # where and how, not what
             del wanted[place]
         saved = path / "config.json"
         if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; name another --folder")
         if saved.exists():
-            _same_config(path, json.loads(saved.read_text()), wanted, free)
+            _same_config(path, read_checked(saved, schema.mapping(schema.anything)), wanted, free)
             if not resume:
                 raise InputError(
                     f"{path} already holds a run of this configuration; add --resume, or name another --folder"
@@ -62,13 +78,15 @@ class RunFolder:
             write_atomic(path / RECORD, json.dumps(text).encode())
             write_atomic(saved, json.dumps(wanted, indent=1).encode())
         stages = path / "stages.json"
-        self.stages: dict[str, Any] = json.loads(stages.read_text()) if stages.exists() else {}
+        self.stages: dict[str, Any] = {}
         self._metrics = path / "metrics.jsonl"
         self._checkpoint = path / "checkpoint.safetensors"
         self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
         self._t0 = perf_counter()
-        marks = [stage["metrics_bytes"] for stage in self.stages.values()]
         try:
+            if stages.exists():
+                self.stages = read_checked(stages, STAGES)
+            marks = [stage["metrics_bytes"] for stage in self.stages.values()]
             self._truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
         except InputError:
             self.close()

@@ -34,6 +34,9 @@ class Speedup:
     is_lower_bound: bool = False  # natural's longest run did not reach the loss
     is_upper_bound: bool = False  # natural's shortest run was better still
 
+    def __str__(self) -> str:
+        return f"{'≥ ' if self.is_lower_bound else '≤ ' if self.is_upper_bound else ''}{self.factor:.2f}"
+
 
 def paired_gain(losses: Mapping[int, float], rival: Mapping[int, float]) -> Gain:
     """Gain of a policy over a rival: both are seed -> final loss in nats, and the seeds must be the same."""

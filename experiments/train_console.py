@@ -15,10 +15,11 @@ from ..lm.corpus import Corpus
 from ..lm.errors import InputError
 from ..policies.card import PolicyCard
 from ..policies.learned import LearnedPolicy
-from ..policies.learners import FROM_A_START, as_start, learn
+from ..policies.learners import FROM_A_START, as_start, learn, start_actor
 from ..policies.ranges import widest
 from ..policies.registry import make_policy
 from ..policies.storage import save_policy
+from .named_policies import learned_hashes
 from .preflight import check_seed, preflight
 from .progress import Progress
 from .run_corpus import run_corpus
@@ -38,7 +39,7 @@ class LearnConfig:
     """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or
     a policy that was learned from one of them, by its folder or name"""
     episodes: int = 96
-    """proxy runs it may use, controls apart, in whole rounds"""
+    """proxy runs it may use, controls apart; what is left of a round is not used"""
     groups: int = 4
     """scenarios at a time"""
     group_size: int = 4
@@ -57,8 +58,8 @@ class LearnConfig:
             )
         check_seed(self.seed)
         check_axes(self.axes)
-        start = as_start(make_policy(self.start))
-        if isinstance(start, LearnedPolicy) and self.algorithm not in FROM_A_START:
+        as_start(make_policy(self.start))
+        if self.start != "lift" and self.algorithm not in FROM_A_START:
             raise InputError(f"start is '{self.start}', but {self.algorithm} starts from nothing: leave it out")
         if self.episodes < self.groups * self.group_size:
             raise InputError(
@@ -100,7 +101,7 @@ def train_console(
         references=config.references,
         records=folder.path / "episodes.jsonl",
     )
-    episode, rounds = env.core.episode, -(-config.episodes // num_envs)
+    episode, rounds = env.core.episode, config.episodes // num_envs
     begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), "clock": episode.clock}
     episode.clock = begun["clock"]
 
@@ -143,8 +144,11 @@ def main(config: TrainConsoleConfig) -> dict[str, Any]:
     with Progress() as progress:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
-        preflight(config.proxy, corpus)
-        folder = RunFolder(config.folder, config, config.resume, corpus)
+        agents = preflight(config.proxy, corpus).agent_names
+        start = as_start(make_policy(config.learn.start))
+        start_actor(config.learn.algorithm, config.proxy.episode.action_map, agents, start)  # refuses what it cannot be
+        hashes = learned_hashes({"start": start})
+        folder = RunFolder(config.folder, config, config.resume, corpus, learned=hashes)
         progress.stage("learn on proxies", 240)
         result = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
     return {"policy": str(config.folder), **result, "wall_s": round(folder.seconds["learn"], 1)}

@@ -19,7 +19,7 @@ from ..lm.files import write_atomic
 from ..lm.models import num_parameters
 from ..policies.constant import family
 from .compare import side_by_side
-from .named_policies import check_names, make_policies
+from .named_policies import check_names, learned_hashes, make_policies
 from .preflight import check_seed, preflight
 from .pretrain import quick_target
 from .progress import Progress
@@ -75,7 +75,14 @@ def main(config: TransferConfig) -> dict[str, Any]:
         settings["target"] = config.target
         tasks = {name: preflight(setting, corpus) for name, setting in settings.items()}
         check_references(tasks["target"], config.references)
-        folder = RunFolder(config.folder, config, config.resume, corpus)
+        for name, task in tasks.items():
+            if task.agent_names != tasks["target"].agent_names:
+                raise InputError(
+                    f"{name} has the agents {', '.join(task.agent_names)}, expected the target's, "
+                    f"{', '.join(tasks['target'].agent_names)}: set --proxy.agents as --target.agents"
+                )
+        policies = make_policies(config.policies, tasks["target"].agent_names)
+        folder = RunFolder(config.folder, config, config.resume, corpus, learned=learned_hashes(policies))
         losses: dict[str, list[dict[str, float]]] = {}
         for name, setting in settings.items():
             progress.stage(name, None)
@@ -83,7 +90,9 @@ def main(config: TransferConfig) -> dict[str, Any]:
                 folder.stage(f"{name}-{number}", partial(_losses, config, tasks[name], setting, number))
                 for number in range(config.scenarios)
             ]
-    sizes = {name: num_parameters(setting.model_config(corpus.vocab_size)) for name, setting in settings.items()}
+    sizes = {
+        name: num_parameters(setting.model_config(tasks[name].corpus.vocab_size)) for name, setting in settings.items()
+    }
     results = {
         "sizes": {name: {"params": sizes[name], **agreement(losses[name], losses["target"])} for name in settings}
     }
@@ -105,14 +114,15 @@ def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -
 
 def agreement(losses: list[dict[str, float]], target: list[dict[str, float]]) -> dict[str, Any]:
     """Of one size's final losses by scenario and console with the target's: Spearman's correlation of the gains over
-    natural (the mean over scenarios, and each), and what the console that wins there has on the target beside the
-    target's own winner, nats (`regret`)."""
+    natural (the mean over scenarios, and each; 0 where there is nothing to rank), and what the console that wins there
+    has on the target beside the target's own winner, nats (`regret`). Runs that diverged on either do not count."""
     ranks, regrets = [], []
     for own, wanted in zip(losses, target, strict=True):
         names = [name for name in own if name != NATURAL and None not in (own[name], wanted[name])]
         one, other = (np.array([of[name] for name in names]) for of in (own, wanted))
-        ranks.append(float(spearmanr(one, other).statistic))
-        regrets.append(float(other[one.argmin()] - other.min()))
+        told = len(names) > 1 and np.ptp(one) > 0 and np.ptp(other) > 0
+        ranks.append(float(spearmanr(one, other).statistic) if told else 0.0)
+        regrets.append(float(other[one.argmin()] - other.min()) if names else 0.0)
     return {
         "spearman": float(np.mean(ranks)),
         "spearman_by_scenario": np.round(ranks, 3).tolist(),

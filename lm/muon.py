@@ -36,6 +36,11 @@ class OptimizerConfig:
     """longest gradient of a model, over all its parameters; a longer one is shortened to it (None: as it comes)"""
 
     def __post_init__(self) -> None:
+        for name in ("muon_lr", "adam_lr", "epsilon"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InputError(f"{name} is {getattr(self, name)}, expected a positive number")
+        if not all(0 <= decay < 1 for decay in (self.momentum, *self.adam_betas)):
+            raise InputError(f"momentum is {self.momentum} and adam_betas {self.adam_betas}, expected 0 to below 1")
         if self.clip_norm is not None and not self.clip_norm > 0:
             raise InputError(f"clip_norm is {self.clip_norm}, expected a positive number or None")
 

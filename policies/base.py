@@ -53,9 +53,10 @@ def mix(strength: float | NDArray[np.float64], shares: Weights, mask: NDArray[np
 
     A run whose shares sum to 0, because no other agent is present, is all null."""
     total = shares.sum(1, keepdims=True)
+    some = ~(total <= 0)  # what is not a number stays so, for the environment to refuse
     strength_N = np.broadcast_to(strength, len(shares))
-    weights = strength_N[:, None] * np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
-    weights[:, 0] = np.where(total[:, 0] > 0, 1 - strength_N, 1.0)
+    weights = strength_N[:, None] * np.divide(shares, total, out=np.zeros_like(shares), where=some)
+    weights[:, 0] = np.where(some[:, 0], 1 - strength_N, 1.0)
     return np.where(mask, weights, 0.0)
 
 

@@ -16,8 +16,8 @@ PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
 @dataclass
 class Exp3(Policy):
     """EXP3 in the manner of Online Data Mixing (Albalak et al., arXiv 2312.02406): each decision t adds to the estimate
-    of every arm a moving average of its reward over its share, and shares are a softmax of rate x eps_t x estimates,
-    mixed with eps_t = min(1/K, sqrt(ln K / (K t))) of exploration an arm.
+    of every arm a moving average of its reward over its share, and shares are a softmax of rate x K x eps_t x
+    estimates, mixed with eps_t = min(1/K, sqrt(ln K / (K t))) of exploration an arm.
 
     Departures: the arms are agents, not domains, and what an arm pays is its R_A of the last probe (the observation's
     `paper_reward`, in units of the influence's root mean square), not its training loss, which pays for hard text. The

@@ -82,7 +82,7 @@ class JournalVecEnv(VecEnvWrapper):
             assert isinstance(seen, dict)
             self._shown = seen
             self._batch.append((self._actions, seen, rewards.copy(), dones.copy(), infos))
-            if dones.all():
+            if len(self._batch) == self.venv.horizon:
                 append_record(self.path, _pack(self._batch))
                 self._batch = []
         return {key: value.copy() for key, value in self._shown.items()}, rewards, dones, infos

@@ -55,12 +55,14 @@ class UpdateLog(BaseCallback):
         super().__init__()
         self.horizon, self.on_update, self.on_interval = horizon, on_update, on_interval
         self._returns, self._rounds, self._best = np.zeros(1), 0, -float("inf")
+        self._ended = np.zeros(1, bool)
 
     def _on_rollout_start(self) -> None:
-        self._returns = np.zeros(self.training_env.num_envs)
+        self._returns, self._ended = np.zeros(self.training_env.num_envs), np.zeros(self.training_env.num_envs, bool)
 
     def _on_step(self) -> bool:
-        self._returns += self.locals["rewards"]
+        self._returns += np.where(self._ended, 0.0, self.locals["rewards"])
+        self._ended |= self.locals["dones"]  # what a slot begins before the others end does not count
         self.on_interval(self.model.num_timesteps / self.horizon)
         return True
 

@@ -53,7 +53,7 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
     if name_or_path in shipped():
         return load_policy(SHIPPED / name_or_path)
     path = Path(name_or_path)
-    if path.exists() or len(path.parts) > 1 or path.suffix in (".json", ".safetensors"):
+    if (name_or_path and path.exists()) or len(path.parts) > 1 or path.suffix in (".json", ".safetensors"):
         return load_policy(path)
     known = nearest(name_or_path, [*POLICIES, "constant", *shipped(), *agents])
     raise InputError(f"unknown policy '{name_or_path}'; {known}, only:<agent>, or a policy file or run folder")

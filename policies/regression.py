@@ -42,7 +42,7 @@ class Trials:
             rest = folds != fold
             for index, ridge in enumerate(RIDGES):
                 left_out[index, ~rest] = x[~rest] @ _solve(x[rest], y[rest], ridge)
-        best = int(((left_out - y) ** 2).sum(1).argmin())
+        best = int(((left_out - y) ** 2).sum(1).argmin()) if len(names) > 1 else -1
         within = [
             values - (np.bincount(of_run, values) / np.bincount(of_run))[of_run] for values in (y, left_out[best])
         ]

@@ -16,8 +16,9 @@ Batch = dict[str, np.ndarray]
 class SB3ConsoleVecEnv(VecEnv):
     """Wraps a SAME_STEP environment whose episodes all last `horizon` steps, such as ConsoleVectorEnv.
 
-    All slots end together: where a run ended early (it diverged), the episode that its slot began meanwhile is cut off
-    with the others' (`TimeLimit.truncated`), and all begin the next one. `episode` is the number of the present one.
+    All slots end together, at the horizon: where a run ended early (it diverged), the episode that its slot began
+    meanwhile is cut off with the others' (`TimeLimit.truncated`), and all begin the next one. `episode` is the number
+    of the present one.
 
     A slot's info is its part of the environment's, and at an end `terminal_observation` and `TimeLimit.truncated`.
 
@@ -29,6 +30,7 @@ class SB3ConsoleVecEnv(VecEnv):
             raise InputError(f"the environment's autoreset_mode is {mode}, expected AutoresetMode.SAME_STEP")
         self.env = env
         self.episode, self._steps = -1, 0
+        self._apart = False  # whether a slot has ended before the others
         self._actions: np.ndarray | None = None
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self.horizon: int = self.get_attr("horizon")[0]
@@ -40,7 +42,7 @@ class SB3ConsoleVecEnv(VecEnv):
                 "reset options differ between slots, expected the same for all: the environment is one object"
             )
         self.episode = options.setdefault("episode", 0 if self._seeds[0] is not None else self.episode + 1)
-        self._steps = 0
+        self._steps, self._apart = 0, False
         observation, info = self.env.reset(seed=self._seeds[0], options=options)
         self.reset_infos = [_of_slot(info, slot) for slot in range(self.num_envs)]
         self._reset_seeds()
@@ -60,14 +62,16 @@ class SB3ConsoleVecEnv(VecEnv):
             infos[slot] |= _ending(last, bool(truncated[slot] and not terminated[slot]))
             self.reset_infos[slot] = {}
         self._steps += 1
+        self._apart |= not done.all() if self._steps == self.horizon else bool(done.any())
         if self._steps == self.horizon:
             self.episode, self._steps = self.episode + 1, 0
-            if not done.all():
+            if self._apart:
                 for slot in np.flatnonzero(~done):
                     infos[slot] |= _ending({key: value[slot].copy() for key, value in observation.items()}, True)
                 done = np.ones(self.num_envs, bool)
                 observation, _ = self.env.reset(options={"episode": self.episode})
                 self.reset_infos = [{} for _ in range(self.num_envs)]
+                self._apart = False
         return observation, rewards.astype(np.float32), done, infos
 
     def close(self) -> None:

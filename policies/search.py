@@ -46,6 +46,7 @@ class EpisodeSearch(BaseAlgorithm):
             supported_action_spaces=(gym.spaces.Box,),
         )
         self.group_size: int = env.get_attr("group_size")[0]
+        self.horizon: int = env.get_attr("horizon")[0]
         self._setup_model()
 
     def _setup_model(self) -> None:
@@ -103,7 +104,7 @@ class EpisodeSearch(BaseAlgorithm):
         env = self.env
         returns, finished = np.zeros(env.num_envs), np.zeros(env.num_envs, bool)
         callback.on_rollout_start()
-        while not finished.all():
+        for _ in range(self.horizon):
             actions = act(self.seen())
             new_obs, rewards, dones, infos = env.step(actions)
             self._last_obs = new_obs  # type: ignore[assignment]

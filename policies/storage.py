@@ -26,6 +26,7 @@ from .schedule_actor import ScheduleActor, ScheduleConfig
 from .set_actor import SetActor
 
 SCHEMA_VERSION = 1
+ABOUT, ARRAYS = "policy.json", "policy.safetensors"
 ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {  # of its config and of the actor
     "set-actor": (SetActorConfig, SetActor),
     "gain": (GainConfig, GainActor),
@@ -61,7 +62,7 @@ def save_policy(folder: Path, policy: LearnedPolicy) -> None:
     """Write policy.safetensors, then policy.json with its hash: loading refuses a pair that does not match."""
     folder.mkdir(parents=True, exist_ok=True)
     actor = policy.actor
-    data = save({name: np.ascontiguousarray(value.cpu().numpy()) for name, value in actor.state_dict().items()})
+    data = _bytes_of(actor)
     about = {
         "schema_version": SCHEMA_VERSION,
         "architecture": {"name": actor.architecture, **to_json(actor.config)},
@@ -70,15 +71,22 @@ def save_policy(folder: Path, policy: LearnedPolicy) -> None:
         "sha256": hashlib.sha256(data).hexdigest(),
     }
     CHECK(json.loads(json.dumps(about)), "the policy to save")
-    write_atomic(folder / "policy.safetensors", data)
-    write_atomic(folder / "policy.json", json.dumps(about, indent=1).encode())
+    write_atomic(folder / ARRAYS, data)
+    write_atomic(folder / ABOUT, json.dumps(about, indent=1).encode())
+
+
+def policy_hash(policy: LearnedPolicy) -> str:
+    """SHA-256 of its arrays, as policy.json has it."""
+    return hashlib.sha256(_bytes_of(policy.actor)).hexdigest()
 
 
 def load_policy(path: Path) -> LearnedPolicy:
     """The policy in a run folder, or by the path of either of its two files. InputError: missing, damaged, or asking
     for what this version or its environment does not have; nothing is built before everything was checked."""
+    if not path.is_dir() and path.name not in (ABOUT, ARRAYS):
+        raise InputError(f"no policy at {path}: give a policy's folder, its {ABOUT} or a policy's name")
     folder = path if path.is_dir() else path.parent
-    about_path, arrays_path = folder / "policy.json", folder / "policy.safetensors"
+    about_path, arrays_path = folder / ABOUT, folder / ARRAYS
     about = schema.parse_json(_read(about_path, MAX_HEADER), str(about_path), "save or copy the policy again")
     CHECK(about, str(about_path))
     data = _read(arrays_path, MAX_FILE)
@@ -95,9 +103,13 @@ def load_policy(path: Path) -> LearnedPolicy:
     return LearnedPolicy(actor, _card(about["card"]))
 
 
+def _bytes_of(actor: Actor) -> bytes:
+    return save({name: np.ascontiguousarray(value.cpu().numpy()) for name, value in actor.state_dict().items()})
+
+
 def _read(path: Path, limit: int) -> bytes:
     if not path.is_file():
-        raise InputError(f"no {path.name} in {path.parent}: give a policy's folder, its policy.json or a policy's name")
+        raise InputError(f"no {path.name} in {path.parent}: give a policy's folder, its {ABOUT} or a policy's name")
     with open(path, "rb") as file:
         data = file.read(limit + 1)
     if len(data) > limit:

@@ -48,6 +48,8 @@ class InfluenceAgent(Agent):
 
     def update(self, feedback: Feedback) -> None:
         usable, width = np.flatnonzero(feedback.usable), self.cross_NQ.shape[1]
+        if not len(usable):
+            return
         share_UP, influence_UP = feedback.share[usable], feedback.influence[usable]
         label_UPA = feedback.labels[usable] + self.offset_A
         num_runs, num_windows, num_columns = label_UPA.shape

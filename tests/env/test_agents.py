@@ -65,6 +65,12 @@ def test_influence_recovers_additive_effects() -> None:
     assert np.corrcoef(agent.score(CELLS)[0], truth)[0, 1] > 0.99
 
 
+def test_influence_learns_nothing_where_no_run_has_a_usable_probe() -> None:
+    agent = started(InfluenceAgent(), 2)
+    agent.update(feedback(np.zeros((2, 4, 2)), np.full((2, 4), np.nan)))
+    assert (agent.score(CELLS) == 0).all()
+
+
 def test_influence_refuses_more_categories_than_it_can_hold() -> None:
     column = np.zeros(1, np.uint16)
     wide = Layout({"user": Labels(tuple(map(str, range(3000))), None, column)}, CELLS[:, :1])

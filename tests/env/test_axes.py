@@ -101,3 +101,9 @@ def test_unknown_axes_are_refused(axes: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="expected reference, pool and any of text, agents, rate"):
         check_axes(axes)
     assert check_axes(AXES) == AXES
+
+
+@pytest.mark.parametrize("reference", [(("prose", float("nan")),), (("prose", 0.5), ("prose", 0.5)), ()])
+def test_a_mixture_that_is_none_is_refused(reference: tuple[tuple[str, float], ...]) -> None:
+    with pytest.raises(InputError, match="expected weights that sum to 1, none below 0, of different tasks"):
+        Scenario(reference, 2.0)

@@ -65,6 +65,12 @@ def test_a_run_does_not_depend_on_its_company(num_cells: int) -> None:
         np.testing.assert_array_equal(alone[0], together[run])
 
 
+@pytest.mark.parametrize("wrong", [{"beta": float("nan")}, {"min_spread": 0.0}, {"top_share": -1.0}])
+def test_numbers_out_of_range_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match="expected numbers from 0 up, above 0, and above 0 up to 1"):
+        Console(**wrong)  # type: ignore[arg-type]
+
+
 def test_unknown_mode_is_refused() -> None:
     with pytest.raises(InputError, match="console mode is 'best', expected 'softmax' or 'topk'"):
         Console(mode="best")

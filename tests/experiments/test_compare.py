@@ -3,20 +3,24 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from pretraingym.env.axes import AXES, numbered_scenario
 from pretraingym.env.setting import Setting
 from pretraingym.env.task import Task
 from pretraingym.experiments.bootstrap import bootstrap_weights, interval, resampled
 from pretraingym.experiments.charges import all_in_ratio, run_charges
-from pretraingym.experiments.compare import CompareConfig, main
-from pretraingym.experiments.compared import Compared, summarise
+from pretraingym.experiments.compare import CompareConfig, _scenario, main, side_by_side
+from pretraingym.experiments.compared import Compared, fast_of, summarise, where_natural_ended
 from pretraingym.experiments.named_policies import by_name, make_policies, named
 from pretraingym.lm.corpus import Corpus
 from pretraingym.lm.errors import InputError
+from pretraingym.lm.proxies import ProxyStack
 from pretraingym.policies.fixed import Uniform
+from pretraingym.policies.rules import Lift
 
 
 def test_independent_scenarios_give_the_plain_standard_error() -> None:
@@ -68,7 +72,7 @@ def test_what_a_run_costs() -> None:
     tokens = (10 + 6 * 52) * 16 * 32
     assert charges.train == 6 * 1000 * tokens
     assert charges.evaluate == 2 * 1000 * 32 * (6 * 96 + 512)
-    assert charges.probe == 2 * 1000 * 32 * 7 * (3 * 64 + 2 * 128 + 3 * 128 / 4)
+    assert charges.probe == 2 * 1000 * 32 * 6 * (3 * 64 + 2 * 128 + 3 * 128 / 4)
     assert charges.total == charges.train + charges.evaluate + charges.probe
     longer = replace(setting.episode, steps_per_interval=2 * 52, warmup_steps=2 * 10)
     target = run_charges(replace(setting, episode=longer), 2 * 1000, 2)
@@ -98,6 +102,7 @@ def test_names_of_policies() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
 def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
     config = CompareConfig(
         ("uniform", "steady=constant:strength=0.3,influence=1", "both=uniform+constant:strength=0.3,influence=1"),
@@ -133,6 +138,7 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     assert json.loads((tmp_path / "run" / "results.json").read_text())["policies"] == table
 
 
+@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
 def test_a_diverged_run_counts_as_a_nat_lost(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
     task = Task(tiny_corpus, 16)
 
@@ -150,3 +156,77 @@ def test_a_diverged_run_counts_as_a_nat_lost(tiny_corpus: Corpus, tiny_setting: 
     assert told["gain_nats_and_ci95"][0] == pytest.approx((0.5 - 1.0) / 2)
     assert told["win_rate"] == 0.5
     assert told["gain_by_task"] == {"prose": -0.25}
+
+
+def of(number: int, natural: float | None, uniform: float | None, scales: dict[str, float | None]) -> dict[str, Any]:
+    """A row of a comparison, with twice as many tokens on a rung as its scale says."""
+
+    def run(loss: float | None, tokens: int = 100) -> dict[str, Any]:
+        return {"validation_loss_nats": loss, "test_loss_nats": {"prose": loss, "code": 9.0}, "tokens": tokens}
+
+    policies = {"natural": run(natural), "uniform": run(uniform)}
+    ladder = {scale: run(loss, int(200 * float(scale))) for scale, loss in scales.items()}
+    return {"number": number, "scenario": {"reference": [["prose", 1.0]]}, "policies": policies, "ladder": ladder}
+
+
+def test_scenarios_in_which_natural_diverged_are_left_out_for_all() -> None:
+    rows = [of(0, 3.0, 2.5, {"2": 2.0}), of(1, None, 2.0, {"2": 2.0}), of(2, 3.0, 2.0, {"2": None})]
+    with pytest.warns(UserWarning, match=r"natural diverged in scenarios \[1, 2\]: they are left out for all"):
+        assert where_natural_ended(rows) == rows[:1]
+    with pytest.raises(InputError, match="natural diverged in every scenario"):
+        where_natural_ended(rows[1:])
+
+
+@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
+def test_a_rung_stands_where_its_tokens_are_and_bounds_are_told(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    def told(loss: float) -> dict[str, Any]:
+        compared = Compared(tiny_setting, Task(tiny_corpus, 16), [of(0, 3.0, loss, {"2": 2.0})], {"uniform": Uniform()})
+        found: dict[str, Any] = summarise(compared)["policies"]["uniform"]
+        return found
+
+    budget = tiny_setting.budget_tokens
+    assert told(2.0)["speedup"] == pytest.approx(400 / budget)
+    worse = told(3.5)
+    assert worse["speedup_is_upper_bound"]
+    assert str(fast_of(worse)).startswith("≤ ")
+
+
+def test_a_run_that_diverges_ends_alone(
+    tiny_corpus: Corpus, tiny_setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task, train = Task(tiny_corpus, tiny_setting.context), ProxyStack.train
+    scenario, seed = numbered_scenario(task, "development", 0, 0, AXES, ())
+    intervals = iter(range(100))
+
+    def fails(self: ProxyStack, ids: np.ndarray, active: np.ndarray) -> np.ndarray:
+        loss = train(self, ids, active)
+        return np.where(np.arange(len(loss)) == 1, np.nan, loss) if next(intervals) == 1 else loss  # 0: the warm-up
+
+    monkeypatch.setattr(ProxyStack, "train", fails)
+    runs = side_by_side(tiny_setting, task, {"lift": Lift(), "uniform": Uniform()}, scenario, seed, 8)
+    assert runs["lift"]["validation_loss_nats"] is None
+    for name in ("natural", "uniform"):
+        assert runs[name]["validation_loss_nats"] > 0
+        assert runs[name]["tokens"] == tiny_setting.budget_tokens
+    assert runs["lift"]["tokens"] < tiny_setting.budget_tokens
+
+
+def test_an_agent_that_is_left_out_is_no_copy_either(
+    tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path
+) -> None:
+    task = Task(tiny_corpus, tiny_setting.context)
+    config = CompareConfig(("lift",), tmp_path, setting=tiny_setting, without=("influence",))
+    copied = 0
+    for number in range(200):
+        whole, _ = numbered_scenario(task, "development", 0, number, AXES, ())
+        copied += any(other == "influence" for _, other in whole.copies)
+        if not {*task.agent_names[1:]} - {*whole.absent, "influence"}:
+            with pytest.raises(InputError, match="leaves no agent that takes weight"):
+                _scenario(config, task, number)
+            continue
+        scenario, _ = _scenario(config, task, number)
+        assert "influence" in scenario.absent
+        assert all(other != "influence" for _, other in scenario.copies)
+    assert copied > 0
+    with pytest.raises(InputError, match="without nonsense, scenario 0: scenario names agent 'nonsense'"):
+        _scenario(replace(config, without=("nonsense",)), task, 0)

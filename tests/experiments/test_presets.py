@@ -103,3 +103,5 @@ def test_learners_that_start_from_nothing_take_no_policy() -> None:
     assert LearnConfig(algorithm="regmix").start == "lift"
     with pytest.raises(InputError, match="start is 'ten-tasks', but regmix starts from nothing: leave it out"):
         LearnConfig(algorithm="regmix", start="ten-tasks")
+    with pytest.raises(InputError, match="start is 'agreement:strength=0.1', but schedule starts from nothing"):
+        LearnConfig(algorithm="schedule", start="agreement:strength=0.1")

@@ -52,6 +52,27 @@ def test_rows_of_lost_work_are_dropped(tmp_path: Path, tiny_corpus: Corpus) -> N
     assert again.load_checkpoint("three") is None
 
 
+@pytest.mark.parametrize("name", ["config.json", "stages.json"])
+@pytest.mark.parametrize("damage", ["{", "[]", '{"one": 1}'])
+def test_damaged_files_are_told(tmp_path: Path, tiny_corpus: Corpus, name: str, damage: str) -> None:
+    path = tmp_path / "run"
+    folder = RunFolder(path, Config(path), False, tiny_corpus)
+    folder.stage("one", lambda: 1)
+    folder.close()
+    (path / name).write_text(damage)
+    for _ in range(2):  # the second time too: the first one left no lock
+        with pytest.raises(InputError, match=f"{name} is damaged|holds a run of another configuration"):
+            RunFolder(path, Config(path), True, tiny_corpus)
+
+
+def test_another_policy_of_the_same_path_is_refused(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    path = tmp_path / "run"
+    RunFolder(path, Config(path), False, tiny_corpus, learned={"mine": "abc"}).close()
+    with pytest.raises(InputError, match="sha256.mine is abc there, abd here"):
+        RunFolder(path, Config(path), True, tiny_corpus, learned={"mine": "abd"})
+    RunFolder(path, Config(path), True, tiny_corpus, learned={"mine": "abc"}).close()
+
+
 def test_without_a_checkpoint_rows_after_the_last_stage_are_dropped(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
     folder = RunFolder(path, Config(path), False, tiny_corpus)

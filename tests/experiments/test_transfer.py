@@ -9,6 +9,7 @@ import pytest
 from pretraingym.env.setting import Setting
 from pretraingym.experiments.transfer import TransferConfig, agreement, main
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.errors import InputError
 
 
 def test_ranks_and_regret() -> None:
@@ -34,3 +35,23 @@ def test_the_ladder(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) 
     written = json.loads((tmp_path / "run" / "results.json").read_text())
     assert "constant:strength=0.25,influence=1" in written["losses"]["target"][0]
     assert main(replace(config, resume=True))["sizes"] == sizes
+
+
+def test_where_there_is_nothing_to_rank() -> None:
+    null = [{"natural": 3.0, "a": None, "b": None}]
+    assert agreement(null, null)["spearman"] == 0  # type: ignore[arg-type]
+    same = [{"natural": 3.0, "a": 1.0, "b": 1.0}]
+    assert (agreement(same, same)["spearman"], agreement(same, same)["regret_nats"]) == (0, 0)
+
+
+def test_what_cannot_be_is_refused_before_anything_is_written(
+    tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path
+) -> None:
+    path = tmp_path / "run"
+    sizes = tiny_setting, (16,), replace(tiny_setting, width=32)
+    with pytest.raises(InputError, match="unknown policy 'ligt'"):
+        main(TransferConfig(("ligt",), path, tiny_corpus.path, *sizes))
+    fewer = replace(tiny_setting, agents=("null", "quality", "influence"))
+    with pytest.raises(InputError, match="width-16 has the agents null, quality, influence, expected the target's"):
+        main(TransferConfig(("lift",), path, tiny_corpus.path, fewer, *sizes[1:]))
+    assert not path.exists()

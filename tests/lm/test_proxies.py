@@ -10,6 +10,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, Pretrai
 
 from pretraingym.experiments.benchmarks.proxies_naive import Job, PlainModel
 from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.errors import InputError
 from pretraingym.lm.learner import Schedule
 from pretraingym.lm.models import llama
 from pretraingym.lm.muon import OptimizerConfig, norm_N
@@ -291,3 +292,9 @@ def test_rounding_does_not_depend_on_company() -> None:
     tensors = [torch.randn(8, 40 + i, 48, generator=generator) for i in range(12)]
     for count in range(1, 8):
         assert torch.equal(norm_N([value[:count] for value in tensors]), norm_N(tensors)[:count])
+
+
+@pytest.mark.parametrize("wrong", [{"muon_lr": float("nan")}, {"adam_lr": 0.0}, {"momentum": 1.0}])
+def test_rates_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=f"{next(iter(wrong))} is "):
+        OptimizerConfig(**wrong)  # type: ignore[arg-type]

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
+from pretraingym.experiments.named_policies import check_names
 from pretraingym.lm.errors import InputError
-from pretraingym.policies.base import Policy
+from pretraingym.policies.base import Policy, mix
 from pretraingym.policies.registry import POLICIES, make_policy
 from pretraingym.policies.rules import Agreement, PaperRule
 
@@ -144,7 +145,7 @@ def test_paper_rule_goes_on_from_its_state() -> None:
     [
         (lambda: make_policy("agreemnt"), "unknown policy 'agreemnt'; did you mean 'agreement'?"),
         (lambda: make_policy("qualty", AGENTS), "unknown policy 'qualty'; did you mean 'quality'?"),
-        (lambda: make_policy("runs/nowhere"), "no policy.json in runs"),
+        (lambda: make_policy("runs/nowhere"), "no policy at runs/nowhere: give a policy's folder"),
         (lambda: make_policy("only:dmain").reset(AGENTS, 1), "no agent 'dmain' here; did you mean 'domain'?"),
         (lambda: Agreement(temperature=0), "temperature is 0"),
         (lambda: PaperRule(strength=1.5), "strength is 1.5"),
@@ -156,6 +157,8 @@ def test_paper_rule_goes_on_from_its_state() -> None:
         (lambda: make_policy("constant:mtch=1").reset(AGENTS, 1), "no agent or family 'mtch' here"),
         (lambda: make_policy("exp3:rate=-1"), "rate -1"),
         (lambda: make_policy("frozen-0:exp3"), "frozen after 0 decisions"),
+        (lambda: make_policy(""), "unknown policy ''"),
+        (lambda: check_names(("runs/c#1",)), "a policy is called 'c#1', expected no #"),
         (lambda: make_policy("natural:strength=1"), "no setting 'strength'; it has none"),
     ],
 )
@@ -176,3 +179,9 @@ def test_rules_take_settings_by_name() -> None:
 def test_a_policy_without_memory_has_no_state() -> None:
     policy: Policy = make_policy("natural")
     assert policy.state_dict() == {}
+
+
+def test_what_is_not_a_number_does_not_become_natural() -> None:
+    mixed = mix(0.3, np.array([[0.0, np.nan, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]]), np.ones((3, 3), bool))
+    assert np.isnan(mixed[0]).any()
+    np.testing.assert_allclose(mixed[1:], [[1, 0, 0], [0.7, 0.15, 0.15]])

@@ -124,6 +124,18 @@ def test_damage_before_the_last_record_is_an_error(tmp_path: Path) -> None:
         read_records(path)
 
 
+def test_a_damaged_length_is_not_taken_for_a_torn_end(tmp_path: Path) -> None:
+    path = tmp_path / "records"
+    for size in (3, 4):
+        append_record(path, {"a": np.arange(size)})
+    data = bytearray(path.read_bytes())
+    data[9] ^= 1  # the first record seems to go on beyond the end of the file
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="damaged at byte 0"):
+        read_records(path)
+    assert path.read_bytes() == data
+
+
 def test_records_are_never_unpickled(tmp_path: Path) -> None:
     path = tmp_path / "records"
     append_record(path, {"a": np.array([{"an": "object"}], dtype=object)})

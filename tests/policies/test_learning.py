@@ -1,6 +1,7 @@
 """PPO and CMA-ES on the toy whose optimum is known: they leave the rule they start from far behind."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,12 @@ from pretraingym.policies.actor_config import SetActorConfig
 from pretraingym.policies.card import PolicyCard
 from pretraingym.policies.evolution import CMAES, standardised
 from pretraingym.policies.group_buffer import GroupRolloutBuffer
+from pretraingym.policies.journal import JournalVecEnv
 from pretraingym.policies.learned import LearnedPolicy
-from pretraingym.policies.learners import learned_actor, make_learner
+from pretraingym.policies.learners import UpdateLog, learned_actor, make_learner
 from pretraingym.policies.ppo import make_ppo
 from pretraingym.policies.ranges import FeatureRanges, as_observation
+from pretraingym.policies.record_file import read_records
 from pretraingym.policies.rules import Agreement
 from pretraingym.policies.sb3 import SB3ConsoleVecEnv
 from pretraingym.policies.set_actor import SetActor
@@ -54,6 +57,25 @@ def test_same_seed_same_policy(algorithm: str, toy: Make, toy_actor: SetActor) -
 
     assert torch.equal(learned(1), learned(1))
     assert not torch.equal(learned(1), learned(2))
+
+
+@pytest.mark.parametrize("algorithm", ["response", "ppo"])
+def test_a_round_in_which_all_runs_fail_is_a_round(
+    algorithm: str, toy: Make, toy_actor: SetActor, tmp_path: Path
+) -> None:
+    def learned(rounds: int) -> tuple[torch.Tensor, list[dict[str, float]]]:
+        told: list[dict[str, float]] = []
+        env = JournalVecEnv(SB3ConsoleVecEnv(toy(8, 4, fails_at=tuple(range(8)))), tmp_path / "journal")
+        model = make_learner(algorithm, env, toy_actor, 0)
+        model.learn(rounds * 8 * EPISODE, UpdateLog(EPISODE, told.append, lambda _: None))
+        return torch.nn.utils.parameters_to_vector(learned_actor(model).parameters()), told
+
+    learned(3)  # all fail in the second
+    went_on, told = learned(4)
+    assert [row["episodes"] for row in told] == [8, 16, 24, 32]
+    assert [len(batch["dones"]) for batch in read_records(tmp_path / "journal")[1:]] == [EPISODE] * 4
+    (tmp_path / "journal").unlink()
+    assert torch.equal(learned(4)[0], went_on)
 
 
 def test_hidden_actors_learn_with_both(toy: Make) -> None:

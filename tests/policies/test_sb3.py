@@ -107,3 +107,15 @@ def test_refuses_what_it_cannot_serve(toy: Make) -> None:
     env.set_options([{"episode": 1}, {"episode": 2}])
     with pytest.raises(InputError, match="options differ"):
         env.reset()
+
+
+def test_when_all_runs_end_early_the_next_episode_begins_with_the_horizon(toy: Make) -> None:
+    native = toy(4, 2, fails_at=(0, 1, 2, 3))
+    env = SB3ConsoleVecEnv(native)
+    env.seed(0)
+    env.reset()
+    steps = [env.step(np.zeros((4, 5), np.float32)) for _ in range(12)]
+    assert [place for place, step in enumerate(steps) if step[2].any()] == [3, 5, 7, 11]  # all failed at 5
+    assert all(info["TimeLimit.truncated"] for info in steps[7][3])
+    assert native.resets[1:] == [(None, {"episode": 2})]
+    assert [run.episode for run in native.runs] == [3] * 4

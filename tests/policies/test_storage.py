@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from pretraingym.env.action import ActionMap
 from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
 from pretraingym.lm.errors import InputError
+from pretraingym.policies.actor_config import SetActorConfig
 from pretraingym.policies.card import PolicyCard
 from pretraingym.policies.learned import LearnedPolicy
 from pretraingym.policies.registry import make_policy
 from pretraingym.policies.set_actor import SetActor
-from pretraingym.policies.storage import load_policy, save_policy
+from pretraingym.policies.storage import load_policy, policy_hash, save_policy
 
 Json = dict[str, Any]
 
@@ -194,3 +196,19 @@ def test_saving_refuses_what_loading_would(tmp_path: Path, toy_actor: SetActor, 
     with pytest.raises(InputError, match="algorithm is 'dqn'"):
         save_policy(tmp_path, LearnedPolicy(toy_actor, replace(card, algorithm="dqn")))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_is_none_of_a_policys_names_nothing_else(tmp_path: Path, card: PolicyCard) -> None:
+    save_policy(tmp_path, LearnedPolicy(SetActor(SetActorConfig(), ActionMap()), card))
+    assert load_policy(tmp_path / "policy.json").card == card
+    for wrong in (tmp_path / "nonexistent", tmp_path / "policy.yaml"):
+        with pytest.raises(
+            InputError, match=f"no policy at {wrong}: give a policy's folder, its policy.json or a policy"
+        ):
+            load_policy(wrong)
+
+
+def test_a_hash_is_the_files(tmp_path: Path, card: PolicyCard) -> None:
+    policy = LearnedPolicy(SetActor(SetActorConfig(), ActionMap()), card)
+    save_policy(tmp_path, policy)
+    assert json.loads((tmp_path / "policy.json").read_text())["sha256"] == policy_hash(policy)
