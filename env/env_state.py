@@ -13,6 +13,8 @@ from .core import ConsoleCore
 from .scenario import Scenario
 
 State = dict[str, NDArray]
+JSON = "arguments", "scenario", "base_seed", "records", "face"
+OF_ANY_LENGTH = *JSON, "given_seeds", "controls/pairs", "controls/falls"
 
 
 class Stateful:
@@ -109,13 +111,22 @@ def _check(state: State, own: State) -> None:
     """InputError where `state` is not of an environment such as that which has `own`."""
     if missing := sorted(set(own) ^ set(state)):
         raise InputError(f"the state has other parts than this environment's: {', '.join(missing[:3])}")
-    theirs, ours = _from_bytes(state["arguments"]), _from_bytes(own["arguments"])
+    try:
+        parts = {name: _from_bytes(state[name]) for name in JSON}
+    except ValueError as error:
+        raise InputError(f"the state has parts that are not JSON ({error}): it is damaged") from None
+    if parts["scenario"] is not None:
+        Scenario.from_json(parts["scenario"])
+    theirs, ours = parts["arguments"], _from_bytes(own["arguments"])
     for name, value in ours.items():
         if theirs.get(name) != value:
             raise InputError(f"the state is of an environment with {name} {theirs.get(name)}, this one has {value}")
     for name, array in own.items():
         given = state[name]
-        if given.dtype != array.dtype or given.ndim != array.ndim or given.shape[1:] != array.shape[1:]:
+        shapes = given.shape[1:], array.shape[1:]
+        if name not in OF_ANY_LENGTH:
+            shapes = given.shape, array.shape
+        if given.dtype != array.dtype or given.ndim != array.ndim or shapes[0] != shapes[1]:
             raise InputError(
                 f"the state has '{name}' as {given.dtype} {given.shape}, expected {array.dtype} {array.shape}"
             )

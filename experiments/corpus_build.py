@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from ..env.agents.registry import make_labellers
+from ..env.agents.registry import check_column_name, make_labellers
 from ..env.default_corpus import build_default
 from ..env.labelling import label_corpus
 from ..lm.build import build_corpus
@@ -18,6 +18,7 @@ from ..lm.errors import InputError
 from ..lm.held_out import TASK, Decontamination, HeldOut, halves
 from ..lm.rows import RowReader, dataset_rows, expand
 from ..lm.synthetic import build_synthetic
+from ..lm.tokenizer import check_vocab_size
 from .data_card import CARD, data_card, write_card
 from .progress import Progress
 
@@ -69,6 +70,11 @@ class BuildConfig:
     """stop at invalid UTF-8 instead of replacing and counting it"""
 
     def __post_init__(self) -> None:
+        for name in (*self.reference, *self.columns.scores, *self.columns.categories):
+            check_column_name(name)
+        check_vocab_size(self.vocab_size)
+        if self.max_documents is not None and self.max_documents < 1:
+            raise InputError(f"max_documents is {self.max_documents}, expected at least 1")
         for option in ("reference_text", "reference_group"):
             if unknown := getattr(self, option).keys() - self.reference.keys():
                 raise InputError(f"{option} names the task '{min(unknown)}', which has no files; add --reference")
@@ -142,7 +148,7 @@ def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str
     if config.max_documents is not None:
         train = islice(train, config.max_documents)
     if not config.reference:
-        held = HeldOut(config.hold_out)
+        held = HeldOut(config.hold_out, counts)
         return {"train": held.train(train), **held.splits()}
     references: dict[str, list[Document]] = {}
     for task, pattern in config.reference.items():

@@ -3,17 +3,21 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from ..env.agents.registry import make_labellers
+from ..env.agents.registry import check_column_name, make_labellers
 from ..env.labelling import label_corpus
 from ..lm.bins import quantile_bins
 from ..lm.corpus import Corpus, Labels
 from ..lm.corpus_writer import add_labels
 from ..lm.errors import InputError
+from ..lm.token_set import check_tokens
 from .data_card import data_card, write_card
 from .progress import Progress
+
+DOMAIN = "domain"  # the label column of sources, which `corpus build` makes
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,11 @@ class CardConfig:
 
 def label(config: LabelConfig) -> dict[str, Any]:
     """Label, and write the columns and the card anew."""
-    corpus = Corpus.open(config.corpus)
+    corpus = Corpus.open(config.corpus, verify=True)
+    for name in config.scores:
+        check_column_name(name)
+    if DOMAIN in config.scores:
+        raise InputError(f"a score is called '{DOMAIN}', as the text's sources are; take another name")
     agents = make_labellers(config.agents, corpus.reference_tasks)
     found = {name: _scores(name, path, corpus) for name, path in config.scores.items()}
     if both := found.keys() & {agent.name for agent in agents}:
@@ -48,7 +56,7 @@ def label(config: LabelConfig) -> dict[str, Any]:
         with Progress() as progress:
             progress.stage("label", None)
             tell = lambda share: progress.update(share, 1.0)  # noqa: E731
-            found |= label_corpus(corpus.texts, corpus.splits, corpus.labels["domain"], tell, agents=agents)
+            found |= label_corpus(corpus.texts, corpus.splits, corpus.labels[DOMAIN], tell, agents=agents)
     corpus = add_labels(corpus, found)
     write_card(corpus)
     return {"corpus": str(config.corpus), "labels": list(corpus.labels), "fingerprint": corpus.fingerprint}
@@ -57,14 +65,18 @@ def label(config: LabelConfig) -> dict[str, Any]:
 def card(config: CardConfig) -> dict[str, Any]:
     """Verify and print."""
     corpus = Corpus.open(config.corpus, verify=True)
+    check_tokens(config.corpus)
     print(data_card(corpus))
     return {"corpus": str(config.corpus), "documents": corpus.num_documents, "fingerprint": corpus.fingerprint}
 
 
 def _scores(name: str, path: Path, corpus: Corpus) -> Labels:
     try:
-        scores = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with open(path, "rb") as file:
+            scores = np.load(file, allow_pickle=False)
+        if not isinstance(scores, np.ndarray):
+            raise ValueError("several arrays")
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path} is no .npy file of numbers ({error}); write one with numpy.save") from None
     if scores.shape != (corpus.num_documents,) or scores.dtype.kind not in "fiu":
         raise InputError(

@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tokenizers import Tokenizer
-
 from ..env.setting import Setting
 from ..lm.corpus import Corpus
 from ..lm.engine_config import EngineConfig
 from ..lm.flops import TrainingCost
+from ..lm.tokenizer import load_tokenizer
 from .charges import run_charges
 
 VOCABULARY = 32_768  # assumed where no corpus is named
@@ -68,5 +67,5 @@ def _vocabulary(setting: Setting, corpus: Corpus | None) -> int:
     if setting.origin is not None:
         return 0  # it has its own
     if setting.tokenizer is not None:
-        return Tokenizer.from_file(str(setting.tokenizer / "tokenizer.json")).get_vocab_size()
+        return load_tokenizer(setting.tokenizer).get_vocab_size()
     return VOCABULARY if corpus is None else corpus.vocab_size

@@ -51,7 +51,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
         for number, line in enumerate(file, 1):
             try:
                 row = json.loads(line)
-            except ValueError:  # not JSON, or not UTF-8
+            except (ValueError, RecursionError):  # not JSON, or not UTF-8
                 row = None
             if number == 1 and isinstance(row, dict) and "answer" in row and "choices" not in row:
                 return []

@@ -50,8 +50,8 @@ class Corpus:
     fingerprint: of all its bytes, and of the tokens if they are not its own.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]):
-        self.path = path
+    def __init__(self, path: Path, manifest: dict[str, Any], verify: bool = False):
+        self.path, self._verify = path, verify
         self.fingerprint: str = manifest["fingerprint"]
         self.num_documents: int = manifest["documents"]
         self.reference_tasks: tuple[str, ...] = tuple(manifest["reference_tasks"])
@@ -74,16 +74,17 @@ class Corpus:
 
     @classmethod
     def open(cls, path: Path, verify: bool = False) -> "Corpus":
-        """Open the corpus in folder `path` in time that does not grow with it; `verify` also hashes all its bytes."""
+        """Open the corpus in folder `path` in time that does not grow with it; `verify` also hashes all its bytes,
+        and later those of another tokenizer's tokens."""
         path = Path(path)
         manifest = read_manifest(path)
         check_files(path, manifest["files"], verify)
-        return cls(path, manifest)
+        return cls(path, manifest, verify)
 
     def with_tokenizer(self, folder: Path, progress: "Callable[[float], None] | None" = None) -> "Corpus":
         """This corpus in the tokens of the tokenizer.json in `folder`; the first time, it is tokenised for it."""
         other = Corpus.open(self.path)
-        tokens, name = other_tokens(self.path, self.texts, folder, progress)
+        tokens, name = other_tokens(self.path, self.texts, folder, progress, self._verify)
         other._use(tokens)
         other.fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
         return other

@@ -136,10 +136,15 @@ def add_labels(corpus: Corpus, labels: dict[str, Labels]) -> Corpus:
     return Corpus.open(corpus.path)
 
 
+def check_label_name(name: str) -> None:
+    """InputError: one that a label column or a reference task cannot have."""
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise InputError(f"the name '{name}' is given, expected letters, digits, '-', '_' and '.' alone")
+
+
 def _checked(name: str, labels: Labels, num_documents: int) -> dict[str, Any]:
     """The label table for a manifest, once the column fits the corpus and the table."""
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise InputError(f"label name '{name}' given, expected letters, digits, '-', '_' and '.' alone")
+    check_label_name(name)
     if len(labels.names) > MAX_CATEGORIES:
         raise InputError(
             f"labels '{name}' have {len(labels.names)} categories, at most {MAX_CATEGORIES}: coarsen them, or give a "

@@ -117,7 +117,7 @@ class Columns:
             return None
         try:
             score = float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise InputError(f"{row.place}: '{column}' is {str(value)[:40]!r}, expected a number") from None
         if math.isnan(score) and self.nan_is_missing:
             return None

@@ -10,6 +10,7 @@ from .documents import Document
 from .errors import InputError
 
 REPEATS = "documents that share a paragraph with reference text, left out"
+COPIES = "copies of documents that are held out, left out"
 MIN_PARAGRAPH = 80  # characters; shorter ones repeat by nature
 MAX_HELD_OUT = 4000  # documents; enough for any validation loss
 TASK = "heldout"
@@ -49,10 +50,12 @@ class Decontamination:
 
 @dataclass
 class HeldOut:
-    """Holds a share of the training documents out as the reference task "heldout", chosen by a hash of their text: the
-    same ones however often and in whatever order they come."""
+    """Holds a share of the training documents out as the reference task "heldout", chosen by a hash of their text; of
+    more than MAX_HELD_OUT the first. Copies of one that is held out are left out and counted; training text that shares
+    but a paragraph with one is not."""
 
     share: float
+    counts: Counter[str] = field(default_factory=Counter)
     validation: list[Document] = field(default_factory=list)
     test: list[Document] = field(default_factory=list)
 
@@ -62,12 +65,16 @@ class HeldOut:
 
     def train(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents that are not held out. At its end `validation` and `test` are whole."""
+        held: set[bytes] = set()
         for document in documents:
             digest = hashlib.blake2b(document.text.encode("utf-8", "replace"), digest_size=8).digest()
             place = int.from_bytes(digest, "big") / 2**64 / self.share
             half = self.validation if place < 0.5 else self.test
-            if place < 1 and len(half) < MAX_HELD_OUT // 2:
+            if digest in held:
+                self.counts[COPIES] += 1
+            elif place < 1 and len(half) < MAX_HELD_OUT // 2:
                 half.append(document)
+                held.add(digest)
             else:
                 yield document
 

@@ -76,7 +76,7 @@ class RowReader:
                 continue
             try:
                 values = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{place} is no JSON ({error}); expected one object a line") from None
             if not isinstance(values, dict):
                 raise InputError(f"{place} holds a {type(values).__name__}, expected one JSON object a line")
@@ -100,6 +100,11 @@ class RowReader:
         number = 0
         with ParquetFile(path) as file:
             present = [name for name in file.schema_arrow.names if self.columns is None or name in self.columns]
+            if not present and file.metadata.num_rows:
+                raise InputError(
+                    f"{path} has none of the columns {', '.join(map(repr, sorted(self.columns or ())))}, only "
+                    f"{', '.join(map(repr, file.schema_arrow.names))}"
+                )
             for batch in file.iter_batches(BATCH_ROWS, columns=present):
                 # As bytes, so that one bad character costs no batch.
                 fields = [

@@ -79,11 +79,15 @@ def batches(texts: Texts, batch_bytes: int) -> Iterator[range]:
 
 
 def other_tokens(
-    corpus_folder: Path, texts: Texts, tokenizer_folder: Path, progress: Callable[[float], None] | None = None
+    corpus_folder: Path,
+    texts: Texts,
+    tokenizer_folder: Path,
+    progress: Callable[[float], None] | None = None,
+    verify: bool = False,
 ) -> tuple[TokenSet, str]:
     """The tokens of another tokenizer than the corpus's own, and their fingerprint: made on first use and kept in a
-    folder of the corpus. InputError: no tokenizer there, or the corpus's
-    folder cannot be written."""
+    folder of the corpus; `verify` hashes them. InputError: no tokenizer there, damaged tokens, or the corpus's folder
+    cannot be written."""
     tokenizer = load_tokenizer(tokenizer_folder)
     folder = corpus_folder / f"tokens-{hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]}"
     if not folder.is_dir():
@@ -105,5 +109,11 @@ def other_tokens(
         finally:
             shutil.rmtree(part, ignore_errors=True)
     manifest = read_manifest(folder)
-    check_files(folder, manifest["files"], verify=False)
+    check_files(folder, manifest["files"], verify)
     return TokenSet.open(folder, manifest, len(texts)), manifest["fingerprint"]
+
+
+def check_tokens(corpus_folder: Path) -> None:
+    """Hash all that other tokenizers made of a corpus. InputError: some of it is damaged."""
+    for folder in sorted(corpus_folder.glob("tokens-*")):
+        check_files(folder, read_manifest(folder)["files"], verify=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, get_type_hints
 
 from ...lm.corpus import Corpus
+from ...lm.corpus_writer import check_label_name
 from ...lm.errors import InputError
 from ...lm.files import nearest
 from .base import Agent, LabelAgent
@@ -12,10 +13,19 @@ from .column import ColumnAgent
 from .match import PREFIX, MatchAgent
 from .plugins import kind_called, kinds
 
+UNLABELLED = "null", "influence"  # agents that every corpus has, first and last
+
 
 def default_agents(corpus: Corpus) -> tuple[str, ...]:
     """What a corpus gives without being asked: null, one agent a label column, and influence, which pools them."""
-    return ("null", *corpus.labels, "influence")
+    return (UNLABELLED[0], *corpus.labels, UNLABELLED[1])
+
+
+def check_column_name(name: str) -> None:
+    """InputError: no label column can be called so."""
+    check_label_name(name)
+    if name in UNLABELLED:
+        raise InputError(f"the name '{name}' is given, which is that of an agent without labels; take another")
 
 
 def label_name(spec: str) -> str:

@@ -125,6 +125,11 @@ def test_another_environments_state_is_refused(make: Make) -> None:
         env.set_state({key: value for key, value in kept.items() if key != "number"})
     with pytest.raises(InputError, match=r"'episode/seed_N' as float64 \(2,\), expected int64 \(4,\)"):
         env.set_state(kept | {"episode/seed_N": np.zeros(2)})
+    with pytest.raises(InputError, match=r"'number' as int64 \(1,\), expected int64 \(2,\)"):
+        env.set_state(kept | {"number": kept["number"][:1]})
+    broken = np.frombuffer(b"{", np.uint8)
+    with pytest.raises(InputError, match="the state has parts that are not JSON"):
+        env.set_state(kept | {"scenario": broken, "number": kept["number"] + 1})
     assert_same(env.get_state(), kept)
 
 

@@ -132,6 +132,19 @@ def test_labels_for_a_built_corpus(rows: Path, tmp_path: Path, capsys: pytest.Ca
     np.save(tmp_path / "inf.npy", np.where(scores == 3, np.inf, scores))
     with pytest.raises(InputError, match="hold infinite numbers"):
         run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / "inf.npy")
+    np.savez(tmp_path / "two.npz", scores)
+    (tmp_path / "pk.npy").write_bytes(b"PK\x03\x04 and no more")
+    for file in ("two.npz", "pk.npy"):
+        with pytest.raises(InputError, match=f"{file} is no .npy file of numbers"):
+            run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / file)
+    for name, message in (("influence", "an agent without labels"), ("domain", "as the text's sources are")):
+        with pytest.raises(InputError, match=message):
+            run("label", "--corpus", tmp_path / "c", "--scores", name, tmp_path / "inf.npy")
+    data = bytearray((tmp_path / "c" / "text.bin").read_bytes())
+    data[5] ^= 1
+    (tmp_path / "c" / "text.bin").write_bytes(data)
+    with pytest.raises(InputError, match=r"text\.bin"):  # it would be signed as sound again
+        run("label", "--corpus", tmp_path / "c", "--agents", "topic")
 
 
 @pytest.mark.parametrize(
@@ -145,6 +158,10 @@ def test_labels_for_a_built_corpus(rows: Path, tmp_path: Path, capsys: pytest.Ca
         (("--files", "x", "--cuts", "q", "1,2"), "cuts are for 'q', which is no score; add --columns.scores"),
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "2,1"), "expected rising numbers"),
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "low"), "expected numbers with commas"),
+        (("--files", "x", "--max-documents", "0"), "max_documents is 0, expected at least 1"),
+        (("--files", "x", "--vocab-size", "99999999999"), "expected 256, one token a byte, to 1,048,576"),
+        (("--files", "x", "--reference", "a/b", "x"), "the name 'a/b' is given, expected letters, digits"),
+        (("--files", "x", "--columns.scores", "null", "q"), "'null' is given, which is that of an agent without"),
         (("--files", "x", "--agents", "qualty"), "unknown agent 'qualty'; did you mean 'quality'"),
     ],
 )

@@ -56,6 +56,7 @@ def test_files_that_are_not_there(tmp_path: Path) -> None:
         ('{"query": "the', "no JSON object"),
         ("\xff", "no JSON object"),
         ("3", "no JSON object"),
+        ("[" * 100_000, "no JSON object"),
         ("", "no JSON object"),
         ('{"query": "the"}', "no choices and no gold"),
         (line(query=" "), "query is no text"),

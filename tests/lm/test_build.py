@@ -2,6 +2,7 @@
 
 import errno
 import pickle
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from pretraingym.lm.corpus import Corpus, Labels
 from pretraingym.lm.corpus_writer import MAX_CATEGORIES, add_labels
 from pretraingym.lm.documents import Document
 from pretraingym.lm.errors import InputError
+from pretraingym.lm.token_set import check_tokens
+from pretraingym.lm.tokenizer import train_tokenizer
 
 REFERENCE = {"t/validation": [Document("reference one", "t")], "t/test": [Document("reference two", "t")]}
 
@@ -157,3 +160,17 @@ def test_tokens_for_a_byte(tiny_corpus: Corpus) -> None:
     texts = [tiny_corpus.text(document) for document in split]
     tokens = sum(len(tiny_corpus.tokenizer().encode(text, add_special_tokens=False)) for text in texts)
     assert tiny_corpus.tokens_per_byte("prose/test") == tokens / sum(len(text.encode()) for text in texts)
+
+
+def test_damaged_tokens_of_another_tokenizer_are_found(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(tiny_corpus.path, tmp_path / "copy"))
+    train_tokenizer(["the quick brown fox"], 260).save(str(tmp_path / "tokenizer.json"))
+    folder = Path(corpus.with_tokenizer(tmp_path)._token_folder)
+    check_tokens(corpus.path)
+    data = bytearray((folder / "tokens.bin").read_bytes())
+    data[0] ^= 1
+    (folder / "tokens.bin").write_bytes(data)
+    with pytest.raises(InputError, match=r"tokens\.bin"):
+        Corpus.open(corpus.path, verify=True).with_tokenizer(tmp_path)
+    with pytest.raises(InputError, match=r"tokens\.bin"):
+        check_tokens(corpus.path)

@@ -7,7 +7,7 @@ import pytest
 from pretraingym.lm import held_out
 from pretraingym.lm.documents import Document
 from pretraingym.lm.errors import InputError
-from pretraingym.lm.held_out import REPEATS, Decontamination, HeldOut, halves
+from pretraingym.lm.held_out import COPIES, REPEATS, Decontamination, HeldOut, halves
 
 DOCUMENTS = [Document(f"document number {i}", "d") for i in range(4000)]
 
@@ -39,7 +39,7 @@ def test_what_is_held_out_is_a_share_whatever_the_order() -> None:
     assert 120 < len(held) < 280
     assert 0.6 < len(splits["heldout/test"]) / len(splits["heldout/validation"]) < 1.6
     assert sorted([*train, *held], key=lambda d: d.text) == sorted(DOCUMENTS, key=lambda d: d.text)
-    again = run(DOCUMENTS[::-1] + DOCUMENTS[:100])[1]  # copies of what is held out are held out too
+    again = run(DOCUMENTS[::-1] + DOCUMENTS[:100])[1]  # copies of what is held out change nothing
     assert {document.text for part in again.values() for document in part} == {document.text for document in held}
 
 
@@ -48,6 +48,15 @@ def test_no_more_is_held_out_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> 
     held = HeldOut(0.5)
     assert len(list(held.train(DOCUMENTS))) == len(DOCUMENTS) - 20
     assert len(held.validation) == len(held.test) == 10
+
+
+def test_copies_of_what_is_held_out_are_in_no_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "MAX_HELD_OUT", 20)
+    held = HeldOut(0.5)
+    train = {document.text for document in held.train(DOCUMENTS + DOCUMENTS)}
+    assert len(held.validation) == len(held.test) == 10
+    assert train.isdisjoint({document.text for document in held.validation + held.test})
+    assert held.counts[COPIES] == 20
 
 
 def test_repeats_are_left_out() -> None:

@@ -102,9 +102,10 @@ def test_invalid_utf8_is_replaced_and_counted_or_refused(tmp_path: Path, name: s
         ("a.jsonl.zst", zstd(JSON_LINES)[:-5], "cannot be read"),
         ("a.jsonl.gz", JSON_LINES, "cannot be read"),
         ("a.parquet", b"PAR1", "cannot be read"),
+        ("a.jsonl", b"[" * 100_000, "line 1 is no JSON"),
         ("a.doc", b"", "a.doc is no file that can be read, expected .txt, .jsonl"),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 def test_files_that_cannot_be_read(tmp_path: Path, name: str, data: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(data)
@@ -147,3 +148,9 @@ def test_a_dataset_that_was_saved_to_disk(tmp_path: Path) -> None:
     DatasetDict({"test": found}).save_to_disk(tmp_path / "several")
     for name, split in (("one", "train"), ("several", "test")):
         assert [row.values for row in dataset_rows(str(tmp_path / name), None, split, False)] == ROWS
+
+
+def test_a_parquet_file_without_the_columns_is_not_skipped(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"content": ["a", "b"]}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="has none of the columns 'text', only 'content'"):
+        list(RowReader(frozenset({"text"})).files([tmp_path / "a.parquet"]))

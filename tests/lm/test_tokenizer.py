@@ -1,11 +1,13 @@
 """Tokenizers trained here against the text that they must give back."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pretraingym.lm.errors import InputError
-from pretraingym.lm.tokenizer import train_tokenizer
+from pretraingym.lm.tokenizer import load_tokenizer, train_tokenizer
 
 TOKENIZER = train_tokenizer(["the quick brown fox, the quick brown dog\n"] * 3, 270)
 
@@ -24,7 +26,21 @@ def test_training_merges_what_is_frequent() -> None:
     assert len(TOKENIZER.encode("the quick brown fox").ids) < 19
 
 
-def test_too_small_a_vocabulary() -> None:
-    """Fewer tokens than bytes is refused."""
-    with pytest.raises(InputError, match="at least 256"):
-        train_tokenizer(["a"], 255)
+@pytest.mark.parametrize("size", [255, 99_999_999_999])
+def test_a_vocabulary_that_cannot_be(size: int) -> None:
+    """Fewer tokens than bytes, and more than memory holds, are refused."""
+    with pytest.raises(InputError, match=f"vocab_size {size} given, expected 256, one token a byte, to 1,048,576"):
+        train_tokenizer(["a"], size)
+
+
+def test_what_is_loaded_neither_cuts_nor_pads(tmp_path: Path) -> None:
+    """As transformers saves one that was once used so."""
+    tokenizer = train_tokenizer(["the quick brown fox"], 260)
+    plain = tokenizer.to_str()
+    tokenizer.enable_truncation(2)
+    tokenizer.enable_padding(length=9)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert len(tokenizer.encode("the quick brown fox").ids) == 9
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.to_str() == plain
+    assert loaded.decode(loaded.encode("the quick brown fox").ids) == "the quick brown fox"
