@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..lm.errors import InputError
 from .core import ConsoleCore
+from .scenario import Scenario
 
 OPTIONS = ("episode", "scenario", "seeds", "reset_mask")
 
@@ -28,8 +29,12 @@ def reset_core(
     run_seeds = _of_groups(core, options["seeds"]) if "seeds" in options else None
     if base_seed is None:
         base_seed = int(env.np_random.integers(2**31))
-    number = int(options.get("episode", core.next_number if seed is None else 0))
-    core.reset(base_seed, number, options.get("scenario"), run_seeds)
+    number, scenario = options.get("episode", core.next_number if seed is None else 0), options.get("scenario")
+    if not isinstance(number, int | np.integer) or number < 0:
+        raise InputError(f"episode is {number!r}, expected a whole number from 0 up")
+    if not (scenario is None or isinstance(scenario, Scenario)):
+        raise InputError(f"scenario is {described(scenario)}, expected a Scenario")
+    core.reset(base_seed, int(number), scenario, run_seeds)
     return np.ones(core.num_envs, bool)
 
 

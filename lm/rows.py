@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 from .errors import InputError
 
 Values = dict[str, Any]
+BYTE_ORDER_MARK = "\ufeff"  # which some programs write first
 COMPRESSED = {".gz", ".zst", ".bz2"}
 TEXT, JSON_LINES, TABLE, PARQUET = {".txt", ".text"}, {".jsonl", ".ndjson", ".json"}, {".csv"}, {".parquet"}
 INVALID_UTF8 = "rows with invalid UTF-8, replaced"
@@ -124,7 +125,8 @@ class RowReader:
     def _lines(self, path: Path, stream: BinaryIO) -> Iterator[tuple[str, str]]:
         for number, line in enumerate(stream, 1):
             place = f"{path} line {number}"
-            yield place, self._decode(line, place)
+            text = self._decode(line, place)
+            yield place, text.removeprefix(BYTE_ORDER_MARK) if number == 1 else text
 
     def _decode(self, data: bytes, place: str) -> str:
         try:

@@ -165,6 +165,9 @@ def test_bad_reset_options_are_refused(make: Make) -> None:
     off.reset(seed=0)
     cases: list[tuple[Any, dict[str, Any], str]] = [
         (env, {"seed": 3}, "no option 'seed', expected episode, scenario, seeds, reset_mask"),
+        (env, {"episode": "x"}, "episode is 'x', expected a whole number from 0 up"),
+        (env, {"episode": -1}, "episode is -1, expected"),
+        (env, {"scenario": "x"}, "scenario is str, expected a Scenario"),
         (env, {"seeds": [1, 1]}, r"seeds are list, expected a numpy array of integers \(2,\)"),
         (env, {"seeds": np.zeros(2)}, r"seeds are float64 \(2,\)"),
         (env, {"seeds": np.zeros(3, int)}, r"seeds are int64 \(3,\)"),

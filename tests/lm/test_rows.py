@@ -150,6 +150,12 @@ def test_a_dataset_that_was_saved_to_disk(tmp_path: Path) -> None:
         assert [row.values for row in dataset_rows(str(tmp_path / name), None, split, False)] == ROWS
 
 
+@pytest.mark.parametrize(("name", "data"), [("a.csv", b"text\na\n"), ("a.jsonl", b'{"text": "a"}\n')])
+def test_a_byte_order_mark_is_no_text(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + data)
+    assert [row.values for row in RowReader().files([tmp_path / name])] == [{"text": "a"}]
+
+
 def test_a_parquet_file_without_the_columns_is_not_skipped(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"content": ["a", "b"]}), tmp_path / "a.parquet")
     with pytest.raises(InputError, match="has none of the columns 'text', only 'content'"):
