@@ -24,6 +24,7 @@ from ..lm.files import naming_disk_errors, write_atomic
 from .run_corpus import RECORD, read_checked
 
 LOCK = ".lock"
+HASHES = "sha256"  # in config.json; runs of earlier versions have none
 NAMED = 6  # differing fields of a configuration
 STAGES = schema.mapping(
     schema.record(
@@ -59,14 +60,15 @@ class RunFolder:
         self.path = path
         wanted = json.loads(json.dumps(asdict(config), default=str))
         if learned:
-            wanted["sha256"] = dict(learned)
+            wanted[HASHES] = dict(learned)
         for place in ("folder", "resume"):  # where and how, not what
             del wanted[place]
         saved = path / "config.json"
         if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; name another --folder")
         if saved.exists():
-            _same_config(path, read_checked(saved, schema.mapping(schema.anything)), wanted, free)
+            there = read_checked(saved, schema.mapping(schema.anything))
+            _same_config(path, there, {key: wanted[key] for key in wanted if key != HASHES or HASHES in there}, free)
             if not resume:
                 raise InputError(
                     f"{path} already holds a run of this configuration; add --resume, or name another --folder"

@@ -71,6 +71,10 @@ def test_another_policy_of_the_same_path_is_refused(tmp_path: Path, tiny_corpus:
     with pytest.raises(InputError, match="sha256.mine is abc there, abd here"):
         RunFolder(path, Config(path), True, tiny_corpus, learned={"mine": "abd"})
     RunFolder(path, Config(path), True, tiny_corpus, learned={"mine": "abc"}).close()
+    saved = json.loads((path / "config.json").read_text())
+    del saved["sha256"]  # as an earlier version left it
+    (path / "config.json").write_text(json.dumps(saved))
+    RunFolder(path, Config(path), True, tiny_corpus, learned={"mine": "abd"}).close()
 
 
 def test_without_a_checkpoint_rows_after_the_last_stage_are_dropped(tmp_path: Path, tiny_corpus: Corpus) -> None:
