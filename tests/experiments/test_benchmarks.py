@@ -159,6 +159,7 @@ def test_naive_proxies_end_on_an_error(tiny_corpus: Corpus, tiny_setting: Settin
     assert set(active_children()) <= others
 
 
+@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
 def test_weights_searched_anew(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
     config = anew.AnewConfig(
         ("uniform",), tmp_path / "anew", tiny_corpus.path, tiny_setting, scenarios=2, population=4, generations=2,
