@@ -123,10 +123,8 @@ def _check(state: State, own: State) -> None:
             raise InputError(f"the state is of an environment with {name} {theirs.get(name)}, this one has {value}")
     for name, array in own.items():
         given = state[name]
-        shapes = given.shape[1:], array.shape[1:]
-        if name not in OF_ANY_LENGTH:
-            shapes = given.shape, array.shape
-        if given.dtype != array.dtype or given.ndim != array.ndim or shapes[0] != shapes[1]:
+        fixed = 1 if name in OF_ANY_LENGTH else 0  # the first axis whose length is
+        if given.dtype != array.dtype or given.ndim != array.ndim or given.shape[fixed:] != array.shape[fixed:]:
             raise InputError(
                 f"the state has '{name}' as {given.dtype} {given.shape}, expected {array.dtype} {array.shape}"
             )

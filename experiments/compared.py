@@ -16,11 +16,9 @@ from ..env.task import Task
 from ..lm.errors import InputError
 from ..lm.models import num_parameters
 from ..policies.base import Policy
-from ..policies.frozen import Frozen
-from ..policies.learned import LearnedPolicy
 from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, interval, resampled
 from .charges import Charges, all_in_ratio, label_flops, run_charges
-from .named_policies import by_name
+from .named_policies import by_name, learned_in
 from .statistics import NATURAL, Speedup, speedup
 
 Array = NDArray[np.float64]
@@ -144,9 +142,8 @@ def _all_in(policy: Policy, factor: float, charges: Charges, labels: float) -> d
     """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's; the runs compared are
     taken for such proxies as the policy was learned on."""
     learning = labels / charges.train
-    inner = policy.inner if isinstance(policy, Frozen) else policy
-    if isinstance(inner, LearnedPolicy):
-        learning += inner.card.proxy_runs * (1 + charges.overhead())
+    if (learned := learned_in(policy)) is not None:
+        learning += learned.card.proxy_runs * (1 + charges.overhead())
     return {
         str(ratio): [
             round(all_in_ratio(factor, charges.overhead(ratio), learning, targets, ratio), 4) for targets in TARGETS

@@ -45,8 +45,15 @@ def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str,
 
 def learned_hashes(policies: Mapping[str, Policy]) -> dict[str, str]:
     """Hashes of the learned ones among them, so that a run does not go on with another policy of the same path."""
-    inner = {name: policy.inner if isinstance(policy, Frozen) else policy for name, policy in policies.items()}
-    return {name: policy_hash(policy) for name, policy in inner.items() if isinstance(policy, LearnedPolicy)}
+    inner = {name: learned_in(policy) for name, policy in policies.items()}
+    return {name: policy_hash(policy) for name, policy in inner.items() if policy is not None}
+
+
+def learned_in(policy: Policy) -> LearnedPolicy | None:
+    """The learned policy that this is, or holds frozen."""
+    while isinstance(policy, Frozen):
+        policy = policy.inner
+    return policy if isinstance(policy, LearnedPolicy) else None
 
 
 def by_name(names: Sequence[str]) -> dict[str, list[str]]:

@@ -7,9 +7,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from stable_baselines3.common.callbacks import BaseCallback
 
 from .evolution import standardised
-from .regression import RANDOM_STRENGTHS
+from .regression import random_strengths
 from .schedule_actor import ScheduleActor
-from .search import Array, EpisodeSearch, Parts, load
+from .search import Array, EpisodeSearch, load
 
 SIMULATED, TOP = 20_000, 128  # weights that the regression is asked about, and how many of the best are averaged
 LEAST_SHARE = 1e-6  # of a family, so that its logarithm is a number
@@ -31,18 +31,13 @@ class RegMix(EpisodeSearch):
 
     def try_round(self, callback: BaseCallback) -> Array | None:
         candidates = [as_parameters(weights) for weights in self._random(self.n_envs)]
-        in_force: list[Array] = []
-
-        def act(parts: Parts) -> np.ndarray:
-            actions = self.actions_of(candidates, self._candidate, parts)
-            weights = self._candidate.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
-            in_force.append(self._candidate.by_family(weights))
-            return actions
-
-        returns_N = self.play(act, callback)
+        parts = self.seen()
+        actions = self.actions_of(candidates, self._candidate, parts)
+        returns_N = self.play(lambda _: actions, callback)
         if returns_N is None:
             return None
-        self._tried.append(in_force[0])
+        in_force = self._candidate.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
+        self._tried.append(self._candidate.by_family(in_force))
         self._returns.append(standardised(returns_N.reshape(-1, self.group_size)).reshape(-1))
         load(self.policy.actor, as_parameters(self.best()))
         return returns_N
@@ -63,8 +58,7 @@ class RegMix(EpisodeSearch):
     def _random(self, count: int) -> Array:
         """Weights of the families, (count, F): strength log-uniform, shares Dirichlet of about one family's."""
         families = len(self._candidate.config.families)
-        low, high = map(float, np.log(RANDOM_STRENGTHS))
-        strengths = np.exp(self.rng.uniform(low, high, (count, 1)))
+        strengths = random_strengths(count, self.rng)[:, None]
         return np.asarray(strengths * self.rng.dirichlet(np.full(families, 1 / families), count))
 
 

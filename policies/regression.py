@@ -111,8 +111,13 @@ def random_weights(mask_NK: np.ndarray, rng: np.random.Generator) -> Array:
     count = np.maximum(present_NK.sum(1, keepdims=True), 1)
     shares = rng.gamma(np.broadcast_to(1 / count, present_NK.shape)) + 1e-12
     shares = np.where(present_NK, shares, 0.0)
+    return mix(random_strengths(len(count), rng), shares, mask_NK)
+
+
+def random_strengths(count: int, rng: np.random.Generator) -> Array:
+    """Log-uniform, (count,)."""
     low, high = map(float, np.log(RANDOM_STRENGTHS))
-    return mix(np.exp(rng.uniform(low, high, len(count))), shares, mask_NK)
+    return np.asarray(np.exp(rng.uniform(low, high, count)))
 
 
 def _solve(x: Array, y: Array, ridge: float) -> Array:

@@ -18,7 +18,8 @@ UNLABELLED = "null", "influence"  # agents that every corpus has, first and last
 
 def default_agents(corpus: Corpus) -> tuple[str, ...]:
     """What a corpus gives without being asked: null, one agent a label column, and influence, which pools them."""
-    return (UNLABELLED[0], *corpus.labels, UNLABELLED[1])
+    first, last = UNLABELLED
+    return (first, *corpus.labels, last)
 
 
 def check_column_name(name: str) -> None:
