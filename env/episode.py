@@ -9,23 +9,23 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ..lm.errors import InputError
-from ..lm.hashing import Words, mix
-from ..lm.learner import Ids, Learner
-from ..lm.state import state_under
-from .agent_group import AgentGroup
+from ..lm.backend import Ids, Learner
+from ..lm.io.errors import InputError
+from ..lm.io.state import state_under
+from ..lm.keyed_random import Words, mix
 from .agents.base import Feedback
-from .cell_draws import CellDraws
-from .console import check_weights
+from .cells.sampler import CellDraws
+from .console.agent_scores import AgentGroup
+from .console.weights import check_weights
 from .episode_config import EpisodeConfig
-from .evidence import Evidence
-from .features import Draws, agent_features, paper_rewards, seen_gaps, training_features
-from .observation import Observation
-from .pool import pool_of
-from .probe import in_units_of_rms, sample_probe
-from .scenario import Scenario
-from .streams import DRAW, FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
-from .task import ReferenceSample, Task, group_means, task_means
+from .observation.features import Draws, agent_features, paper_rewards, seen_gaps, training_features
+from .observation.influence_moments import Evidence
+from .observation.observation import Observation
+from .observation.probe import in_units_of_rms, sample_probe
+from .random_streams import DRAW, FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
+from .scenarios.pool import pool_of
+from .scenarios.scenario import Scenario
+from .scenarios.task import ReferenceSample, Task, group_means, task_means
 
 Array = NDArray[np.float64]
 TASK_STRIDE = 4  # every fourth probe window also tells of the reference tasks one by one

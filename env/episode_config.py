@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from ..lm.errors import InputError
-from .action import ActionMap
-from .console import Console
+from ..lm.io.errors import InputError
+from .console.action_map import ActionMap
+from .console.console import Console
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, TextIO
 
-from ..lm.errors import InputError
+from ..lm.io.errors import InputError
 
 FILE_ERRORS = {
     errno.ENOSPC: "the disk is full: free some space",
@@ -78,8 +78,8 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
         return _parse_corpus(arguments[1:])
     if arguments[:2] == ["surrogate", "fit"]:
         return _parse_fit(arguments[2:])
-    from . import compare, evaluate, export, pretrain, quickstart, replay, train_console, transfer
-    from .presets import PRESETS
+    from .commands import compare, evaluate, export, pretrain, quickstart, replay, train_console, transfer
+    from .commands.presets import PRESETS
 
     description = "Learn which data to pretrain on next, on small models; then let it drive a large one."
     commands: Commands = {
@@ -100,8 +100,9 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
 
 def _parse_corpus(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
     """Apart from the others, which import torch: a corpus is built without, in less memory."""
-    from . import corpus_build, corpus_label
-    from .corpus_presets import CORPUS_PRESETS
+    from .corpus_commands import build as corpus_build
+    from .corpus_commands import label as corpus_label
+    from .corpus_commands.presets import CORPUS_PRESETS
 
     commands: Commands = {
         corpus_build.BuildConfig: ("build", corpus_build.main),
@@ -115,7 +116,7 @@ def _parse_corpus(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, A
 def _parse_fit(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
     import tyro
 
-    from . import surrogate_fit
+    from .commands import surrogate_fit
 
     kind = surrogate_fit.SurrogateFitConfig
     return surrogate_fit.main, tyro.cli(

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .hashing import Words, mix, normals
-from .learner import Floats, Ids, Schedule
-from .windows import MAX_PARTS, Windows, count_parts
+from .backend import Floats, Ids, Schedule
+from .corpus.windows import MAX_PARTS, Windows, count_parts
+from .keyed_random import Words, mix, normals
 
 LOSS, WINDOW, INFLUENCE = range(3)  # what a random number is for
 

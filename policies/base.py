@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..env.observation import Observation
-from ..lm.errors import InputError
+from ..env.observation.observation import Observation
+from ..lm.io.errors import InputError
 
 Weights = NDArray[np.float64]  # (N, K), rows on the simplex, absent agents exactly 0
 

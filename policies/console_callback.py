@@ -9,18 +9,18 @@ from safetensors.numpy import load_file, save
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from ..env.batch_plan import BatchPlan
+from ..env.datasets.batch_plan import BatchPlan
+from ..env.datasets.posted_dataset import PostedDataset
 from ..env.episode import Episode
 from ..env.episode_config import EpisodeConfig
-from ..env.pool import whole_corpus
-from ..env.posted_dataset import PostedDataset
-from ..env.task import Task
-from ..lm.errors import InputError
-from ..lm.files import write_atomic
-from ..lm.guest import Guest
-from ..lm.learner import Ids
-from ..lm.ranks import Ranks
-from ..lm.state import state_under
+from ..env.scenarios.pool import whole_corpus
+from ..env.scenarios.task import Task
+from ..lm.backend import Ids
+from ..lm.io.errors import InputError
+from ..lm.io.files import write_atomic
+from ..lm.io.state import state_under
+from ..lm.target.external import Guest
+from ..lm.target.ranks import Ranks
 from .base import Policy
 
 ACTIVE = np.ones(1, bool)

@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..env.observation import AGENT_FEATURES, TRAINING_FEATURES
-from ..lm.errors import InputError
-from ..lm.files import write_atomic
-from .actor import log_base
-from .learned import LearnedPolicy
-from .schedule_actor import ScheduleActor
+from ..env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES
+from ..lm.io.errors import InputError
+from ..lm.io.files import write_atomic
+from .actors.actor import log_base
+from .actors.schedule_actor import ScheduleActor
+from .saved.learned import LearnedPolicy
 
 RUNS, AGENTS = 2, 5  # that the graph is traced with: other numbers serve too, but a size of 1 would be fixed
 

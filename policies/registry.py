@@ -4,15 +4,15 @@ from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from ..lm.errors import InputError
-from ..lm.files import nearest
+from ..lm.io.errors import InputError
+from ..lm.io.files import nearest
 from .base import Policy
-from .constant import Constant
-from .exp3 import Exp3
-from .fixed import Natural, SingleAgent, Uniform
-from .frozen import Frozen
-from .rules import Agreement, Lift, PaperRule, Ridge
-from .storage import load_policy
+from .baselines.constant import Constant
+from .baselines.exp3 import Exp3
+from .baselines.fixed import Natural, SingleAgent, Uniform
+from .baselines.frozen import Frozen
+from .baselines.rules import Agreement, Lift, PaperRule, Ridge
+from .saved.storage import load_policy
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "natural": Natural,
@@ -25,7 +25,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {
 }
 
 
-SHIPPED = Path(__file__).with_name("shipped")  # a folder a policy, by name: what others learned already
+SHIPPED = Path(__file__).parent / "saved" / "shipped"  # a folder a policy, by name: what others learned already
 
 
 def shipped() -> list[str]:

@@ -13,9 +13,9 @@ import torch
 from accelerate import PartialState
 
 from pretraingym.env.episode_config import EpisodeConfig
-from pretraingym.env.setting import Setting
-from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.synthetic import build_synthetic
+from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.ingest.synthetic import build_synthetic
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pretraingym.env import check_agent
-from pretraingym.env.setting import Setting
+from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.__main__ import parse
-from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.corpus.corpus import Corpus
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.bins import QUINTILES, quantile_bins
-from ...lm.corpus import Labels
-from ...lm.errors import InputError
-from ..category_sums import category_sums
-from ..documents import Batch, Documents
+from ...lm.corpus.bins import QUINTILES, quantile_bins
+from ...lm.corpus.corpus import Labels
+from ...lm.io.errors import InputError
+from ..cells.category_sums import category_sums
+from ..text.corpus_text import Batch, Documents
 
 Array = NDArray[np.float64]
 

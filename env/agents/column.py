@@ -5,7 +5,7 @@ categories without values is moved by influence as domain and topic are, for nob
 how scores from elsewhere enter: arXiv 2504.14194 (Meta-rater) mixes 25 such columns with constant weights.
 """
 
-from ...lm.corpus import Labels
+from ...lm.corpus.corpus import Labels
 from .base import LabelAgent
 
 

@@ -9,8 +9,8 @@ probes fade instead of being dropped.
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.errors import InputError
-from ..category_sums import category_sums
+from ...lm.io.errors import InputError
+from ..cells.category_sums import category_sums
 from .base import Agent, Array, Feedback, Layout
 
 MAX_CATEGORIES = 2048  # 34 MB of moments a run

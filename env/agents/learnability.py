@@ -8,7 +8,7 @@ same model at its end; the difference is of a document's beginning, in nats a by
 
 import numpy as np
 
-from ..documents import Batch, Documents
+from ..text.corpus_text import Batch, Documents
 from .base import Array, LabelAgent
 
 

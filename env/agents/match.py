@@ -7,10 +7,10 @@ resampling weight.
 
 import numpy as np
 
-from ...lm.errors import InputError
-from ...lm.files import nearest
-from ..documents import Batch, Documents
-from ..labels.contrast import Contrast
+from ...lm.io.errors import InputError
+from ...lm.io.files import nearest
+from ..text.contrast import Contrast
+from ..text.corpus_text import Batch, Documents
 from .base import Array, LabelAgent
 
 PREFIX = "match-"

@@ -7,7 +7,7 @@ tells which of them helps; the loss is of a document's beginning, in nats a byte
 
 import numpy as np
 
-from ..documents import Batch, Documents
+from ..text.corpus_text import Batch, Documents
 from .base import Array, LabelAgent
 
 

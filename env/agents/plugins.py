@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from importlib import metadata
 
-from ...lm.errors import InputError
-from ...lm.files import nearest
+from ...lm.io.errors import InputError
+from ...lm.io.files import nearest
 from .base import Agent
 from .domain import DomainAgent
 from .influence import InfluenceAgent

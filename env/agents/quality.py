@@ -9,11 +9,11 @@ that quality is more than a domain. Or the judgement of any transformers sequenc
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.bins import bin_scores
-from ...lm.corpus import Labels
-from ...lm.explanatory import sentences_per_kilobyte
-from ..documents import Batch, Documents
-from ..labels.contrast import Contrast
+from ...lm.corpus.bins import bin_scores
+from ...lm.corpus.corpus import Labels
+from ...lm.ingest.sentences import sentences_per_kilobyte
+from ..text.contrast import Contrast
+from ..text.corpus_text import Batch, Documents
 from .base import Array, LabelAgent
 
 GOOD_SHARE = 0.1  # of a domain's long documents
@@ -34,7 +34,7 @@ class QualityAgent(LabelAgent):
 
     def fit(self, documents: Documents, rng: np.random.Generator) -> None:
         if self.model:
-            from ..labels.sequence_classifier import SequenceClassifier  # it needs torch
+            from ..text.sequence_classifier import SequenceClassifier  # it needs torch
 
             self.classifier = SequenceClassifier(self.model)
         else:

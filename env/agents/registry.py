@@ -4,10 +4,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
-from ...lm.corpus import Corpus
-from ...lm.corpus_writer import check_label_name
-from ...lm.errors import InputError
-from ...lm.files import nearest
+from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.writer import check_label_name
+from ...lm.io.errors import InputError
+from ...lm.io.files import nearest
 from .base import Agent, LabelAgent
 from .column import ColumnAgent
 from .match import PREFIX, MatchAgent

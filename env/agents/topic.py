@@ -9,8 +9,8 @@ from collections import Counter
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.corpus import Labels
-from ..documents import Batch, Documents, vectorizer
+from ...lm.corpus.corpus import Labels
+from ..text.corpus_text import Batch, Documents, vectorizer
 from .base import Array, LabelAgent
 
 NUM_COMPONENTS = 32

@@ -21,24 +21,23 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from ...env.axes import AXES, check_axes, numbered_scenario
-from ...env.scenario import Scenario
-from ...env.setting import Setting
-from ...env.task import Task
-from ...lm.errors import InputError
-from ...lm.files import write_atomic
+from ...env.scenarios.distribution import AXES, check_axes, numbered_scenario
+from ...env.scenarios.scenario import Scenario
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
+from ...lm.io.errors import InputError
+from ...lm.io.files import write_atomic
 from ...policies.base import Policy
-from ...policies.constant import Constant
-from ...policies.evolution import diagonal_search
-from ...policies.fixed import Natural
-from ..bootstrap import interval
-from ..compare import side_by_side
-from ..compared import Compared, summarise
-from ..named_policies import check_names, make_policies
-from ..preflight import check_seed, run_task
+from ...policies.baselines.constant import Constant
+from ...policies.baselines.fixed import Natural
+from ...policies.learners.cma_es import diagonal_search
+from ...policies.named import check_names, make_policies
+from ..analysis.bootstrap import interval
+from ..analysis.scenario_table import Compared, summarise
+from ..evaluation.side_by_side import play, side_by_side
 from ..progress import Progress
-from ..run_folder import RunFolder
-from ..side_by_side import play
+from ..runs.preflight import check_seed, run_task
+from ..runs.run_folder import RunFolder
 
 Array = NDArray[np.float64]
 SIGMA = 0.5  # first deviation of log-odds (assumed)

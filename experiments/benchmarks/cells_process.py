@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from ...env.cell_builder import LabelledDocuments
-from ...env.cell_draws import CellDraws, edges
-from ...env.cell_store import open_cells, write_cells
-from ...env.cells import CellIndex
-from ...env.console import Console, Standardiser
-from ...lm.hashing import mix
+from ...env.cells.builder import LabelledDocuments
+from ...env.cells.index import CellIndex
+from ...env.cells.sampler import CellDraws, edges
+from ...env.cells.store import open_cells, write_cells
+from ...env.console.agent_scores import Standardiser
+from ...env.console.console import Console
+from ...lm.keyed_random import mix
 
 CONTEXT = 1024
 CHUNK = 1 << 20

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import tyro
 
-from ...lm.corpus import Corpus
-from ...lm.token_set import BATCH_BYTES, batches, encode
+from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.token_set import BATCH_BYTES, batches, encode
 
 LIBRARY_BYTES = 30_000_000  # of text on which the two are compared, in turns
 

@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from ...env.episode_config import EpisodeConfig
-from ...env.setting import Setting
-from ...env.task import Task
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
 from ...lm.cores import usable_cores
-from ...lm.hashing import mix
-from ...lm.muon import OptimizerConfig
-from ...lm.proxies import ProxyStack
-from ...lm.windows import PART_BITS, count_parts
+from ...lm.corpus.windows import PART_BITS, count_parts
+from ...lm.keyed_random import mix
+from ...lm.models.optimizer import OptimizerConfig
+from ...lm.proxies.stack import ProxyStack
 
 Floats = NDArray[np.float64]
 SHARE = 0.3  # on documents within .02 of the correlation of 1 and of the derivative by autograd, either way

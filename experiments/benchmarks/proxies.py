@@ -35,16 +35,17 @@ import torch
 import transformers
 import tyro
 
-from ...env.axes import sample_scenario
 from ...env.episode import Episode
 from ...env.episode_config import EpisodeConfig
-from ...env.setting import Precision, Setting
-from ...env.task import Task
+from ...env.scenarios.distribution import sample_scenario
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Precision, Setting
+from ...lm.backend import Schedule
 from ...lm.cores import usable_cores
-from ...lm.learner import Schedule
-from ...lm.muon import OptimizerConfig
-from ...lm.proxies import ProxyStack, TrainConfig
-from ...lm.synthetic import build_synthetic
+from ...lm.ingest.synthetic import build_synthetic
+from ...lm.models.optimizer import OptimizerConfig
+from ...lm.models.training import TrainConfig
+from ...lm.proxies.stack import ProxyStack
 from .proxies_naive import MUONS, Job, NaiveProxies, Way, naive_proxies
 
 RATES = OptimizerConfig(muon_lr=0.01, adam_lr=0.003)  # of the larger; no time depends on them

@@ -20,11 +20,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from ...lm.corpus import Corpus
-from ...lm.learner import Floats, Ids, Schedule
-from ...lm.models import new_model
-from ...lm.muon import OptimizerConfig, StackedOptimizer
-from ...lm.windows import Windows
+from ...lm.backend import Floats, Ids, Schedule
+from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.windows import Windows
+from ...lm.models.causal_lm import new_model
+from ...lm.models.optimizer import OptimizerConfig, StackedOptimizer
 
 MUONS = ("torch", "own") if hasattr(torch.optim, "Muon") else ("own",)
 

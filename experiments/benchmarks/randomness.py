@@ -27,13 +27,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...env.axes import PLAIN, sample_scenario
 from ...env.episode import Episode
-from ...env.setting import Setting
-from ...env.surrogate import SurrogateSetting
-from ...env.task import Task
-from ...lm.corpus import Corpus
-from ...lm.errors import InputError
+from ...env.scenarios.distribution import PLAIN, sample_scenario
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
+from ...env.settings.surrogate_setting import SurrogateSetting
+from ...lm.corpus.corpus import Corpus
+from ...lm.io.errors import InputError
 
 Array = NDArray[np.float64]
 CONSOLES = ("constant", "influence")

@@ -28,22 +28,22 @@ from rich.table import Table
 from scipy.special import gammaincinv
 from scipy.stats import qmc, spearmanr
 
-from ...env.action import ActionMap
-from ...env.axes import AXES, check_axes, numbered_scenario
-from ...env.core import DIVERGENCE_PENALTY_NATS
-from ...env.scenario import Scenario
-from ...env.setting import Setting
-from ...env.task import Task
-from ...lm.errors import InputError
-from ...policies.constant import Constant, family
-from ...policies.fixed import Natural
-from ...policies.gain_actor import GainActor, GainConfig
-from ...policies.regression import Trials
-from ..compared import main_task
-from ..preflight import check_seed, run_task
+from ...env.console.action_map import ActionMap
+from ...env.gym_envs.paired_runs import DIVERGENCE_PENALTY_NATS
+from ...env.scenarios.distribution import AXES, check_axes, numbered_scenario
+from ...env.scenarios.scenario import Scenario
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
+from ...lm.io.errors import InputError
+from ...policies.actors.gain_actor import GainActor, GainConfig
+from ...policies.baselines.constant import Constant, family
+from ...policies.baselines.fixed import Natural
+from ...policies.learners.regression import Trials
+from ..analysis.scenario_table import main_task
+from ..evaluation.side_by_side import play
 from ..progress import Progress
-from ..run_folder import RunFolder
-from ..side_by_side import play
+from ..runs.preflight import check_seed, run_task
+from ..runs.run_folder import RunFolder
 
 Array = NDArray[np.float64]
 CONCENTRATION = 0.5  # of the Dirichlet that shares are drawn from: most consoles favour one family or two

@@ -16,9 +16,9 @@ import numpy as np
 import tyro
 
 from ...env.episode import Episode
-from ...env.scenario import Scenario
-from ...env.setting import Setting
-from ...env.task import Task
+from ...env.scenarios.scenario import Scenario
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from time import perf_counter, process_time
 import numpy as np
 import tyro
 
-from ...env.surrogate import SurrogateSetting
-from ...env.vector_env import ConsoleVectorEnv
+from ...env.gym_envs.vector_env import ConsoleVectorEnv
+from ...env.settings.surrogate_setting import SurrogateSetting
 
 
 @dataclass(frozen=True)

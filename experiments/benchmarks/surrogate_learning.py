@@ -16,17 +16,17 @@ import torch
 import tyro
 from numpy.typing import NDArray
 
-from ...env.observation import Observation
-from ...env.optimum import best_static, final_losses, schedule_bound
-from ...env.scenario import Scenario
-from ...env.surrogate import SurrogateSetting
-from ...env.task import Task
-from ...env.vector_env import ConsoleVectorEnv
-from ...policies.actor_config import SetActorConfig
-from ...policies.ppo import make_ppo
-from ...policies.rules import Agreement, Lift
-from ...policies.sb3 import SB3ConsoleVecEnv
-from ...policies.set_actor import SetActor
+from ...env.gym_envs.vector_env import ConsoleVectorEnv
+from ...env.observation.observation import Observation
+from ...env.scenarios.scenario import Scenario
+from ...env.scenarios.task import Task
+from ...env.settings.surrogate_setting import SurrogateSetting
+from ...policies.actors.actor_config import SetActorConfig
+from ...policies.actors.set_actor import SetActor
+from ...policies.baselines.rules import Agreement, Lift
+from ...policies.learners.ppo import make_ppo
+from ...policies.sb3.vec_env import SB3ConsoleVecEnv
+from ..evaluation.optimum import best_static, final_losses, schedule_bound
 
 Array = NDArray[np.float64]
 Choose = Callable[[Observation], Array]

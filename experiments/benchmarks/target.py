@@ -27,17 +27,17 @@ from rich.table import Table
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from ...env.episode import Episode
-from ...env.pool import whole_corpus
-from ...env.setting import Setting
-from ...env.task import Task
-from ...lm.corpus import Corpus
-from ...lm.engine_config import EngineConfig
-from ...lm.flops import TrainingCost
-from ...lm.models import ready_model
-from ...lm.target import Target
+from ...env.scenarios.pool import whole_corpus
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
+from ...lm.corpus.corpus import Corpus
+from ...lm.models.causal_lm import ready_model
+from ...lm.models.engine_config import EngineConfig
+from ...lm.models.flops import TrainingCost
+from ...lm.target.target import Target
 from ...policies.registry import make_policy
-from ..presets import PRESETS
-from ..pretrain import PretrainConfig
+from ..commands.presets import PRESETS
+from ..commands.pretrain import PretrainConfig
 
 ACTIVE = np.ones(1, bool)
 

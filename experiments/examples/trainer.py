@@ -13,12 +13,12 @@ from typing import Any
 import tyro
 from transformers import AutoModelForCausalLM, PrinterCallback, Trainer, TrainingArguments
 
-from pretraingym.env.episode_config import EpisodeConfig
-from pretraingym.env.task import Task
-from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.models import llama
-from pretraingym.policies.console_callback import ConsoleCallback
-from pretraingym.policies.registry import make_policy
+from ...env.episode_config import EpisodeConfig
+from ...env.scenarios.task import Task
+from ...lm.corpus.corpus import Corpus
+from ...lm.models.causal_lm import llama
+from ...policies.console_callback import ConsoleCallback
+from ...policies.registry import make_policy
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import pytest
 
 from pretraingym.env.episode import Episode
 from pretraingym.env.episode_config import EpisodeConfig
-from pretraingym.env.scenario import Scenario
-from pretraingym.env.setting import Setting
-from pretraingym.env.task import Task
-from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.errors import InputError
+from pretraingym.env.scenarios.scenario import Scenario
+from pretraingym.env.scenarios.task import Task
+from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.io.errors import InputError
 
 PROSE = Scenario((("prose", 1.0),), 20.0)
 MIXED = Scenario((("prose", 0.3), ("code", 0.7)), 2.0)

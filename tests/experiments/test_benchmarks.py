@@ -8,25 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pretraingym.env.setting import Setting
-from pretraingym.env.task import Task
-from pretraingym.experiments.benchmarks import (
-    anew,
-    cells,
-    corpus,
-    influence,
-    proxies,
-    randomness,
-    room,
-    signal,
-    target,
-)
+from pretraingym.env.scenarios.task import Task
+from pretraingym.env.settings.setting import Setting
+from pretraingym.experiments.benchmarks import anew, cells, corpus, influence, proxies, randomness, room, signal, target
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
-from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.errors import InputError
-from pretraingym.lm.proxies import ProxyStack, TrainConfig
-from pretraingym.lm.synthetic import DOMAINS, synthetic_documents
-from pretraingym.lm.windows import PART_BITS
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.corpus.windows import PART_BITS
+from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
+from pretraingym.lm.io.errors import InputError
+from pretraingym.lm.models.training import TrainConfig
+from pretraingym.lm.proxies.stack import ProxyStack
 
 
 @pytest.fixture

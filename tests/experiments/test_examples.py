@@ -10,7 +10,7 @@ import torch
 from pretraingym.experiments.examples.plain_torch import PlainConfig, advantages, main
 from pretraingym.experiments.examples.trainer import TrainerConfig
 from pretraingym.experiments.examples.trainer import main as trainer
-from pretraingym.lm.corpus import Corpus
+from pretraingym.lm.corpus.corpus import Corpus
 
 
 def test_plain_torch_learns_on_the_surrogate(tiny_corpus: Corpus) -> None:
@@ -23,7 +23,7 @@ def test_plain_torch_runs_on_proxies(tiny_corpus: Corpus, monkeypatch: pytest.Mo
     import gymnasium as gym
 
     from pretraingym.env.episode_config import EpisodeConfig
-    from pretraingym.env.setting import Setting
+    from pretraingym.env.settings.setting import Setting
 
     make_vec, clock = gym.make_vec, EpisodeConfig(num_intervals=2, steps_per_interval=2, batch_windows=4)
     setting = Setting(width=16, context=16, episode=clock)

@@ -10,8 +10,8 @@ import warnings
 import pytest
 
 from pretraingym.experiments import __main__ as command_line
-from pretraingym.experiments import pretrain
-from pretraingym.lm.errors import InputError
+from pretraingym.experiments.commands import pretrain
+from pretraingym.lm.io.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.stats import chisquare
 
-from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.hashing import mix, normals, stream, uniforms
-from pretraingym.lm.learner import Schedule
+from pretraingym.lm.backend import Schedule
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.corpus.windows import Windows
+from pretraingym.lm.keyed_random import mix, normals, stream, uniforms
 from pretraingym.lm.surrogate import Dynamics, Surrogate
-from pretraingym.lm.windows import Windows
 
 CONTEXT, TOTAL = 16, 40
 QUIET = Dynamics(

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pretraingym.env.agents.base import Array, LabelAgent
-from pretraingym.env.documents import Batch
+from pretraingym.env.text.corpus_text import Batch
 
 
 class ShortnessAgent(LabelAgent):

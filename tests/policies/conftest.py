@@ -9,14 +9,14 @@ import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from pretraingym.env.action import ActionMap
-from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, bounds, column
-from pretraingym.policies.actor_config import SetActorConfig
+from pretraingym.env.console.action_map import ActionMap
+from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, bounds, column
+from pretraingym.policies.actors.actor_config import SetActorConfig
+from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.base import Policy
-from pretraingym.policies.card import PolicyCard
-from pretraingym.policies.ranges import as_observation
-from pretraingym.policies.rules import Agreement
-from pretraingym.policies.set_actor import SetActor
+from pretraingym.policies.baselines.rules import Agreement
+from pretraingym.policies.saved.card import PolicyCard
+from pretraingym.policies.saved.ranges import as_observation
 
 AGENTS = ("null", "a", "b", "c", "d")
 HORIZON = 4

@@ -10,17 +10,17 @@ import numpy as np
 import torch
 
 from pretraingym.env import check_agent
+from pretraingym.env.agents.labelling import label_corpus
 from pretraingym.env.agents.plugins import kinds
 from pretraingym.env.agents.registry import make_agent, make_labellers
-from pretraingym.env.axes import PLAIN
 from pretraingym.env.episode_config import EpisodeConfig
-from pretraingym.env.labelling import label_corpus
-from pretraingym.env.setting import Setting
-from pretraingym.env.vector_env import ConsoleVectorEnv
-from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.corpus_writer import add_labels
-from pretraingym.policies.ranges import as_observation
-from pretraingym.policies.storage import load_policy
+from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
+from pretraingym.env.scenarios.distribution import PLAIN
+from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.corpus.writer import add_labels
+from pretraingym.policies.saved.ranges import as_observation
+from pretraingym.policies.saved.storage import load_policy
 
 BROUGHT = ("shortness", "brevity")
 

@@ -11,14 +11,14 @@ from transformers import Trainer, TrainingArguments
 
 from pretraingym.env.episode import Episode
 from pretraingym.env.episode_config import EpisodeConfig
-from pretraingym.env.pool import whole_corpus
-from pretraingym.env.setting import Setting
-from pretraingym.env.task import Task
-from pretraingym.lm.corpus import Corpus
-from pretraingym.lm.engine_config import EngineConfig
-from pretraingym.lm.errors import InputError
-from pretraingym.lm.models import new_model
-from pretraingym.lm.muon import StackedOptimizer
+from pretraingym.env.scenarios.pool import whole_corpus
+from pretraingym.env.scenarios.task import Task
+from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.io.errors import InputError
+from pretraingym.lm.models.causal_lm import new_model
+from pretraingym.lm.models.engine_config import EngineConfig
+from pretraingym.lm.models.optimizer import StackedOptimizer
 from pretraingym.policies.console_callback import ConsoleCallback
 from pretraingym.policies.registry import make_policy
 

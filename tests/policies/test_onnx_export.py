@@ -8,16 +8,16 @@ import onnxruntime
 import pytest
 import torch
 
-from pretraingym.env.action import ActionMap
-from pretraingym.env.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, bounds
-from pretraingym.lm.errors import InputError
-from pretraingym.policies.actor import Actor
-from pretraingym.policies.card import PolicyCard
-from pretraingym.policies.gain_actor import GainActor, GainConfig
-from pretraingym.policies.learned import LearnedPolicy
+from pretraingym.env.console.action_map import ActionMap
+from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, bounds
+from pretraingym.lm.io.errors import InputError
+from pretraingym.policies.actors.actor import Actor
+from pretraingym.policies.actors.gain_actor import GainActor, GainConfig
+from pretraingym.policies.actors.schedule_actor import ScheduleActor, ScheduleConfig
+from pretraingym.policies.actors.set_actor import SetActor, SetActorConfig
 from pretraingym.policies.onnx_export import export_onnx
-from pretraingym.policies.schedule_actor import ScheduleActor, ScheduleConfig
-from pretraingym.policies.set_actor import SetActor, SetActorConfig
+from pretraingym.policies.saved.card import PolicyCard
+from pretraingym.policies.saved.learned import LearnedPolicy
 
 SIZES = ((1, 2), (3, 7), (5, 14), (2, 1))  # runs, agents
 

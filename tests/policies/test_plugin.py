@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from pretraingym.env.action import ActionMap
-from pretraingym.env.observation import AGENT_FEATURES, column
-from pretraingym.lm.corpus import Corpus
-from pretraingym.policies.actor_config import SetActorConfig
-from pretraingym.policies.card import PolicyCard
-from pretraingym.policies.learned import LearnedPolicy
-from pretraingym.policies.set_actor import SetActor
-from pretraingym.policies.storage import save_policy
+from pretraingym.env.console.action_map import ActionMap
+from pretraingym.env.observation.observation import AGENT_FEATURES, column
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.policies.actors.actor_config import SetActorConfig
+from pretraingym.policies.actors.set_actor import SetActor
+from pretraingym.policies.saved.card import PolicyCard
+from pretraingym.policies.saved.learned import LearnedPolicy
+from pretraingym.policies.saved.storage import save_policy
 
 TESTS = Path(__file__).parents[1]
 

@@ -1,0 +1,129 @@
+"""Building a cell index: a counting sort of documents by label, a chunk at a time.
+
+Documents are read twice, to count what is in each cell and to put each where its cell has room. Beside the index
+itself a build needs memory for one chunk.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...lm.corpus.windows import count_parts
+from ...lm.io.errors import InputError
+from .index import GROUP, MAX_CELLS, CellIndex
+from .label_codes import LabelCodes, count_codes
+
+CHUNK_BITS = 20
+CHUNK = 1 << CHUNK_BITS  # documents at a time
+
+Allocate = Callable[[str, int, np.dtype], NDArray[Any]]
+
+
+def in_memory(name: str, length: int, dtype: np.dtype) -> NDArray[Any]:
+    """Room for one of the lists of documents; `cell_store` has another that gives it in files of that name."""
+    return np.zeros(length, dtype)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Documents that have tokens: number (M,), lengths (M,) in tokens, and the label columns, A of (M,)."""
+
+    number: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    columns: list[NDArray[np.uint16]]
+
+
+@dataclass(frozen=True)
+class LabelledDocuments:
+    """What a build reads: token_offsets (D + 1,) int64 and columns, labels by name (D,) uint16, of all the corpus's
+    documents, memory-mapped or not; the tokens of a window; and the range of documents that go into cells."""
+
+    token_offsets: NDArray[np.int64]
+    context: int
+    documents: range
+    columns: Mapping[str, NDArray[np.uint16]]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.token_offsets) - 1,)
+        for name, column in self.columns.items():
+            if column.shape != expected:
+                raise InputError(f"labels '{name}' have shape {column.shape}, expected {expected}: one a document")
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The documents that have tokens, in order, out of CHUNK documents at a time."""
+        for start in range(self.documents.start, self.documents.stop, CHUNK):
+            stop = min(start + CHUNK, self.documents.stop)
+            lengths = np.diff(self.token_offsets[start : stop + 1])
+            kept = np.flatnonzero(lengths)
+            columns = [column[start:stop][kept] for column in self.columns.values()]
+            yield Chunk(kept + start, lengths[kept], columns)
+
+    def most_parts(self) -> int:
+        """Windows of the longest document."""
+        longest = max(int(chunk.lengths.max(initial=0)) for chunk in self.chunks())
+        return int(count_parts(np.array([longest]), self.context)[0])
+
+
+def build_cells(source: LabelledDocuments, allocate: Allocate = in_memory) -> CellIndex:
+    """The index of `source`. InputError: too many cells, a document of too many windows, or no tokens at all."""
+    codes, count_C = _survey(source)
+    free_C = np.cumsum(count_C) - count_C  # the first row of each cell that has no document yet
+    first_C, num_rows = free_C.copy(), int(count_C.sum())
+    windows_C, tokens_C = np.zeros((2, len(count_C)), np.int64)
+    document_R = allocate("document_R", num_rows, np.min_scalar_type(source.documents.stop - 1))
+    start_dtype = np.min_scalar_type(GROUP * source.most_parts())
+    start_R = allocate("start_R", -(-num_rows // GROUP) * GROUP, start_dtype)
+    for chunk in source.chunks():
+        packed = np.sort(codes.of(chunk.columns) << CHUNK_BITS | np.arange(len(chunk.number)))
+        code, order = packed >> CHUNK_BITS, packed & (CHUNK - 1)
+        begin = np.flatnonzero(np.diff(code, prepend=-1))
+        cell, number = np.searchsorted(codes.known[-1], code[begin]), np.diff(begin, append=len(code))
+        row = np.arange(len(code)) + np.repeat(free_C[cell] - begin, number)
+        lengths = chunk.lengths[order]
+        parts = count_parts(lengths, source.context)
+        # A document longer than a window has its last window moved back, so its windows are all full.
+        drawn = np.where(lengths >= source.context, parts * source.context, lengths)
+        document_R[row], start_R[row] = chunk.number[order], parts
+        if len(code):
+            free_C[cell] += number
+            windows_C[cell] += np.add.reduceat(parts, begin)
+            tokens_C[cell] += np.add.reduceat(drawn, begin)
+    labels_CA = np.stack([column[document_R[first_C]] for column in source.columns.values()], 1)
+    group_start_G = _count_on(start_R, num_rows)
+    return CellIndex(labels_CA, windows_C, tokens_C.astype(np.float64), document_R, start_R, group_start_G)
+
+
+def _survey(source: LabelledDocuments) -> tuple[LabelCodes, NDArray[np.int64]]:
+    """Codes for the labels that occur, and how many documents carry each code of the last stage."""
+    part = slice(source.documents.start, source.documents.stop)
+    sizes = [int(column[part].max(initial=0)) + 1 for column in source.columns.values()]
+    codes = LabelCodes(sizes)
+    for _ in codes.stages:
+        known, count_C = count_codes(codes.of(chunk.columns) for chunk in source.chunks())
+        if len(known) > MAX_CELLS:
+            largest = sorted(zip(sizes, source.columns, strict=True), reverse=True)
+            finest = ", ".join(f"{name} ({size})" for size, name in largest[:3])
+            raise InputError(
+                f"{len(known)} occupied cells or more, at most {MAX_CELLS}: coarsen the finest agents: {finest}"
+            )
+        codes.known.append(known)
+    if not len(known):
+        raise InputError(f"none of the {len(source.documents)} documents has tokens, expected one at least")
+    return codes, count_C
+
+
+def _count_on(start_R: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
+    """Turn windows of each document into windows before it in its group, in place -> windows before each group, (G,).
+    Rows from `num_rows` on hold no document."""
+    groups = start_R.reshape(-1, GROUP)
+    total_G = np.zeros(len(groups), np.int64)
+    for begin in range(0, len(groups), CHUNK // GROUP):
+        part = slice(begin, begin + CHUNK // GROUP)
+        end = np.cumsum(groups[part], 1, np.int64)
+        total_G[part] = end[:, -1]
+        groups[part] = end - groups[part]
+    start_R[num_rows:] = np.iinfo(start_R.dtype).max
+    return np.cumsum(total_G) - total_G

@@ -1,0 +1,80 @@
+"""A cell index in a folder: the lists of documents as npy files that are read where they lie, the cells beside them."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from tokenize import TokenError
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...lm.io.errors import InputError
+from ...lm.io.files import remove_dead_parts, sync_folder
+from .builder import LabelledDocuments, build_cells
+from .index import CellIndex
+
+SCHEMA = 1
+CELLS = ("labels_CA", "windows_C", "tokens_C")  # read into memory
+LISTS = ("document_R", "start_R", "group_start_G")  # memory-mapped
+DAMAGE = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, TokenError)  # of a bad npy header
+ZEROS = bytes(1 << 20)
+
+
+def stored_cells(folder: Path, source: LabelledDocuments) -> CellIndex:
+    """The index in `folder`, which is built there first if it is absent. Where no folder can be written, the index is
+    built in memory."""
+    if not folder.is_dir():
+        try:
+            write_cells(folder, source)
+        except OSError:
+            return build_cells(source)
+    return open_cells(folder)
+
+
+def write_cells(folder: Path, source: LabelledDocuments) -> None:
+    """Build the index of `source` in a folder beside `folder` and move it there whole. OSError: it cannot be written.
+    A folder that another process put there meanwhile is left as it is."""
+    remove_dead_parts(folder)
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        cells = build_cells(source, lambda name, length, dtype: _room(part / f"{name}.npy", length, dtype))
+        for name in (*CELLS, "group_start_G"):
+            np.save(part / f"{name}.npy", getattr(cells, name))
+        del cells  # closes the maps
+        (part / "manifest.json").write_text(json.dumps({"schema": SCHEMA}), encoding="utf-8")
+        sync_folder(part)
+        try:
+            os.replace(part, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def open_cells(folder: Path) -> CellIndex:
+    """The index in `folder`, in time that does not grow with its documents. InputError: it is damaged."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_bytes())
+        if manifest["schema"] != SCHEMA:
+            raise ValueError(f"schema {manifest['schema']}, this version reads {SCHEMA}")
+        arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy") for name in CELLS}
+        arrays |= {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in LISTS}
+    except (*DAMAGE, KeyError) as error:
+        raise InputError(f"{folder} is no whole cell index ({error}); delete it, and it is built again") from None
+    return CellIndex(**arrays)
+
+
+def _room(path: Path, length: int, dtype: np.dtype) -> NDArray[Any]:
+    """A new npy file, memory-mapped to write. Its zeros are written out, so that a full disk is an OSError here and
+    not a bus error on the first touch of a page."""
+    array = np.lib.format.open_memmap(path, "w+", dtype, (length,))
+    with open(path, "r+b") as file:
+        file.seek(array.offset)
+        for start in range(0, array.nbytes, len(ZEROS)):
+            file.write(ZEROS[: array.nbytes - start])
+    return array.view(np.ndarray)

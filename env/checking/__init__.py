@@ -1,1 +1,0 @@
-"""Telling the author of an agent what is wrong with it."""

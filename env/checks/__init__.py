@@ -1,0 +1,1 @@
+"""Checks of other people's agents and environments."""

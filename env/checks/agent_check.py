@@ -1,0 +1,57 @@
+"""Checking an agent: what its author gets wrong is told at the first fault, with the likely cause."""
+
+import copy
+import re
+
+from ...lm.corpus.corpus import Corpus
+from ...lm.io.errors import InputError
+from ..agents.base import Agent, LabelAgent
+from ..text.corpus_text import Documents
+from .label_check import checked_labels
+from .run_check import check_runs
+
+
+def check_agent(agent: Agent, corpus: Corpus) -> None:
+    """Label `corpus` with the agent, put it to work in a few runs with made-up probes, and check what it does.
+
+    Args:
+        agent: as its class gives it: neither fitted nor started. It stays so; copies of it are used.
+        corpus: a small one, for an agent that labels text does so three times. It is not changed.
+
+    Raises:
+        InputError: the first fault, with its likely cause. Exceptions of the agent's own code pass, but for those that
+            tell of a known mistake.
+    """
+    _check_class(agent)
+    try:
+        copy.deepcopy(agent)
+    except Exception as error:
+        raise InputError(
+            f"agent '{agent.name}' cannot be copied ({type(error).__name__}: {error}): make files, locks and models in "
+            "fit or start, not in __init__"
+        ) from error
+    documents = Documents(corpus.texts, corpus.splits, corpus.labels["domain"].column)
+    columns = dict(corpus.labels)
+    if isinstance(agent, LabelAgent) and type(agent).measure is not LabelAgent.measure:
+        columns[agent.name] = checked_labels(agent, documents)
+    elif agent.has_column and agent.name not in columns:
+        raise InputError(
+            f"agent '{agent.name}' needs labels, and the corpus has none of that name, only {', '.join(columns)}: "
+            "define `measure`, or bring the column with the documents"
+        )
+    check_runs(agent, columns, documents)
+
+
+def _check_class(agent: Agent) -> None:
+    if not isinstance(agent, Agent):
+        hint = f", not the class: {agent.__name__}()" if isinstance(agent, type) else ", a subclass of Agent"
+        raise InputError(f"{agent!r} is no agent; give an object{hint}")
+    name = getattr(agent, "name", None)
+    if not isinstance(name, str) or not re.fullmatch(r"[\w.-]+", name):
+        raise InputError(
+            f"{type(agent).__name__} has the name {name!r}, expected letters, digits, '-', '_' and '.': it names files "
+            "and configurations"
+        )
+    for flag in ("moves", "weighted", "has_column"):
+        if not isinstance(getattr(agent, flag), bool):
+            raise InputError(f"agent '{name}': {flag} is {getattr(agent, flag)!r}, expected True or False")

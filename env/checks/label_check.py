@@ -1,0 +1,136 @@
+"""The check of an agent that labels text: its categories are sound, and depend on the text alone."""
+
+import copy
+import pickle
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from ...lm.corpus.corpus import Labels
+from ...lm.corpus.token_set import batches
+from ...lm.io.errors import InputError
+from ..agents.base import Array, LabelAgent
+from ..agents.labelling import BATCH_BYTES
+from ..text.corpus_text import Documents
+from .global_seeds import global_seeds
+
+SLACK = 1e-4  # of the spread of what was measured: sums of another length are rounded otherwise
+
+
+def checked_labels(agent: LabelAgent, documents: Documents) -> Labels:
+    """The labels that a copy of `agent` gives all documents. InputError: the first fault."""
+    fitted, measured, labels = _labelled(agent, documents, 1)
+    _check_labels(agent, labels, len(documents.texts))
+    again = _labelled(agent, documents, 2)[2]
+    if not (again.names, again.values) == (labels.names, labels.values) or not np.array_equal(
+        again.column, labels.column
+    ):
+        raise InputError(
+            f"agent '{agent.name}' gave other labels when it was fitted again: it draws from a global generator "
+            "(random, numpy.random, torch) or an unseeded one; draw from the `rng` that fit is given"
+        )
+    _check_batches(_sent(fitted), documents, measured)
+    return labels
+
+
+def _labelled(agent: LabelAgent, documents: Documents, seed: int) -> tuple[LabelAgent, Array, Labels]:
+    """(the fitted copy, what it measured (D,), its labels) with the global generators seeded by `seed`."""
+    fitted = copy.deepcopy(agent)
+    with global_seeds(seed):
+        fitted.fit(documents, np.random.default_rng(0))
+        measured = _measure(fitted, documents, batches(documents.texts, BATCH_BYTES))
+        train = measured[documents.train.start : documents.train.stop]
+        if np.isnan(train).all():
+            raise InputError(
+                f"agent '{agent.name}' measured NaN of every training document: NaN is for those few that "
+                "have no number"
+            )
+        return fitted, measured, fitted.annotate(measured.copy(), documents)
+
+
+def _measure(agent: LabelAgent, documents: Documents, parts: Iterable[range]) -> Array:
+    measured = np.zeros(len(documents.texts))
+    for part in parts:
+        found = np.asarray(agent.measure(documents.batch(part)), np.float64)
+        if found.shape != (len(part),):
+            raise InputError(
+                f"agent '{agent.name}' measured {found.shape} of a batch of {len(part)} documents, expected "
+                f"({len(part)},): measure gives one number a document, in their order"
+            )
+        if np.isinf(found).any():
+            raise InputError(
+                f"agent '{agent.name}' measured an infinite number of document "
+                f"{part[int(np.isinf(found).argmax())]}: it divides by zero or takes the log of 0; NaN means unknown"
+            )
+        measured[part.start : part.stop] = found
+    return measured
+
+
+def _check_labels(agent: LabelAgent, labels: Labels, num_documents: int) -> None:
+    name = f"agent '{agent.name}'"
+    if not isinstance(labels, Labels):
+        raise InputError(f"{name}: annotate gave {type(labels).__name__}, expected Labels(names, values, column)")
+    column = labels.column
+    if not isinstance(column, np.ndarray) or column.dtype != np.uint16:
+        given = column.dtype if isinstance(column, np.ndarray) else type(column).__name__
+        raise InputError(f"{name}: labels are {given}, expected uint16: use .astype(np.uint16)")
+    if column.shape != (num_documents,):
+        raise InputError(
+            f"{name}: labels have shape {column.shape}, expected ({num_documents},): one a document, of all splits and "
+            "not of the training text alone; give those without a value a category of their own"
+        )
+    names = labels.names
+    if len(set(names)) != len(names) or not all(isinstance(each, str) and each for each in names):
+        raise InputError(f"{name}: category names are {names}, expected distinct strings that are not empty")
+    if column.max() >= len(names):
+        raise InputError(
+            f"{name}: labels go up to {column.max()}, expected below {len(names)}, the number of names: they count "
+            "from 0, and a -1 for 'missing' wraps around to 65535"
+        )
+    values = labels.values
+    if values is not None and not (len(values) == len(names) and np.isfinite(np.asarray(values, np.float64)).all()):
+        raise InputError(
+            f"{name}: values are {values}, expected None or one finite number for each of {len(names)} categories: a "
+            "mean over an empty category is NaN"
+        )
+    if values is None and not agent.moves and type(agent).start is LabelAgent.start:
+        raise InputError(f"{name} is static and its categories have no values: set `moves = True`, or give values")
+
+
+def _sent(agent: LabelAgent) -> LabelAgent:
+    """The fitted agent as another process gets it."""
+    if agent.uses_all_cores:
+        return agent
+    # The bytes are this process's own, made in the line that reads them: nothing from a file or a network is unpickled.
+    from joblib import wrap_non_picklable_objects  # as its workers get them
+
+    try:
+        copied: LabelAgent = pickle.loads(pickle.dumps(wrap_non_picklable_objects(agent, keep_wrapper=False)))
+    except Exception as error:
+        raise InputError(
+            f"agent '{agent.name}' cannot be sent to other processes once fitted ({type(error).__name__}: {error}): "
+            "keep no open file, lock or generator, or set `uses_all_cores = True`"
+        ) from error
+    return copied
+
+
+def _check_batches(agent: LabelAgent, documents: Documents, measured: Array) -> None:
+    """Measure once more, in other batches."""
+    with global_seeds(1):
+        found = _measure(agent, documents, _growing(len(documents.texts)))
+    same = np.isclose(found, measured, rtol=SLACK, atol=SLACK * float(np.nanstd(measured)), equal_nan=True)
+    if not same.all():
+        worst = int(np.argmin(same))
+        raise InputError(
+            f"agent '{agent.name}' measured {measured[worst]:.6g} of document {worst}, and {found[worst]:.6g} in "
+            "another batch: measure must not look at the rest of the batch or count calls; learn what it needs in fit"
+        )
+
+
+def _growing(num_documents: int) -> Iterator[range]:
+    """Batches of 1, 2, 3, ... documents."""
+    start = size = 0
+    while start < num_documents:
+        size += 1
+        yield range(start, min(start + size, num_documents))
+        start += size

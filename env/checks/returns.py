@@ -1,0 +1,84 @@
+"""What `reset` and `step` of a vector environment return: types, shapes, and the masks of infos."""
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import VectorEnv
+
+from ...lm.io.errors import InputError
+from ..gym_envs.reset_options import described
+
+
+def check_observation(env: VectorEnv, observation: Any, name: str) -> None:
+    """InputError: not in the batched space, or another type than the space's."""
+    _check_types(env.observation_space, observation, name)
+    if not env.observation_space.contains(observation):
+        raise InputError(f"{name} is outside observation_space: look for NaN, and for values beyond the bounds")
+
+
+def _check_types(space: gym.Space, value: Any, name: str) -> None:
+    if isinstance(space, gym.spaces.Dict):
+        if not isinstance(value, dict) or value.keys() != space.keys():
+            given = ", ".join(map(str, value)) if isinstance(value, dict) else type(value).__name__
+            raise InputError(f"{name} has {given}, expected a dict of {', '.join(space.keys())}")
+        for key, part in space.items():
+            _check_types(part, value[key], f"{name}['{key}']")
+    elif space.shape is not None and space.dtype is not None:
+        _check_array(value, space.shape, str(space.dtype), name)
+
+
+def check_outcome(num_envs: int, reward: Any, terminated: Any, truncated: Any) -> None:
+    """Of one step: rewards are finite floats, ends are bools, and nothing is cut off."""
+    kind = str(reward.dtype) if isinstance(reward, np.ndarray) and reward.dtype.kind == "f" else "float32"
+    _check_array(reward, (num_envs,), kind, "reward")
+    _check_array(terminated, (num_envs,), "bool", "terminated")
+    _check_array(truncated, (num_envs,), "bool", "truncated")
+    if not np.isfinite(reward).all():
+        raise InputError(f"reward is {reward}, expected finite numbers: a run that diverges needs a penalty")
+    if truncated.any():
+        raise InputError(
+            "truncated is True, expected terminated: the budget's end is part of the task, and nothing is left to "
+            "bootstrap from"
+        )
+
+
+def check_info(num_envs: int, info: Any, name: str) -> None:
+    """Every `key` has N rows and a mask `_key` of the slots that it tells of."""
+    if not isinstance(info, dict):
+        raise InputError(f"{name} is {type(info).__name__}, expected a dict")
+    for key, value in info.items():
+        if key.startswith("_"):
+            if key[1:] not in info:
+                raise InputError(f"{name} has the mask '{key}', but no '{key[1:]}'")
+            _check_array(value, (num_envs,), "bool", f"{name}['{key}']")
+        elif f"_{key}" not in info:
+            raise InputError(f"{name} has '{key}' without '_{key}', the mask (N,) of the slots that it tells of")
+        elif key == "final_info":
+            check_info(num_envs, value, f"{name}['{key}']")
+        elif (rows := {len(leaf) if np.ndim(leaf) else 0 for leaf in leaves(value)}) != {num_envs}:
+            raise InputError(f"{name}['{key}'] has {sorted(rows)} rows, expected arrays of {num_envs}: one a slot")
+
+
+def leaves(value: Any) -> list[Any]:
+    """What is nested in dicts and tuples, in order."""
+    if isinstance(value, dict):
+        return [leaf for key in value for leaf in leaves(value[key])]
+    if isinstance(value, tuple | list):
+        return [leaf for each in value for leaf in leaves(each)]
+    return [value]
+
+
+def same(one: Any, other: Any) -> bool:
+    """Bit for bit, NaN equal to NaN, with the same keys."""
+    if isinstance(one, dict):
+        return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, tuple | list):
+        return len(one) == len(other) and all(map(same, one, other))
+    one, other = np.asarray(one), np.asarray(other)
+    return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
+
+
+def _check_array(value: Any, shape: tuple[int, ...], dtype: str, name: str) -> None:
+    if not isinstance(value, np.ndarray) or value.shape != shape or str(value.dtype) != dtype:
+        raise InputError(f"{name} is {described(value)}, expected a numpy array of {dtype} {shape}")

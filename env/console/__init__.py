@@ -1,0 +1,1 @@
+"""The console: agents' scores and a weight vector become a distribution over cells."""

@@ -1,0 +1,222 @@
+"""The transitions behind every face of the environment: runs, their controls, seeds and rewards."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+
+from ...lm.io.errors import InputError
+from ..console.action_map import ActionMap
+from ..episode import Episode, Outcome
+from ..observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
+from ..recording.config_record import ConfigRecord
+from ..recording.record_file import RecordFile
+from ..recording.recorder import Recorder
+from ..scenarios.distribution import AXES, SETS, check_axes, check_references, run_seed, sample_scenario
+from ..scenarios.scenario import Scenario
+from ..scenarios.task import Task
+from ..settings.setting import EpisodeSetting
+from .controls import Controls
+
+DIVERGENCE_PENALTY_NATS = 1.0  # about three times the largest gain seen: never worth it (assumed)
+REWARDS = ("paired", "raw")
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Transition:
+    """One step of N runs: rewards (N,) nats, terminated (N,), stepped (N,): False where the step began an episode
+    instead (NEXT_STEP), run_seed (N,) of the episodes that the rewards belong to, and what happened underneath."""
+
+    reward_N: NDArray[np.float64]
+    terminated_N: Bools
+    stepped_N: Bools
+    run_seed_N: NDArray[np.int64]
+    outcome: Outcome
+
+
+class ConsoleCore:
+    """N visible runs in groups of `group_size` that share scenario, initial weights and random numbers, and, for
+    reward "paired", one hidden control a group: the twin under natural, whose fall of the loss is subtracted.
+
+    Episode e of group g under base seed s is the same run whatever N. A run that diverged repeats its episode; the
+    others of its group go on, and it follows them one episode behind. When the next episode begins is `autoreset_mode`:
+    in the step that ends one (SAME_STEP; call `next_episodes`), in the step after, which takes no action (NEXT_STEP),
+    or when `begin_next` says so (DISABLED). Every episode that ends, a control's too, is appended to `records`.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        setting: EpisodeSetting,
+        num_envs: int,
+        group_size: int,
+        reward: str,
+        scenario_set: str,
+        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+        records: Path | None = None,
+        axes: tuple[str, ...] = AXES,
+        references: tuple[str, ...] = (),
+    ) -> None:
+        if reward not in REWARDS:
+            raise InputError(f"reward is '{reward}', expected one of {', '.join(REWARDS)}")
+        if scenario_set not in SETS:
+            raise InputError(f"scenario_set is '{scenario_set}', expected one of {', '.join(SETS)}")
+        if num_envs < 1 or group_size < 1 or num_envs % group_size:
+            raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
+        self.num_envs, self.group_size, self.scenario_set, self.reward = num_envs, group_size, scenario_set, reward
+        self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode
+        self.axes, self.references = check_axes(tuple(axes)), check_references(task, tuple(references))
+        num_controls = self.num_groups if reward == "paired" else 0
+        self.task, self.setting, self.records = task, setting, records
+        file = None if records is None else RecordFile(records, ConfigRecord.of(task, setting))
+        self.recorder = None if file is None else Recorder(file.append)
+        self.episode = Episode(task, setting.learner(task, num_envs + num_controls), setting.episode)
+        self.group_of = np.repeat(np.arange(self.num_groups), group_size)  # of the visible slots
+        self.number_of = np.zeros(num_envs, np.int64)  # of the episode each visible slot is in
+        self.diverged = np.zeros(num_envs, bool)  # whether that ended by divergence
+        self.controls = Controls(num_controls, num_envs, setting.episode.num_intervals)
+        self.given_seeds: dict[tuple[int, int], int] = {}  # by (group, number), where reset named them
+        self.scenario: Scenario | None = None  # the same for all runs, if set at reset
+        self.base_seed: int | None = None  # until the first reset
+
+    @property
+    def action_map(self) -> ActionMap:
+        return self.setting.episode.action_map
+
+    @property
+    def observation_shapes(self) -> dict[str, tuple[int, ...]]:
+        num_agents = len(self.task.agent_names)
+        agents = (num_agents, len(AGENT_FEATURES))
+        return {"agents": agents, "mask": (num_agents,), "training": (len(TRAINING_FEATURES),)}
+
+    @property
+    def next_number(self) -> int:
+        """Of the episode that a reset begins which names none."""
+        return 0 if self.base_seed is None else int(self.number_of.max()) + 1
+
+    @property
+    def done_N(self) -> Bools:
+        """Visible slots whose episode is over (before the first reset: all)."""
+        return self.episode.interval_N[: self.num_envs] >= self.setting.episode.num_intervals
+
+    @property
+    def run_seed_N(self) -> NDArray[np.int64]:
+        """Of the visible slots' present episodes."""
+        return self.episode.seed_N[: self.num_envs].copy()
+
+    def run_seed(self, group: int, number: int) -> int:
+        """Seed of episode `number` of `group`: the sets never share one, but for those that reset named."""
+        assert self.base_seed is not None, "reset comes first"
+        if (group, number) in self.given_seeds:
+            return self.given_seeds[group, number]
+        return run_seed(self.base_seed, self.scenario_set, group, number)
+
+    def run_scenario(self, group: int, number: int) -> Scenario:
+        if self.scenario is not None:
+            return self.scenario
+        return sample_scenario(self.task, self.run_seed(group, number), self.axes, self.references)
+
+    def reset(
+        self, seed: int, number: int, scenario: Scenario | None, run_seeds: NDArray[np.int64] | None = None
+    ) -> None:
+        """Start episode `number` of every group. run_seeds: (G,), else they follow from `seed`."""
+        self.base_seed, self.scenario = seed, scenario
+        named: Any = () if run_seeds is None else run_seeds
+        self.given_seeds = {(group, number): int(run_seed) for group, run_seed in enumerate(named)}
+        self.number_of[:], self.diverged[:] = number, False
+        self.controls.clear()
+        self._begin(np.ones(self.num_envs, bool))
+
+    def begin_next(self, slots_N: Bools) -> None:
+        """Start the next episode in those visible slots, after divergence the same again."""
+        if not slots_N.any():
+            return
+        self.number_of[slots_N & ~self.diverged] += 1
+        self.diverged[slots_N] = False
+        self._begin(slots_N)
+        oldest = [int(self.number_of[self.group_of == group].min()) for group in range(self.num_groups)]
+        self.controls.forget(oldest)
+        self.given_seeds = {pair: seed for pair, seed in self.given_seeds.items() if pair[1] >= oldest[pair[0]]}
+
+    def next_episodes(self) -> None:
+        """Begin anew in every slot that is done."""
+        self.begin_next(self.done_N)
+
+    def _begin(self, slots_N: Bools) -> None:
+        """Start in each of those slots the episode whose number it holds, and in their controls, if none has yet."""
+        slots = np.flatnonzero(slots_N)
+        pairs = [(int(self.group_of[slot]), int(self.number_of[slot])) for slot in slots]
+        new = self.controls.missing(pairs)
+        lagging = [group for group, number in new if (self.number_of[self.group_of == group] < number).any()]
+        while (late := self.controls.unfinished(lagging)).any():  # other slots have still to be paired with these
+            self.controls.record(self._train(self._natural(), self._with_controls(late)), late)
+        self.controls.begin(new)
+        every = [*map(int, slots), *(self.num_envs + group for group, _ in new)]
+        pairs = [*pairs, *new]
+        runs = {pair: (self.run_seed(*pair), self.run_scenario(*pair)) for pair in dict.fromkeys(pairs)}
+        seeds, scenarios = [runs[pair][0] for pair in pairs], [runs[pair][1] for pair in pairs]
+        begun = perf_counter()
+        self.episode.begin(every, scenarios, seeds)
+        if self.recorder is not None:
+            self.recorder.begin(self.episode, every, pairs, scenarios, self.num_envs, begun)
+
+    def _train(
+        self, weights: NDArray[np.float64], active: Bools, actions: NDArray[np.float64] | None = None
+    ) -> Outcome:
+        outcome = self.episode.step(weights, active)
+        if self.recorder is not None:
+            self.recorder.step(self.episode, outcome, active, actions)
+        return outcome
+
+    def observation(self) -> Observation:
+        """Of the visible runs."""
+        seen = self.episode.observe()
+        return Observation(seen.agents[: self.num_envs], seen.mask[: self.num_envs], seen.training[: self.num_envs])
+
+    def step(self, action: NDArray[np.floating[Any]]) -> Transition:
+        """Train one interval. action: (N, K) in [-1, 1]. Runs that end are left at their end."""
+        action, done_N = self._checked(action), self.done_N
+        weights = self._natural()
+        weights[: self.num_envs] = self.action_map.weights(action, self.episode.mask_NK[: self.num_envs])
+        interval_N = self.episode.interval_N[: self.num_envs].copy()
+        active_G = self.controls.needed(self.group_of, self.number_of, interval_N, ~done_N)
+        outcome = self._train(weights, np.concatenate([~done_N, active_G]), action)
+        self.controls.record(outcome, active_G)
+        diverged_N = outcome.diverged_N[: self.num_envs]
+        reward = np.where(diverged_N, 0.0, outcome.fall_N[: self.num_envs])
+        reward -= self.controls.falls(self.group_of, self.number_of, interval_N, ~done_N)
+        reward[diverged_N], reward[done_N] = -DIVERGENCE_PENALTY_NATS, 0.0
+        terminated_N = outcome.done_N[: self.num_envs] & ~done_N
+        self.diverged |= diverged_N
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP:
+            self.begin_next(done_N)
+        return Transition(reward, terminated_N, ~done_N, self.run_seed_N, outcome)
+
+    def _checked(self, action: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        action, shape = np.asarray(action), (self.num_envs, self.episode.mask_NK.shape[1])
+        if action.shape != shape:
+            raise InputError(f"actions have shape {action.shape}, expected {shape}")
+        if self.base_seed is None:
+            raise InputError("step before the first reset: call reset")
+        done = np.flatnonzero(self.done_N).tolist()
+        if done and self.autoreset_mode != AutoresetMode.NEXT_STEP:
+            raise InputError(
+                f"the episode of slots {done} is over, and autoreset_mode is {self.autoreset_mode.value}: reset them "
+                "before the next step, a vector's with options={'reset_mask': ...}"
+            )
+        if not np.isfinite(action).all():
+            raise InputError("actions contain NaN or infinity, expected numbers in [-1, 1]: check the policy's output")
+        return action.astype(np.float64)
+
+    def _natural(self) -> NDArray[np.float64]:
+        weights = np.zeros(self.episode.mask_NK.shape)
+        weights[:, 0] = 1.0
+        return weights
+
+    def _with_controls(self, controls_G: Bools) -> Bools:
+        return np.concatenate([np.zeros(self.num_envs, bool), controls_G])

@@ -1,1 +1,0 @@
-"""What gives documents their labels, one file an agent."""

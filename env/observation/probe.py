@@ -1,0 +1,51 @@
+"""The probe: a stratified sample of windows whose influence is measured."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...lm.keyed_random import Words, stream, uniforms
+from ..cells.sampler import CellDraws
+
+
+@dataclass(frozen=True)
+class ProbeSample:
+    """Windows of S runs' pools: ids, cell, share and seen, each (S, P); share-weighted means estimate means over the
+    corpus's tokens, shares sum to 1 a run; seen: whether the run has drawn the window."""
+
+    ids: NDArray[np.int64]
+    cell: NDArray[np.int64]
+    share: NDArray[np.float64]
+    seen: NDArray[np.bool_]
+
+
+def sample_probe(draws: CellDraws, slots: NDArray[np.intp], count: int, key_S: Words) -> ProbeSample:
+    """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
+    large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata.
+    key_S: mixed words, one a slot and call, from which all random numbers come."""
+    natural_SC = draws.natural_NC[slots]
+    chance_SC = np.sqrt(natural_SC)
+    chance_SC /= chance_SC.sum(1, keepdims=True)
+    random = uniforms(stream(key_S, count + 1))
+    points = (np.arange(count) + random[:, -1:]) / count
+    cell = np.stack([_cells_at(*run) for run in zip(points, chance_SC, strict=True)])
+    pool = draws.pool_NC[slots[:, None], cell]
+    # In the first epoch's order, so that those drawn come first.
+    turn = (random[:, :-1] * pool).astype(np.int64)
+    weight = np.take_along_axis(natural_SC, cell, 1) / np.take_along_axis(chance_SC, cell, 1)
+    seen = turn < draws.used_NC[slots[:, None], cell]
+    return ProbeSample(draws.windows_at(slots, cell, turn), cell, weight / weight.sum(1, keepdims=True), seen)
+
+
+def _cells_at(points_P: NDArray[np.float64], chance_C: NDArray[np.float64]) -> NDArray[np.intp]:
+    """The cell in which each point of [0, 1) lies, (P,): never one without a chance."""
+    edge_C = np.cumsum(chance_C)
+    return np.searchsorted(edge_C, np.minimum(points_P, np.nextafter(edge_C[-1], 0)), side="right")
+
+
+def in_units_of_rms(influence_NP: NDArray[np.float64], share_NP: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each run's influence over its root mean square, (N, P); NaN in a whole run with a non-finite or zero one."""
+    rms = np.sqrt((share_NP * influence_NP**2).sum(1, keepdims=True))
+    usable = np.isfinite(rms) & (rms > 0)
+    return np.where(usable, influence_NP / np.where(usable, rms, 1.0), np.nan)

@@ -1,0 +1,1 @@
+"""Recorded episodes: a file of them, and what a line of it holds."""

@@ -1,0 +1,6 @@
+"""What is to be learned from: the task of a corpus, and the scenarios that differ in text, agents and rates."""
+
+from .scenario import Scenario
+from .task import Task
+
+__all__ = ["Scenario", "Task"]

@@ -1,0 +1,87 @@
+"""The pool of a scenario: how much of each cell a run may draw from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...lm.io.errors import InputError
+from ...lm.io.files import nearest
+from .scenario import Scenario
+from .task import Task
+
+USEFUL, JUNK = 0.1, 0.3  # of the corpus's tokens: the cells that are most and least like the reference (assumed)
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """natural_C: each cell's share of the pool's tokens, what drawing without selection gives; most_tokens: that such a
+    pool can hold, for no cell can hold more than the corpus has."""
+
+    natural_C: Array
+    most_tokens: float
+
+
+def pool_of(task: Task, scenario: Scenario) -> Pool:
+    """The pool `scenario` asks for. InputError: categories that are not there, or none left."""
+    tokens_C = task.cells.tokens_C
+    if scenario.without:
+        tokens_C = np.where(_removed(task, scenario), 0.0, tokens_C)
+        if not tokens_C.any():
+            raise InputError(f"scenario takes {scenario.without} out of the pool, which leaves nothing: take out less")
+    if scenario.useful_share is None and scenario.junk_share is None:
+        return Pool(tokens_C / tokens_C.sum(), float(tokens_C.sum()))
+    kind_C = _kinds(tokens_C, np.exp(task.likeness_CT) @ task.task_weights(scenario))
+    tokens_3 = np.bincount(kind_C, tokens_C, 3)
+    share_3 = tokens_3 / tokens_3.sum()
+    asked = np.array([np.nan if x is None else x for x in (scenario.useful_share, None, scenario.junk_share)])
+    given = np.isfinite(asked)
+    share_3[given] = np.where(tokens_3 > 0, asked, 0.0)[given]
+    share_3[~given] *= (1 - share_3[given].sum()) / max(share_3[~given].sum(), 1e-12)
+    share_3 /= share_3.sum()
+    factor_3 = share_3 / np.maximum(tokens_3, 1e-12)
+    return Pool(tokens_C * factor_3[kind_C], float(1 / factor_3.max()))
+
+
+def _kinds(tokens_C: Array, likeness_C: Array) -> NDArray[np.intp]:
+    """0: the cells most like the reference, a tenth of the tokens or the one that goes beyond; 2: the least, three
+    tenths or a little less; 1: between."""
+    order = np.argsort(-likeness_C, kind="stable")
+    end = np.cumsum(tokens_C[order])
+    kind_C = np.ones(len(order), np.intp)
+    kind_C[order[end > (1 - JUNK) * end[-1]]] = 2
+    kind_C[order[end - tokens_C[order] < USEFUL * end[-1]]] = 0
+    return kind_C
+
+
+def _removed(task: Task, scenario: Scenario) -> NDArray[np.bool_]:
+    removed_C = np.zeros(task.cells.num_cells, bool)
+    columns = list(task.layout.columns)
+    for column, category in scenario.without:
+        if column not in columns:
+            raise InputError(f"scenario names label column '{column}'; {nearest(column, columns)}")
+        names = list(task.layout.columns[column].names)
+        if category not in names:
+            raise InputError(f"scenario names category '{category}' of {column}; {nearest(category, names)}")
+        removed_C |= task.cells.labels_CA[:, columns.index(column)] == names.index(category)
+    return removed_C
+
+
+def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
+    """InputError: a task the corpus does not have, or weights that are no weights."""
+    for task in reference:
+        if task not in tasks:
+            raise InputError(f"unknown reference task '{task}'; {nearest(task, tasks)}")
+    if reference and not (min(reference.values()) >= 0 and 0 < sum(reference.values()) < float("inf")):
+        raise InputError(f"reference weights are {reference}, expected numbers from 0 up, not all of them 0")
+
+
+def whole_corpus(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
+    """The scenario of a real run of so many tokens: all there is to draw from, and the reference tasks that the user
+    cares for, by weight (none: all the same). InputError: `check_reference`'s."""
+    check_reference(reference, task.tasks)
+    weights = reference or dict.fromkeys(task.tasks, 1.0)
+    total = sum(weights.values())
+    pool = float(task.cells.tokens_C.sum()) / budget_tokens
+    return Scenario(tuple((name, weight / total) for name, weight in weights.items()), pool)

@@ -1,0 +1,63 @@
+"""Scenarios: one setting of the task each. What they are drawn from is in `axes.py`."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ...lm.io.errors import InputError
+from ...lm.io.typed_json import from_json, to_json
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One situation that a console may meet.
+
+    reference: (task, weight) pairs, weights sum to 1: the mixture of reference tasks whose loss counts. pool_budgets:
+    tokens in the pool over tokens in the budget, so that a proxy and a target with the same number repeat the same text
+    equally often (simulated epoching); as far as the corpus has so many. useful_share, junk_share: of the pool's
+    tokens, in [0, 1]: what is most and what is least like the reference tasks (`pool.py`); None: as the corpus has it.
+    without: (label column, category) pairs that are not in the pool. absent: agents that are not there. copies: (agent,
+    other) pairs: in the agent's place stands the other one again. noise: (static agent, share in [0, 1]) pairs: so much
+    of its scores is chance. lr_scale: of the peak learning rates. pool_seed: which text of each cell is in the pool and
+    in which order it comes; None: another in every run."""
+
+    reference: tuple[tuple[str, float], ...]
+    pool_budgets: float
+    useful_share: float | None = None
+    junk_share: float | None = None
+    without: tuple[tuple[str, str], ...] = ()
+    absent: tuple[str, ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+    noise: tuple[tuple[str, float], ...] = ()
+    lr_scale: float = 1.0
+    pool_seed: int | None = None
+
+    def __post_init__(self) -> None:
+        weights = np.array([weight for _, weight in self.reference])
+        names = {name for name, _ in self.reference}
+        whole = len(names) == len(weights) > 0 and (weights >= 0).all() and abs(weights.sum() - 1) <= 1e-6
+        if not whole:
+            raise InputError(
+                f"scenario reference is {self.reference}, expected weights that sum to 1, none below 0, of "
+                "different tasks"
+            )
+        for name in ("pool_budgets", "lr_scale"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise InputError(f"scenario {name} is {getattr(self, name)}, expected a positive number")
+        shares = [share for share in (self.useful_share, self.junk_share) if share is not None]
+        if any(not 0 <= share <= 1 for share in shares) or sum(shares) > 1:
+            raise InputError(
+                f"scenario useful_share is {self.useful_share} and junk_share {self.junk_share}, expected shares of one"
+            )
+        if any(not 0 <= share <= 1 for _, share in self.noise):
+            raise InputError(f"scenario noise is {self.noise}, expected shares from 0 to 1")
+
+    def as_json(self) -> dict[str, Any]:
+        """All fields, as what `json.dumps` takes."""
+        return {**to_json(self)}
+
+    @classmethod
+    def from_json(cls, value: Any, where: str = "scenario") -> "Scenario":
+        """The scenario that `as_json` gave, exactly. InputError: unknown or missing keys, or values that are wrong."""
+        return from_json(cls, value, where)

@@ -1,0 +1,68 @@
+"""The corpus that needs no download: the text of the installed packages, labelled for the default agents."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...lm.corpus.corpus import Corpus
+from ...lm.ingest.build import Progress, build_corpus
+from ...lm.ingest.installed_files import SourceFile, installed_files, listing_hash
+from ...lm.ingest.installed_text import TASKS, InstalledText, installed_documents
+from ...lm.io.errors import InputError
+from ..agents.labelling import label_corpus
+from ..agents.registry import make_labellers
+
+AGENTS = ("topic", "quality", "match")
+RECIPE = 3  # raise it whenever a change to the sources or labellers changes what is built
+
+
+def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cache: Path | None = None) -> Corpus:
+    """The default corpus; built on first use (about a minute) and kept in the user's cache folder, or in `cache`, under
+    a hash of what is installed and how it is built. `progress` hears (stage, share done)."""
+    files = installed_files()
+    key = hashlib.sha256(json.dumps(_about(files, vocab_size), sort_keys=True).encode()).hexdigest()[:16]
+    path = (cache or cache_folder()) / key
+    return built_once(path, lambda path: build_default(path, vocab_size, progress, files))
+
+
+def built_once(path: Path, build: Callable[[Path], Corpus]) -> Corpus:
+    """The corpus at `path`, which `build` makes if it is not there yet; verified if it is."""
+    if path.is_dir():
+        return Corpus.open(path, verify=True)
+    try:
+        return build(path)
+    except (OSError, InputError):
+        if path.is_dir():  # another process built it meanwhile
+            return Corpus.open(path)
+        raise
+
+
+def build_default(
+    path: Path, vocab_size: int, progress: Progress | None = None, files: Sequence[SourceFile] | None = None
+) -> Corpus:
+    """Build the default corpus at `path`."""
+    files = installed_files() if files is None else files
+    read = (lambda share: progress("read", share)) if progress else None
+    splits = installed_documents(files, InstalledText(), read)
+    annotate = partial(label_corpus, agents=make_labellers(AGENTS, TASKS))
+    return build_corpus(path, splits, TASKS, vocab_size, annotate, _about(files, vocab_size), progress)
+
+
+def _about(files: Sequence[SourceFile], vocab_size: int) -> dict[str, Any]:
+    return {
+        "source": "installed packages",
+        "recipe": RECIPE,
+        "installed": listing_hash(files),
+        "vocab_size": vocab_size,
+        "config": asdict(InstalledText()),
+    }
+
+
+def cache_folder() -> Path:
+    """Where built corpora are kept: $XDG_CACHE_HOME/pretraingym, by default ~/.cache/pretraingym."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pretraingym"

@@ -1,0 +1,28 @@
+"""Settings as JSON, each under its type's name, and back."""
+
+from typing import Any
+
+from ...lm.io import json_schema as schema
+from ...lm.io.errors import InputError
+from ...lm.io.typed_json import from_json, to_json
+from .setting import EpisodeSetting, Setting
+from .surrogate_setting import SurrogateSetting
+
+KNOWN: dict[str, type[Any]] = {kind.__name__: kind for kind in (Setting, SurrogateSetting)}
+
+
+def setting_as_json(setting: EpisodeSetting) -> dict[str, Any]:
+    """All fields and `type`. InputError: a setting of a type that could not be read again."""
+    name = type(setting).__name__
+    if KNOWN.get(name) is not type(setting):
+        raise InputError(f"records hold settings of type {' or '.join(KNOWN)}, this is {name}: leave out `records`")
+    return {"type": name, **to_json(setting)}
+
+
+def setting_from_json(value: Any, where: str) -> Any:
+    """The `Setting` or `SurrogateSetting` that `setting_as_json` was given. InputError: no such type, or fields that
+    are wrong."""
+    schema.mapping(schema.anything)(value, where)
+    schema.one_of(*KNOWN)(value.get("type"), f"{where}.type")
+    fields = {key: item for key, item in value.items() if key != "type"}
+    return from_json(KNOWN[value["type"]], fields, where)

@@ -1,0 +1,102 @@
+"""The surrogate of a labelled corpus: which kinds of its text help which reference task, read from the labels."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...lm.backend import Schedule
+from ...lm.corpus.corpus import Corpus
+from ...lm.ingest.synthetic import build_synthetic
+from ...lm.io.errors import InputError
+from ...lm.surrogate import Dynamics, Surrogate
+from ..episode_config import EpisodeConfig
+from ..scenarios.task import Task
+from .default_corpus import built_once, cache_folder
+from .fitted_dynamics import FittedDynamics
+
+CLOCK = EpisodeConfig(
+    steps_per_interval=8, batch_windows=8, warmup_steps=2, probe_windows=64, reference_windows=16,
+    validation_windows=16, final_windows=64,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class SurrogateSetting:
+    """What an episode on the surrogate is made of; takes the place of `Setting`. The numbers of `Dynamics` that are not
+    here have their defaults."""
+
+    context: int = 16
+    """tokens of a window"""
+    agents: tuple[str, ...] = ()
+    """names, null first; empty = those the corpus has labels of, and influence"""
+    twist: float = 0.5
+    """deviation of the log worth of each kind of text from what its labels say, so that no agent knows it all"""
+    turn: float = 0.0
+    """0: text is worth the same throughout; 1: at the end of training a kind is worth the inverse of what it was at the
+    start, so that no constant console is good"""
+    fitted: Path | None = None
+    """what `pretraingym surrogate fit` wrote: its worth of text, curves and loss_sd then stand in for those of the
+    labels, and twist has no say"""
+    seed: int = 0
+    """of the twist"""
+    loss_sd: float = 0.014
+    """nats, of a task's loss between runs that drew other text"""
+    influence_noise: float = 3.0
+    """of one window's influence over the root mean square of the influence"""
+    episode: EpisodeConfig = field(default_factory=lambda: CLOCK)
+
+    def __post_init__(self) -> None:
+        if not (self.twist >= 0 and 0 <= self.turn <= 1 and self.loss_sd >= 0 and self.influence_noise >= 0):
+            raise InputError(
+                f"surrogate has twist {self.twist}, turn {self.turn}, loss_sd {self.loss_sd}, influence_noise "
+                f"{self.influence_noise}; expected none below 0, turn at most 1"
+            )
+        if self.fitted is not None and self.turn:
+            raise InputError(f"turn is {self.turn} and a fitted surrogate was named, which does not turn: expected 0")
+
+    def open_task(self, corpus: str | Path | None = None) -> Task:
+        """The built corpus in that folder; without one, a synthetic one, which is built in a second on first use."""
+        if corpus is not None:
+            return self.task(Corpus.open(Path(corpus)))
+        return self.task(built_once(cache_folder() / "synthetic-0", build_synthetic))
+
+    def task(self, corpus: Corpus) -> Task:
+        """`corpus` as this setting reads it."""
+        return Task(corpus, self.context, self.agents)
+
+    def learner(self, task: Task, num_slots: int) -> Surrogate:
+        """`num_slots` fresh runs on this task's windows."""
+        kind_D, task_D = _of_documents(task)
+        schedule = Schedule(self.episode.total_steps, warmup_steps=0)
+        return Surrogate(self.dynamics(task), task.windows, kind_D, task_D, schedule, num_slots)
+
+    def dynamics(self, task: Task) -> Dynamics:
+        """The transfer from the labels, twisted and turned, or as it was fitted; a token of natural text is worth 1 to
+        every task. InputError: what was fitted is of other tasks or labels."""
+        budget = float(self.episode.budget_tokens(self.context))
+        if self.fitted is not None:
+            return FittedDynamics.load(self.fitted).dynamics(task, budget, self.influence_noise)
+        rng, natural_C = np.random.default_rng([self.seed, 0]), task.cells.natural_C
+        log_CT = task.likeness_CT + self.twist * rng.standard_normal(task.likeness_CT.shape)
+        early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
+        other_CT = np.exp(-log_CT)
+        late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)
+        return Dynamics(early_CT, late_CT, budget, loss_sd=self.loss_sd, influence_noise=self.influence_noise)
+
+
+def _of_documents(task: Task) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Of every document of the corpus: its cell (0 where it is no training text) and its reference task (or 0)."""
+    corpus = task.corpus
+    kind_D, task_D = np.zeros((2, corpus.num_documents), np.intp)
+    train = np.arange(corpus.splits["train"].start, corpus.splits["train"].stop)
+    train = train[np.diff(corpus.token_offsets)[train] > 0]
+    labels = np.stack([corpus.labels[name].column[train] for name in task.layout.columns], 1)
+    tuples = np.concatenate([task.cells.labels_CA, labels])
+    inverse = np.unique(tuples, axis=0, return_inverse=True)[1].reshape(-1)
+    kind_D[train] = inverse[task.cells.num_cells :]  # the cells are all tuples there are, in the same order
+    for index, name in enumerate(task.tasks):
+        for half in ("validation", "test"):
+            task_D[np.array(corpus.splits[f"{name}/{half}"])] = index
+    return kind_D, task_D

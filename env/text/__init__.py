@@ -1,0 +1,1 @@
+"""What agents see of a corpus's text, and the models that judge it."""

@@ -1,0 +1,50 @@
+"""A classifier of some documents against the rest, as the log-odds it gives to every document unseen."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...lm.io.errors import InputError
+from .corpus_text import NUM_FEATURES, Batch, Documents
+
+FOLDS = 3
+MAX_NEGATIVES = 3000
+INVERSE_REGULARISATION = 10.0
+
+
+class Contrast:
+    """Log-odds of being like the documents `positives` (rising) and not like the others of the sample, classes
+    balanced, by logistic regression. Cross-fitted: no document is scored by a model that was fitted on it, or the
+    documents it was fitted on would look better than their like; the others get the mean of all models."""
+
+    def __init__(self, documents: Documents, positives: NDArray[np.int64], rng: np.random.Generator) -> None:
+        from sklearn.linear_model import LogisticRegression
+
+        negatives = rng.permutation(np.setdiff1d(documents.sample, positives))[:MAX_NEGATIVES]
+        if min(len(positives), len(negatives)) < FOLDS:
+            raise InputError(
+                f"a classifier of {len(positives)} documents against {len(negatives)} others was asked for, expected "
+                f"at least {FOLDS} of each: give more text, or leave out the agents quality and match (--agents)"
+            )
+        self.fitted = np.concatenate([positives, negatives])
+        features = documents.features(self.fitted)
+        columns = np.unique(features.indices)  # the others would get no weight, and cost time
+        features = features[:, columns]
+        truth = np.arange(len(self.fitted)) < len(positives)
+        # Neighbours come from the same file, which is like itself: positives are folded in runs of neighbours.
+        fold = np.concatenate([np.arange(len(positives)) * FOLDS // len(positives), np.arange(len(negatives)) % FOLDS])
+        weights, intercept = np.zeros((FOLDS, NUM_FEATURES), np.float32), np.zeros(FOLDS)
+        self.unseen = np.zeros(len(self.fitted))  # of the fitted documents, by the model that did not see them
+        for number in range(FOLDS):
+            model = LogisticRegression(C=INVERSE_REGULARISATION, class_weight="balanced", max_iter=200, tol=1e-3)
+            model.fit(features[fold != number], truth[fold != number])
+            self.unseen[fold == number] = model.decision_function(features[fold == number])
+            weights[number, columns], intercept[number] = model.coef_[0], model.intercept_[0]
+        self.weights, self.intercept = weights.mean(0), intercept.mean()
+
+    def log_odds(self, batch: Batch) -> NDArray[np.float64]:
+        """(B,) of the documents in `batch`."""
+        scores = np.asarray(batch.features @ self.weights, np.float64) + self.intercept
+        place = self.fitted - batch.first
+        inside = (place >= 0) & (place < len(scores))
+        scores[place[inside]] = self.unseen[inside]
+        return scores

@@ -1,0 +1,123 @@
+"""What agents see of a corpus when they label it: texts, splits, domains, and features computed once for all agents."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
+
+from ...lm.corpus.texts import Texts
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    from .language_model import LanguageModel
+
+NUM_FEATURES = 1 << 18
+TOKEN = r"[^\W\d_]{2,}|\d|[^\w\s]"  # a word (identifiers fall into theirs), a digit or a punctuation mark
+SAMPLE_DOCUMENTS, SAMPLE_BYTES = 16_000, 64_000_000  # of training text that agents are fitted on: bounds their memory
+
+
+def vectorizer() -> "HashingVectorizer":
+    """Counts of words, digits, punctuation marks and pairs of them, hashed into NUM_FEATURES columns."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    return HashingVectorizer(
+        n_features=NUM_FEATURES,
+        ngram_range=(1, 2),
+        token_pattern=TOKEN,
+        norm=None,
+        alternate_sign=False,
+        dtype=np.float32,
+    )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B consecutive documents to measure, from number `first` on. domain: (B,) categories; sizes: (B,) bytes."""
+
+    texts: list[str]
+    domain: NDArray[np.uint16]
+    sizes: NDArray[np.int64]
+    first: int
+    weigh: Any
+
+    @cached_property
+    def features(self) -> csr_matrix:
+        """(B, NUM_FEATURES) float32: log counts times inverse document frequency, unit rows."""
+        return self.weigh.transform(vectorizer().transform(self.texts), copy=False)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """D documents to label. domain: (D,) categories; sizes: (D,) bytes, what bins are balanced by (not tokens, so that
+    labels do not depend on a tokenizer)."""
+
+    texts: Texts
+    splits: dict[str, range]
+    domain: NDArray[np.uint16]
+
+    @property
+    def train(self) -> range:
+        """The training documents."""
+        return self.splits["train"]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The reference tasks, in order of name."""
+        return tuple(sorted({split.split("/")[0] for split in self.splits} - {"train"}))
+
+    @cached_property
+    def sizes(self) -> NDArray[np.int64]:
+        """(D,) UTF-8 bytes."""
+        return np.diff(self.texts.offsets)
+
+    @cached_property
+    def sample(self) -> NDArray[np.int64]:
+        """Training documents to fit on, rising: all of them, or evenly spaced ones up to a size that does not grow."""
+        train = self.train
+        total = int(self.texts.offsets[train.stop] - self.texts.offsets[train.start])
+        stride = max(-(-len(train) // SAMPLE_DOCUMENTS), -(-total // SAMPLE_BYTES))
+        return np.arange(train.start, train.stop, stride)
+
+    def validation(self, task: str) -> NDArray[np.int64]:
+        """Documents of a reference task's validation half; the test half is not for agents."""
+        return np.array(self.splits[f"{task}/validation"], np.int64)
+
+    def features(self, documents: NDArray[np.int64]) -> csr_matrix:
+        """(M, NUM_FEATURES) float32, as Batch.features, of documents of the sample or of a validation half."""
+        known, features = self._fitted
+        return features[np.searchsorted(known, documents)]
+
+    def batch(self, documents: range) -> Batch:
+        """Those documents, to measure."""
+        at = slice(documents.start, documents.stop)
+        return Batch(self.texts[at], self.domain[at], self.sizes[at], documents.start, self.weigh)
+
+    @cached_property
+    def language_model(self) -> "LanguageModel":
+        """A small model of the sample's text."""
+        from .language_model import LanguageModel  # it needs torch
+
+        return LanguageModel(self.texts, self.sample, np.random.default_rng(0))
+
+    @property
+    def weigh(self) -> Any:
+        """The weighing of counts by inverse document frequency, fitted on the sample."""
+        return self._counted[2]
+
+    @cached_property
+    def _counted(self) -> tuple[NDArray[np.int64], csr_matrix, Any]:
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        known = np.unique(np.concatenate([self.sample, *map(self.validation, self.tasks)]))
+        counts = vectorizer().transform(self.texts[int(document)] for document in known)
+        weigh = TfidfTransformer(sublinear_tf=True).fit(counts[np.searchsorted(known, self.sample)])
+        return known, counts, weigh
+
+    @cached_property
+    def _fitted(self) -> tuple[NDArray[np.int64], csr_matrix]:
+        known, counts, weigh = self._counted
+        return known, weigh.transform(counts, copy=True)

@@ -1,0 +1,63 @@
+"""A small language model of the corpus's own text, early and late in its training, that judges documents."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ...lm.backend import Schedule
+from ...lm.corpus.texts import Texts
+from ...lm.corpus.tokenizer import train_tokenizer
+from ...lm.corpus.windows import PADDING
+from ...lm.models.causal_lm import llama
+from ...lm.models.optimizer import OptimizerConfig
+from ...lm.proxies.shard import Shard
+
+VOCABULARY, WIDTH, LAYERS = 512, 64, 2
+CONTEXT = 128  # tokens from the beginning of a document that are read
+ROWS, STEPS, EARLY = 16, 400, 0.1  # windows of a step, steps, and the share of them after which the model is early
+AVERAGE_DECAY = 0.5 ** (1 / 16)  # a step, of the running average of the weights, which is what judges
+
+
+class LanguageModel:
+    """A Llama of .16 million parameters trained on .8 million tokens, the beginnings of `documents` in random order
+    (sizes are assumed: enough to tell text from noise in half a minute). Losses are in nats a byte, so that documents
+    compare whatever their tokens. Documents it was trained on were seen about once: its memory of them is neglected."""
+
+    def __init__(
+        self, texts: Texts, documents: NDArray[np.int64], rng: np.random.Generator, steps: int = STEPS
+    ) -> None:
+        chosen = np.resize(rng.permutation(documents), steps * ROWS)
+        self.tokenizer = train_tokenizer((texts[int(document)] for document in np.unique(chosen)), VOCABULARY)
+        vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
+        self.token_bytes = torch.tensor([len(token) for token, _ in vocabulary])  # byte-level: a character is a byte
+        config = llama(len(vocabulary), WIDTH, LAYERS, CONTEXT)
+        self.late, self.early = (Shard(config, OptimizerConfig(), 1, AVERAGE_DECAY, "cpu") for _ in range(2))
+        self.late.start(0, int(rng.integers(1 << 31)))
+        schedule = Schedule(steps)
+        for step, rows in enumerate(chosen.reshape(steps, ROWS)):
+            tokens = self._encode([texts[int(document)] for document in rows])
+            rate = torch.from_numpy(schedule.fraction(np.array([step]))).float()
+            self.late.train_step(tokens[None], rate)
+            if step + 1 == max(1, int(EARLY * steps)):
+                for name, average in self.late.average.items():
+                    self.early.average[name].copy_(average)
+
+    def losses(self, texts: list[str], early: bool = False) -> NDArray[np.float64]:
+        """(B,) Loss on the beginning of each document, nats a byte."""
+        tokens, shard = self._encode(texts), self.early if early else self.late
+        with shard.holding(shard.average):
+            mean = shard.evaluate(tokens[None])[0]
+        predicted = tokens[:, 1:]
+        inside = predicted != PADDING
+        size = (self.token_bytes[predicted.clamp(min=0)] * inside).sum(1)
+        return (mean * inside.sum(1) / size.clamp(min=1)).double().numpy()
+
+    def _encode(self, texts: list[str]) -> Tensor:
+        """(B, CONTEXT) int64, padded at the right."""
+        tokens = torch.full((len(texts), CONTEXT), PADDING)
+        beginnings = [text[: 8 * CONTEXT] for text in texts]  # characters; no token is longer than eight on the mean
+        for row, encoding in enumerate(self.tokenizer.encode_batch_fast(beginnings, add_special_tokens=False)):
+            ids = encoding.ids[:CONTEXT]
+            tokens[row, : len(ids)] = torch.tensor(ids)
+        return tokens

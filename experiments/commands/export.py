@@ -1,0 +1,31 @@
+"""pretraingym export: a learned policy as one ONNX file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...lm.io.errors import InputError
+from ...policies.onnx_export import export_onnx
+from ...policies.registry import make_policy
+from ...policies.saved.learned import LearnedPolicy
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Write a learned policy as ONNX, from observations to weights, for any number of runs and agents."""
+
+    policy: str = "ten-tasks"
+    """a learned one: its run folder, its policy.json or the name of one that is shipped"""
+    file: Path = Path("policy.onnx")
+    """to write"""
+
+
+def main(config: ExportConfig) -> dict[str, Any]:
+    """Write the file, and say which."""
+    policy = make_policy(config.policy)
+    if not isinstance(policy, LearnedPolicy):
+        raise InputError(f"policy '{config.policy}' is a rule; expected a learned one, a run folder or a shipped name")
+    if not config.file.parent.is_dir():
+        raise InputError(f"no folder {config.file.parent}: make it, or name another --file")
+    export_onnx(policy, config.file)
+    return {"file": str(config.file), "bytes": config.file.stat().st_size}

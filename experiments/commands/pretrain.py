@@ -1,0 +1,156 @@
+"""pretraingym pretrain: a policy drives the pretraining of one model, which becomes a transformers folder."""
+
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...env.episode_config import EpisodeConfig
+from ...env.scenarios.pool import whole_corpus
+from ...env.settings.setting import Setting
+from ...lm.corpus.corpus import Corpus
+from ...lm.io.errors import InputError
+from ...lm.models.engine_config import EngineConfig
+from ...lm.target.checkpoints import Checkpoint, Checkpoints
+from ...lm.target.ranks import Ranks
+from ...policies.base import Policy
+from ...policies.named import learned_hashes
+from ...policies.registry import make_policy
+from ..progress import Progress
+from ..runs.model_folder import bits_per_byte, model_card, save_model
+from ..runs.plan import plan
+from ..runs.preflight import check_seed, checked_target
+from ..runs.pretraining import Pretraining, as_result
+from ..runs.run_corpus import run_corpus
+from ..runs.run_folder import RunFolder
+
+
+def quick_target() -> Setting:
+    """The quickstart's target: 8.3 times the proxy's parameters on nearly as many tokens (154k). One wide layer: at
+    this budget 3.64 nats in 8 s, where 144 wide with two layers has 3.68 in 18 s."""
+    clock = EpisodeConfig(num_intervals=6, steps_per_interval=24, batch_windows=32, warmup_steps=6)
+    return Setting(width=192, num_layers=1, episode=clock)
+
+
+Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
+STAGE = "pretrain"
+HOW = (  # may be other ones when a run goes on
+    *(f"engine.{name}" for name in ("pass_rows", "parallel", "compile", "save_memory", "attention", "liger")),
+    *("save_every_s", "keep", "gpus"),
+)
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Let a policy drive the pretraining of one model, and save it as a transformers folder."""
+
+    policy: str
+    """a rule's name (natural, lift, agreement, or an agent's), a shipped policy (ten-tasks), or a folder or file"""
+    preset: Preset = "quick"
+    """where the other fields start from: the quickstart's target of 0.6 million parameters, one of 5 million, or, for
+    GPUs, of 125 million to 1.3 billion (1b3)"""
+    folder: Path = Path("runs/pretrain")
+    """where the run goes; the model is in its folder model"""
+    corpus: Path | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
+    target: Setting = field(default_factory=quick_target)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    reference: dict[str, float] = field(default_factory=dict)
+    """weight of each reference task, as in: prose 3 code 1 (default: all the same)"""
+    seed: int = 0
+    """of the model's weights and the order of the text"""
+    save_every_s: float = 600.0
+    """seconds between checkpoints; there is one at each decision, too"""
+    keep: int = 2
+    """checkpoints that stay, the newest ones, beside the one with the lowest validation loss"""
+    dry_run: bool = False
+    """tell parameters, tokens, FLOPs, memory and hours, and do nothing"""
+    gpus: int = 1
+    """of the dry run"""
+    resume: bool = False
+    """go on with the run in the folder"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        if self.gpus < 1:
+            raise InputError(f"gpus is {self.gpus}, expected at least 1")
+        if self.keep < 1 or not self.save_every_s > 0:
+            raise InputError(
+                f"keep {self.keep} and save_every_s {self.save_every_s} given, expected 1 or more and above 0"
+            )
+
+
+def main(config: PretrainConfig) -> dict[str, Any]:
+    """Train, save model, tokenizer and card under `folder`/model, return the test losses; or the plan of it alone."""
+    if config.dry_run:
+        return plan(config.target, config.engine, Corpus.open(config.corpus) if config.corpus else None, config.gpus)
+    ranks = Ranks(config.target.device)
+    with Progress(None if ranks.first else open(os.devnull, "w")) as progress:  # for all of the run
+        progress.stage("corpus", 90)
+        if not ranks.first:
+            ranks.wait()  # for rank 0 to build, check and tokenise what is not there yet
+        corpus = run_corpus(config.folder, config.corpus, progress, verify=ranks.first)
+        task = config.target.task(corpus)
+        if ranks.first:
+            ranks.wait()
+        policy = make_policy(config.policy, task.agent_names)
+        policy.reset(task.agent_names, 1)
+        scenario = whole_corpus(task, config.target.budget_tokens, config.reference)
+        target = checked_target(config.target, task, config.engine)
+        checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
+        folder, found = _opened(config, corpus, checkpoints, policy)
+        if ranks.word_of_first(np.array([folder is not None and STAGE in folder.stages]))[0] and not folder:
+            return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
+        progress.stage(f"pretrain under {policy.name}", None)
+        run = Pretraining(
+            task, config.target.episode, target, policy, scenario, config.seed, checkpoints, config.save_every_s
+        )
+
+        def work() -> dict[str, Any]:
+            losses = run.run(found, folder, progress)
+            result = as_result(losses, target, run.episode)
+            result["test_bits_per_byte"] = bits_per_byte(task, losses)
+            card = model_card(task, policy, scenario, config.seed, result, config.target.origin)
+            save_model(target, task, config.folder / "model", card, config.target.origin or config.target.tokenizer)
+            return result
+
+        before = signal.signal(signal.SIGTERM, lambda *_: setattr(run, "told_to_stop", True))  # a scheduler's notice
+        try:
+            before_s = 0.0 if found is None else found.about["elapsed_s"]
+            result = folder.stage(STAGE, work, elapsed_before_s=before_s) if folder else work()
+        finally:
+            signal.signal(signal.SIGTERM, before)
+            if folder:
+                folder.close()
+    return {
+        "model": str(config.folder / "model"),
+        "policy": policy.name,
+        **result,
+        "wall_s": folder.seconds[STAGE] if folder else None,
+    }
+
+
+def _opened(
+    config: PretrainConfig, corpus: Corpus, checkpoints: Checkpoints, policy: Policy
+) -> tuple[RunFolder | None, Checkpoint | None]:
+    """The run's folder, on rank 0 alone, and the checkpoint to go on from. InputError: RunFolder's, on rank 0; others
+    leave in silence."""
+    ranks, folder, found, problem = checkpoints.ranks, None, None, None
+
+    def mark() -> int:
+        nonlocal found
+        found = checkpoints.newest()
+        return 0 if found is None else int(found.about["metrics_bytes"])
+
+    if ranks.first:
+        try:
+            hashes = learned_hashes({"policy": policy})
+            folder = RunFolder(config.folder, config, config.resume, corpus, mark, HOW, hashes)
+        except (InputError, OSError) as error:
+            problem = error
+    if not ranks.word_of_first(np.array([problem is None]))[0]:
+        raise problem or SystemExit(2)
+    return folder, checkpoints.shared(found)

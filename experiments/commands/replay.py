@@ -1,0 +1,138 @@
+"""pretraingym replay: run recorded episodes again, by their exact weights, and compare what comes of them."""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import tyro
+from numpy.typing import NDArray
+from rich.console import Console
+
+from ...env.console.action_map import ActionMap
+from ...env.episode import Episode
+from ...env.recording.config_record import ConfigRecord
+from ...env.recording.episode_record import EpisodeRecord
+from ...env.recording.record_file import read_records
+from ...env.recording.recorder import Recorder
+from ...env.scenarios.roster import Cast
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
+from ...lm.corpus.corpus import Corpus
+from ...lm.io.errors import InputError
+from ..analysis.replay_comparison import Comparison, compare, comparison_table
+from ..progress import Progress
+from ..runs.preflight import preflight
+
+AT_ONCE = 16  # runs side by side, which changes no number of theirs
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Run recorded episodes again and compare every interval. Exit code 1: one came out otherwise."""
+
+    file: tyro.conf.Positional[Path]
+    """a run's episodes.jsonl, or what an environment's `records` named"""
+    count: int | None = None
+    """replay the first so many episodes (default: all)"""
+    tolerance: float = 1e-6
+    """nats that a loss may differ by; on the same CPU with the same versions it is the same bit for bit"""
+    corpus: Path | None = None
+    """where the corpus is now, if not where it was"""
+
+    def __post_init__(self) -> None:
+        if self.count is not None and self.count < 1:
+            raise InputError(f"count is {self.count}, expected at least 1 episode")
+        if not self.tolerance >= 0:
+            raise InputError(f"tolerance is {self.tolerance}, expected nats from 0 up")
+
+
+def main(config: ReplayConfig) -> dict[str, Any]:
+    """Replay, print the table, return the counts."""
+    configs, episodes = read_records(config.file)
+    if not episodes:
+        raise InputError(f"{config.file} holds no finished episode: there is nothing to replay")
+    chosen = episodes[: config.count]
+    tasks = {key: _open_task(configs[key], config.corpus) for key in {episode.config for episode in chosen}}
+    found: dict[int, Comparison] = {}  # by place in the file
+    with Progress() as progress:
+        progress.stage("replay", None)
+        for key, task in tasks.items():
+            places = [place for place, episode in enumerate(chosen) if episode.config == key]
+            for first in range(0, len(places), AT_ONCE):
+                batch = places[first : first + AT_ONCE]
+                replayed = replay(task, configs[key], [chosen[place] for place in batch])
+                for place, again in zip(batch, replayed, strict=True):
+                    expected = weights_of_actions(chosen[place], task, configs[key])
+                    found[place] = compare(chosen[place], again, expected, config.tolerance)
+                progress.update(len(found), len(chosen))
+    compared = [found[place] for place in range(len(chosen))]
+    Console().print(comparison_table(compared))
+    return {
+        "episodes": len(episodes),
+        "replayed": len(compared),
+        "largest_difference_nats": max(each.difference_nats for each in compared),
+        "mismatches": sum(bool(each.faults) for each in compared),
+    }
+
+
+def _open_task(config: ConfigRecord, corpus: Path | None) -> Task:
+    """The recorded corpus as the recorded setting reads it. InputError: it is another one, or reads otherwise now."""
+    path = corpus or Path(config.corpus)
+    if corpus is None and not path.is_dir():
+        raise InputError(f"the corpus of the records is no longer at {path}: name a copy of it with --corpus")
+    opened, setting = Corpus.open(path, verify=True), config.setting
+    task: Task = preflight(setting, opened) if isinstance(setting, Setting) else setting.task(opened)
+    if task.corpus.fingerprint != config.fingerprint:
+        raise InputError(
+            f"{path} has fingerprint {task.corpus.fingerprint[:16]}, the records are of {config.fingerprint[:16]}: "
+            "name the corpus that they were made on with --corpus"
+        )
+    here = ConfigRecord.of(task, setting)
+    for name in ("agents", "tasks", "columns"):
+        if getattr(here, name) != getattr(config, name):
+            raise InputError(f"the records have {name} {getattr(config, name)}, here they are {getattr(here, name)}")
+    differ = [
+        f"{name} {its} there, {here.versions.get(name)} here"
+        for name, its in config.versions.items()
+        if here.versions.get(name) != its
+    ]
+    if differ:
+        warnings.warn(f"versions differ, and with them perhaps the last digits: {'; '.join(differ)}", stacklevel=2)
+    return task
+
+
+def weights_of_actions(record: EpisodeRecord, task: Task, config: ConfigRecord) -> NDArray[np.float64]:
+    """What weights the record's actions stand for, (I, K); natural's for a control."""
+    if record.actions_IK is None:
+        return np.tile(np.eye(len(config.agents))[0], (record.num_intervals, 1))
+    cast = Cast(task.prototypes, list(task.layout.columns), 1)
+    cast.begin(0, record.scenario, record.seed)
+    mask = np.repeat(cast.mask_NK, record.num_intervals, 0)
+    action_map: ActionMap = config.setting.episode.action_map
+    return action_map.weights(record.actions_IK, mask)
+
+
+def replay(task: Task, config: ConfigRecord, records: list[EpisodeRecord]) -> list[EpisodeRecord | None]:
+    """Those records (all of `config`) run again side by side; None where the record has an end that did not come."""
+    again: list[EpisodeRecord | None] = [None] * len(records)
+
+    def write(lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            value = {"kind": "episode", "config": records[0].config, **line}
+            again[line["number"]] = EpisodeRecord.from_json(value, "the replay", {records[0].config: config})
+
+    slots, scenarios = list(range(len(records))), [record.scenario for record in records]
+    episode = Episode(task, config.setting.learner(task, len(records)), config.setting.episode)
+    recorder, begun = Recorder(write), perf_counter()
+    episode.begin(slots, scenarios, [record.seed for record in records])
+    recorder.begin(episode, slots, [(0, slot) for slot in slots], scenarios, 0, begun)
+    for interval in range(max(record.num_intervals for record in records)):
+        due = np.array([interval < record.num_intervals for record in records])
+        active = due & (episode.interval_N < config.setting.episode.num_intervals)
+        weights = np.stack([record.weights_IK[min(interval, record.num_intervals - 1)] for record in records])
+        if active.any():
+            recorder.step(episode, episode.step(weights, active), active)
+    return again

@@ -1,0 +1,154 @@
+"""pretraingym train-console: learn a console policy on proxies and write it as policy.safetensors + policy.json."""
+
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...env.gym_envs.vector_env import ConsoleVectorEnv
+from ...env.scenarios.distribution import PLAIN, check_axes
+from ...env.settings.setting import Setting
+from ...lm.corpus.corpus import Corpus
+from ...lm.io.errors import InputError
+from ...policies.learners.learning import FROM_A_START, as_start, learn, start_actor
+from ...policies.named import learned_hashes
+from ...policies.registry import make_policy
+from ...policies.saved.card import PolicyCard
+from ...policies.saved.learned import LearnedPolicy
+from ...policies.saved.ranges import widest
+from ...policies.saved.storage import save_policy
+from ..progress import Progress
+from ..runs.preflight import check_seed, preflight
+from ..runs.run_corpus import run_corpus
+from ..runs.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """How a console is learned."""
+
+    algorithm: Literal["response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "regmix", "schedule"] = (
+        "response"
+    )
+    """the learner, a Stable-Baselines3 algorithm; best-static, regmix and schedule search weights, or a schedule of
+    them, that look at nothing, as rivals with the same number of runs"""
+    start: str = "lift"
+    """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or
+    a policy that was learned from one of them, by its folder or name"""
+    episodes: int = 96
+    """proxy runs it may use, controls apart; what is left of a round is not used"""
+    groups: int = 4
+    """scenarios at a time"""
+    group_size: int = 4
+    """runs a scenario, which differ in their weights alone: few suit response, 8 suit cma-es, which ranks them"""
+    axes: tuple[str, ...] = PLAIN
+    """on which its scenarios differ: reference and pool, and any of text, agents, rate"""
+    references: tuple[str, ...] = ()
+    """reference tasks they may have (default: all of the corpus)"""
+    seed: int = 0
+    """of scenarios, proxies and learner"""
+
+    def __post_init__(self) -> None:
+        if self.groups < 1 or self.group_size < 4:
+            raise InputError(
+                f"{self.groups} groups of {self.group_size} runs given, expected at least 1 group of at least 4"
+            )
+        check_seed(self.seed)
+        check_axes(self.axes)
+        as_start(make_policy(self.start))
+        if self.start != "lift" and self.algorithm not in FROM_A_START:
+            raise InputError(f"start is '{self.start}', but {self.algorithm} starts from nothing: leave it out")
+        if self.episodes < self.groups * self.group_size:
+            raise InputError(
+                f"{self.episodes} episodes are less than one round of {self.groups} x {self.group_size}; give more"
+            )
+
+
+@dataclass(frozen=True)
+class TrainConsoleConfig:
+    """Learn a console policy on small proxies, and save it as policy.safetensors and policy.json."""
+
+    preset: Literal["quick", "long"] = "quick"
+    """where the other fields start from: the quickstart's learning, or ten times as many episodes"""
+    folder: Path = Path("runs/console")
+    """where the policy and its run go"""
+    corpus: Path | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
+    proxy: Setting = field(default_factory=Setting)
+    learn: LearnConfig = field(default_factory=LearnConfig)
+    resume: bool = False
+    """go on with the run in the folder"""
+
+
+def train_console(
+    folder: RunFolder, corpus: Corpus, proxy: Setting, config: LearnConfig, progress: Progress
+) -> dict[str, Any]:
+    """Learn, log an update a row, save the policy; returns the cost of it (episodes with and without controls, proxy
+    parameters, seconds of an interval by part). An earlier session's episodes come out of the journal.
+
+    Every episode is recorded in episodes.jsonl; those that a kill made run twice may be there twice, which harms
+    nothing: they have the same config, seed and weights."""
+    num_envs = config.groups * config.group_size
+    env = ConsoleVectorEnv(
+        num_envs,
+        corpus=corpus.path,
+        setting=proxy,
+        group_size=config.group_size,
+        axes=config.axes,
+        references=config.references,
+        records=folder.path / "episodes.jsonl",
+    )
+    episode, rounds = env.core.episode, config.episodes // num_envs
+    begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), "clock": episode.clock}
+    episode.clock = begun["clock"]
+
+    def on_update(row: dict[str, float]) -> None:
+        if row["update"] > begun["rounds"]:  # the others were logged when they were run
+            folder.log([{"stage": "learn", **row}])
+            folder.save_checkpoint("learn", {"rounds": np.array(row["update"]), "clock": episode.clock})
+        progress.update(row["episodes"], rounds * num_envs, best_return=row["return_best"])
+
+    def on_interval(episodes: float) -> None:
+        progress.update(int(episodes), rounds * num_envs, tokens_per_s=episode.tokens_per_s)
+
+    start = as_start(make_policy(config.start))
+    actor, ranges = learn(
+        config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval, start
+    )
+    known = start.card if isinstance(start, LearnedPolicy) else None
+    card = PolicyCard(
+        algorithm=config.algorithm,
+        agents=env.agent_names,
+        proxies=f"{episode.learner.num_params} parameters, {proxy.episode.total_steps} steps of "
+        f"{proxy.episode.batch_windows} windows of {proxy.context} tokens, {rounds * num_envs} episodes",
+        corpus=corpus.fingerprint,
+        command=" ".join(["pretraingym", *sys.argv[1:]]),
+        versions={name: version(name) for name in ("torch", "transformers", "stable-baselines3", "gymnasium")},
+        ranges=widest(ranges, known.ranges) if known else ranges,
+        proxy_runs=rounds * (num_envs + config.groups) + (known.proxy_runs if known else 0),
+    )
+    save_policy(folder.path, LearnedPolicy(actor, card))
+    return {
+        "episodes": rounds * num_envs,
+        "controls": rounds * config.groups,
+        "proxy_params": episode.learner.num_params,
+        "profile_s": episode.seconds,
+    }
+
+
+def main(config: TrainConsoleConfig) -> dict[str, Any]:
+    """Learn what is not yet learned; return where the policy is and what it cost."""
+    with Progress() as progress:
+        progress.stage("corpus", 90)
+        corpus = run_corpus(config.folder, config.corpus, progress)
+        agents = preflight(config.proxy, corpus).agent_names
+        start = as_start(make_policy(config.learn.start))
+        start_actor(config.learn.algorithm, config.proxy.episode.action_map, agents, start)  # refuses what it cannot be
+        hashes = learned_hashes({"start": start})
+        folder = RunFolder(config.folder, config, config.resume, corpus, learned=hashes)
+        progress.stage("learn on proxies", 240)
+        result = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
+    return {"policy": str(config.folder), **result, "wall_s": round(folder.seconds["learn"], 1)}

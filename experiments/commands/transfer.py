@@ -1,0 +1,137 @@
+"""pretraingym transfer: do small proxies rank consoles as the target does? To know before paying for the target."""
+
+import json
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from scipy.stats import spearmanr
+
+from ...env.scenarios.distribution import PLAIN, check_axes, check_references, numbered_scenario
+from ...env.scenarios.task import Task
+from ...env.settings.setting import Setting
+from ...lm.io.errors import InputError
+from ...lm.io.files import write_atomic
+from ...lm.models.causal_lm import num_parameters
+from ...policies.baselines.constant import family
+from ...policies.named import check_names, learned_hashes, make_policies
+from ..analysis.statistics import NATURAL
+from ..evaluation.side_by_side import side_by_side
+from ..progress import Progress
+from ..runs.preflight import check_seed, preflight
+from ..runs.run_corpus import run_corpus
+from ..runs.run_folder import RunFolder
+from .pretrain import quick_target
+
+STRENGTHS = 0.25, 0.8  # of the consoles that are added to the policies
+
+
+@dataclass(frozen=True)
+class TransferConfig:
+    """Run the same policies and constant consoles on a ladder of proxies and on the target, and tell how well each size
+    ranks them as the target does."""
+
+    policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement", "lift")
+    """names, or folders of learned ones, beside the constant consoles: each family of agents at strengths .25 and .8"""
+    folder: Path = Path("runs/transfer")
+    """where the runs and results.json go"""
+    corpus: Path | None = None
+    """folder of a built corpus (default: the installed packages' text)"""
+    proxy: Setting = field(default_factory=Setting)
+    widths: tuple[int, ...] = (16, 32, 48, 96)
+    """hidden sizes of the proxies, else as `proxy`"""
+    target: Setting = field(default_factory=quick_target)
+    axes: tuple[str, ...] = PLAIN
+    """on which scenarios differ"""
+    references: tuple[str, ...] = ()
+    """reference tasks they may have (default: all of the corpus)"""
+    scenarios: int = 4
+    """of the development set"""
+    seed: int = 0
+    """of the scenarios"""
+    resume: bool = False
+    """go on with the runs in the folder"""
+
+    def __post_init__(self) -> None:
+        check_seed(self.seed)
+        check_axes(self.axes)
+        check_names(self.policies)
+        if self.scenarios < 1 or not self.widths:
+            raise InputError(
+                f"{self.scenarios} scenarios and widths {self.widths} given, expected at least one of each"
+            )
+
+
+def main(config: TransferConfig) -> dict[str, Any]:
+    """Run what is missing; write and return results.json."""
+    with Progress() as progress:
+        progress.stage("corpus", 90)
+        corpus = run_corpus(config.folder, config.corpus, progress)
+        settings = {f"width-{width}": replace(config.proxy, width=width) for width in config.widths}
+        settings["target"] = config.target
+        tasks = {name: preflight(setting, corpus) for name, setting in settings.items()}
+        check_references(tasks["target"], config.references)
+        for name, task in tasks.items():
+            if task.agent_names != tasks["target"].agent_names:
+                raise InputError(
+                    f"{name} has the agents {', '.join(task.agent_names)}, expected the target's, "
+                    f"{', '.join(tasks['target'].agent_names)}: set --proxy.agents as --target.agents"
+                )
+        policies = make_policies(config.policies, tasks["target"].agent_names)
+        folder = RunFolder(config.folder, config, config.resume, corpus, learned=learned_hashes(policies))
+        losses: dict[str, list[dict[str, float]]] = {}
+        for name, setting in settings.items():
+            progress.stage(name, None)
+            losses[name] = [
+                folder.stage(f"{name}-{number}", partial(_losses, config, tasks[name], setting, number))
+                for number in range(config.scenarios)
+            ]
+    sizes = {
+        name: num_parameters(setting.model_config(tasks[name].corpus.vocab_size)) for name, setting in settings.items()
+    }
+    results = {
+        "sizes": {name: {"params": sizes[name], **agreement(losses[name], losses["target"])} for name in settings}
+    }
+    write_atomic(config.folder / "results.json", json.dumps(results | {"losses": losses}, indent=1).encode())
+    folder.close()
+    _print(results["sizes"])
+    return results
+
+
+def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -> dict[str, float]:
+    """Final validation loss by console on scenario `number`, nats; the same for every size."""
+    scenario, seed = numbered_scenario(task, "development", config.seed, number, config.axes, config.references)
+    families = sorted({family(agent) for agent in task.agent_names[1:]})
+    constants = tuple(f"constant:strength={strength},{of}=1" for of in families for strength in STRENGTHS)
+    policies = make_policies(config.policies + constants, task.agent_names)
+    runs = side_by_side(setting, task, policies, scenario, seed, 1)
+    return {name: run["validation_loss_nats"] for name, run in runs.items()}
+
+
+def agreement(losses: list[dict[str, float]], target: list[dict[str, float]]) -> dict[str, Any]:
+    """Of one size's final losses by scenario and console with the target's: Spearman's correlation of the gains over
+    natural (the mean over scenarios, and each; 0 where there is nothing to rank), and what the console that wins there
+    has on the target beside the target's own winner, nats (`regret`). Runs that diverged on either do not count."""
+    ranks, regrets = [], []
+    for own, wanted in zip(losses, target, strict=True):
+        names = [name for name in own if name != NATURAL and None not in (own[name], wanted[name])]
+        one, other = (np.array([of[name] for name in names]) for of in (own, wanted))
+        told = len(names) > 1 and np.ptp(one) > 0 and np.ptp(other) > 0
+        ranks.append(float(spearmanr(one, other).statistic) if told else 0.0)
+        regrets.append(float(other[one.argmin()] - other.min()) if names else 0.0)
+    return {
+        "spearman": float(np.mean(ranks)),
+        "spearman_by_scenario": np.round(ranks, 3).tolist(),
+        "regret_nats": float(np.mean(regrets)),
+    }
+
+
+def _print(sizes: dict[str, dict[str, Any]]) -> None:
+    table = Table("model", "parameters", "rank correlation with the target", "regret, nats")
+    for name, row in sizes.items():
+        table.add_row(name, f"{row['params']:,}", f"{row['spearman']:.2f}", f"{row['regret_nats']:.3f}")
+    Console(stderr=True).print(table)

@@ -1,0 +1,1 @@
+"""The commands that build, label and show a corpus."""

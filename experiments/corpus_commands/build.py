@@ -1,0 +1,178 @@
+"""pretraingym corpus build: documents from files or a dataset, their labels, their tokens, as one folder."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+from ...env.agents.labelling import label_corpus
+from ...env.agents.registry import check_column_name, make_labellers
+from ...env.settings.default_corpus import build_default
+from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.tokenizer import check_vocab_size
+from ...lm.ingest.build import build_corpus
+from ...lm.ingest.documents import Columns, Document
+from ...lm.ingest.held_out import TASK, Decontamination, HeldOut, halves
+from ...lm.ingest.readers import RowReader, dataset_rows, expand
+from ...lm.ingest.synthetic import build_synthetic
+from ...lm.io.errors import InputError
+from ..progress import Progress
+from .data_card import CARD, data_card, write_card
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """Build a corpus: text, jsonl, csv or parquet files, a dataset, the installed packages' text, or made-up text. It
+    prints a data card; the manifest in the folder has the hash of every file."""
+
+    corpus: Path
+    """folder of the corpus; it must not exist yet"""
+    preset: Literal["files", "installed", "synthetic", "slimpajama", "shared", "shared-mini", "shared-tasks"] = "files"
+    """where the other fields start from: nothing, the default corpus, made-up text, the labelled SlimPajama's columns,
+    or the prepared corpus in ../shared, or its sample, with the paper's three reference tasks, or with ten"""
+    source: Literal["files", "dataset", "installed", "synthetic"] = "files"
+    """where the text comes from"""
+    files: tuple[str, ...] = ()
+    """files, folders or quoted patterns: .txt, .jsonl, .csv (also .gz, .zst, .bz2) and .parquet"""
+    dataset: str = ""
+    """a `datasets` dataset: a name on the hub, a folder of data files, or one that save_to_disk wrote"""
+    dataset_config: str | None = None
+    """the dataset's configuration, if it has several"""
+    dataset_split: str = "train"
+    """the dataset's split"""
+    streaming: bool = True
+    """read the dataset row by row without keeping it on the disk"""
+    columns: Columns = field(default_factory=Columns)
+    cuts: dict[str, str] = field(default_factory=dict)
+    """where a score is cut into bins (default: fifths of the text), as in: quality 1,2,3,4"""
+    reference: dict[str, str] = field(default_factory=dict)
+    """reference tasks: a name and its files, as in: squad squad.parquet (default: a share held out of the text)"""
+    reference_text: dict[str, str] = field(default_factory=dict)
+    """text column or template of a task, if it is not that of --columns.text, as in: squad "{question} {answer}" """
+    reference_group: dict[str, str] = field(default_factory=dict)
+    """column of a task's sources or titles, which are not split between its halves, as in: squad title"""
+    hold_out: float = 0.01
+    """share of the documents that becomes the reference task "heldout" where no other is given"""
+    agents: tuple[str, ...] = ("topic", "quality", "match")
+    """agents that label the text; match stands for one a reference task"""
+    vocab_size: int = 512
+    """of the tokenizer that is trained; small models want small ones"""
+    tokenizer: Path | None = None
+    """folder of a tokenizer to use instead"""
+    max_documents: int | None = None
+    """read no more training documents than these"""
+    document_a_line: bool = False
+    """a line of a text file is a document (default: the whole file is one)"""
+    refuse_invalid_utf8: bool = False
+    """stop at invalid UTF-8 instead of replacing and counting it"""
+
+    def __post_init__(self) -> None:
+        for name in (*self.reference, *self.columns.scores, *self.columns.categories):
+            check_column_name(name)
+        check_vocab_size(self.vocab_size)
+        if self.max_documents is not None and self.max_documents < 1:
+            raise InputError(f"max_documents is {self.max_documents}, expected at least 1")
+        for option in ("reference_text", "reference_group"):
+            if unknown := getattr(self, option).keys() - self.reference.keys():
+                raise InputError(f"{option} names the task '{min(unknown)}', which has no files; add --reference")
+        if unknown := self.cuts.keys() - self.columns.scores.keys():
+            raise InputError(f"cuts are for '{min(unknown)}', which is no score; add --columns.scores")
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        return tuple(self.reference) or (TASK,)
+
+
+def main(config: BuildConfig) -> dict[str, Any]:
+    """Build, print and keep the data card; return what was built."""
+    if config.corpus.exists():
+        raise InputError(f"{config.corpus} exists; name a new folder, or delete that one first")
+    for source, given, flag in (("files", config.files, "--files"), ("dataset", config.dataset, "--dataset")):
+        if (config.source == source) != bool(given):
+            what = f"{flag} is missing" if config.source == source else f"{flag} is given"
+            raise InputError(
+                f"the source is '{config.source}' and {what}; give --files, or --source dataset --dataset NAME"
+            )
+    with Progress() as progress:
+        progress.stage("read", None)
+        corpus = _build(config, partial(_tell, progress, ["read"]))
+    write_card(corpus)
+    print(data_card(corpus))
+    tokens = int(corpus.token_offsets[-1])
+    return {
+        "corpus": str(config.corpus),
+        "documents": corpus.num_documents,
+        "tokens": tokens,
+        "labels": list(corpus.labels),
+        "reference_tasks": list(corpus.reference_tasks),
+        "fingerprint": corpus.fingerprint,
+        "card": str(config.corpus / CARD),
+    }
+
+
+def _tell(progress: Progress, stage: list[str], name: str, share: float) -> None:
+    if name != stage[0]:
+        stage[0] = name
+        progress.stage(name, None)
+    progress.update(share, 1.0)
+
+
+def _build(config: BuildConfig, tell: Any) -> Corpus:
+    if config.source == "synthetic":
+        return build_synthetic(config.corpus)
+    if config.source == "installed":
+        return build_default(config.corpus, config.vocab_size, tell)
+    counts: Counter[str] = Counter()
+    annotate = partial(label_corpus, agents=make_labellers(config.agents, config.tasks)) if config.agents else None
+    about = asdict(config)
+    del about["corpus"]
+    return build_corpus(
+        config.corpus,
+        _splits(config, counts, tell),
+        config.tasks,
+        config.tokenizer or config.vocab_size,
+        annotate,
+        {key: str(value) if isinstance(value, Path) else value for key, value in about.items()},
+        tell,
+        {name: _numbers(name, text) for name, text in config.cuts.items()},
+        counts,
+    )
+
+
+def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str, Iterable[Document]]:
+    """Training documents first, as a stream; reference documents are few, and are held."""
+    train = config.columns.documents(_rows(config, counts, tell), counts)
+    if config.max_documents is not None:
+        train = islice(train, config.max_documents)
+    if not config.reference:
+        held = HeldOut(config.hold_out, counts)
+        return {"train": held.train(train), **held.splits()}
+    references: dict[str, list[Document]] = {}
+    for task, pattern in config.reference.items():
+        text, group = config.reference_text.get(task, config.columns.text), config.reference_group.get(task, "")
+        columns = replace(config.columns, text=text, group=group, domain="")
+        rows = RowReader(columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
+        found = columns.documents(rows.files(expand([pattern])), Counter(), labelled=False)
+        references |= halves(task, [replace(document, domain=task) for document in found])
+    clean = Decontamination(document for documents in references.values() for document in documents)
+    return {"train": clean.clean(train, counts), **references}
+
+
+def _rows(config: BuildConfig, counts: Counter[str], tell: Any) -> Iterator[Any]:
+    if config.source == "dataset":
+        return dataset_rows(config.dataset, config.dataset_config, config.dataset_split, config.streaming)
+    reader = RowReader(config.columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
+    return reader.files(expand(config.files), partial(tell, "read"))
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        cuts = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"cuts of '{name}' are '{text}', expected numbers with commas, as in 1,2,3,4") from None
+    if list(cuts) != sorted(set(cuts)):
+        raise InputError(f"cuts of '{name}' are '{text}', expected rising numbers")
+    return cuts

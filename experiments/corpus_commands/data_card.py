@@ -1,0 +1,51 @@
+"""The data card of a corpus: documents, text and tokens by split, domain and category, and what was left out."""
+
+import numpy as np
+
+from ...lm.corpus.corpus import TRAIN, Corpus, Labels
+from ...lm.io.files import write_atomic
+
+CARD = "card.md"
+
+
+def write_card(corpus: Corpus) -> None:
+    """Put the card into the corpus's folder."""
+    write_atomic(corpus.path / CARD, data_card(corpus).encode())
+
+
+def data_card(corpus: Corpus) -> str:
+    """Markdown. Shares are of the training tokens."""
+    tokens_D, bytes_D = np.diff(corpus.token_offsets), np.diff(corpus.texts.offsets)
+    lines = [
+        "# Data card",
+        "",
+        f"{corpus.num_documents:,} documents, {int(bytes_D.sum()) / 1e6:,.1f} MB of text, {int(tokens_D.sum()):,} "
+        f"tokens of a vocabulary of {corpus.vocab_size:,}. Fingerprint {corpus.fingerprint[:16]}.",
+        "",
+        "| split | documents | MB | tokens |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for name, part in corpus.splits.items():
+        inside = slice(part.start, part.stop)
+        size, tokens = int(bytes_D[inside].sum()) / 1e6, int(tokens_D[inside].sum())
+        lines.append(f"| {name} | {len(part):,} | {size:,.2f} | {tokens:,} |")
+    for count, number in corpus.counts.items():
+        lines += ["", f"{number:,} {count}."]
+    train = corpus.splits[TRAIN]
+    for name, labels in corpus.labels.items():
+        lines += ["", *_table(name, labels, tokens_D[train.start : train.stop], train)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(name: str, labels: Labels, tokens_D: np.ndarray, train: range) -> list[str]:
+    column = labels.column[train.start : train.stop]
+    documents = np.bincount(column, minlength=len(labels.names))
+    tokens = np.bincount(column, tokens_D, len(labels.names))
+    head = [f"| {name} | value | documents | tokens | share |", "| --- | ---: | ---: | ---: | ---: |"]
+    values = [f"{value:.4g}" for value in labels.values] if labels.values else [""] * len(labels.names)
+    rows = [
+        f"| {category} | {values[i]} | {documents[i]:,} | {int(tokens[i]):,} | {tokens[i] / tokens.sum():.1%} |"
+        for i, category in enumerate(labels.names)
+    ]
+    shown = rows if len(rows) <= 40 else [*rows[:40], f"| and {len(rows) - 40:,} more | | | | |"]
+    return head + shown

@@ -1,0 +1,89 @@
+"""pretraingym corpus label: more label columns for a corpus that is built; pretraingym corpus card: what is in one."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from ...env.agents.labelling import label_corpus
+from ...env.agents.registry import check_column_name, make_labellers
+from ...lm.corpus.bins import quantile_bins
+from ...lm.corpus.corpus import Corpus, Labels
+from ...lm.corpus.token_set import check_tokens
+from ...lm.corpus.writer import add_labels
+from ...lm.io.errors import InputError
+from ..progress import Progress
+from .data_card import data_card, write_card
+
+DOMAIN = "domain"  # the label column of sources, which `corpus build` makes
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """Add label columns to a built corpus: those of agents, or scores from elsewhere. A column that is there already is
+    replaced. Runs that were begun with the corpus as it was do not go on with it."""
+
+    corpus: Path
+    """folder of the corpus"""
+    agents: tuple[str, ...] = ()
+    """agents that label text, as in: perplexity quality:model=FOLDER"""
+    scores: dict[str, Path] = field(default_factory=dict)
+    """label name and a .npy file of one number a document, in the corpus's order; NaN where there is none"""
+
+
+@dataclass(frozen=True)
+class CardConfig:
+    """Show the data card of a corpus, once all its bytes have been checked against their hashes."""
+
+    corpus: Path
+    """folder of the corpus"""
+
+
+def label(config: LabelConfig) -> dict[str, Any]:
+    """Label, and write the columns and the card anew."""
+    corpus = Corpus.open(config.corpus, verify=True)
+    for name in config.scores:
+        check_column_name(name)
+    if DOMAIN in config.scores:
+        raise InputError(f"a score is called '{DOMAIN}', as the text's sources are; take another name")
+    agents = make_labellers(config.agents, corpus.reference_tasks)
+    found = {name: _scores(name, path, corpus) for name, path in config.scores.items()}
+    if both := found.keys() & {agent.name for agent in agents}:
+        raise InputError(f"'{min(both)}' is named as an agent and as a score; leave one out")
+    if agents:
+        with Progress() as progress:
+            progress.stage("label", None)
+            tell = lambda share: progress.update(share, 1.0)  # noqa: E731
+            found |= label_corpus(corpus.texts, corpus.splits, corpus.labels[DOMAIN], tell, agents=agents)
+    corpus = add_labels(corpus, found)
+    write_card(corpus)
+    return {"corpus": str(config.corpus), "labels": list(corpus.labels), "fingerprint": corpus.fingerprint}
+
+
+def card(config: CardConfig) -> dict[str, Any]:
+    """Verify and print."""
+    corpus = Corpus.open(config.corpus, verify=True)
+    check_tokens(config.corpus)
+    print(data_card(corpus))
+    return {"corpus": str(config.corpus), "documents": corpus.num_documents, "fingerprint": corpus.fingerprint}
+
+
+def _scores(name: str, path: Path, corpus: Corpus) -> Labels:
+    try:
+        with open(path, "rb") as file:
+            scores = np.load(file, allow_pickle=False)
+        if not isinstance(scores, np.ndarray):
+            raise ValueError("several arrays")
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"{path} is no .npy file of numbers ({error}); write one with numpy.save") from None
+    if scores.shape != (corpus.num_documents,) or scores.dtype.kind not in "fiu":
+        raise InputError(
+            f"scores '{name}' in {path} are {scores.dtype} {scores.shape}, expected numbers ({corpus.num_documents},): "
+            "one a document of the corpus, in its order"
+        )
+    if np.isinf(scores.astype(np.float64)).any():
+        raise InputError(f"scores '{name}' in {path} hold infinite numbers, expected finite ones, or NaN for none")
+    sizes, train = np.diff(corpus.texts.offsets), corpus.splits["train"]
+    return quantile_bins(scores.astype(np.float64), sizes, train)

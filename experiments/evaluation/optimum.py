@@ -1,0 +1,101 @@
+"""What can be gained on a surrogate at best: by constant weights, and by any schedule of text whatever."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...env.episode import Episode
+from ...env.observation.observation import Observation
+from ...env.scenarios.scenario import Scenario
+from ...env.scenarios.task import Task
+from ...env.settings.surrogate_setting import SurrogateSetting
+from ...lm.surrogate import Dynamics
+
+Array = NDArray[np.float64]
+CANDIDATES, BEST = 64, 8
+FRESH = range(1000, 1032)
+
+
+def final_losses(
+    task: Task, setting: SurrogateSetting, scenario: Scenario, choose: Callable[[Observation], Array], seeds: list[int]
+) -> Array:
+    """Validation loss at the end of N runs, one a seed, (N,) nats per token: the formula's own, without the noise of
+    measuring it. What agents learn from noisy influence stays as noisy as it is. choose: weights (N, K) of what is
+    observed."""
+    learner = setting.learner(task, len(seeds))
+    episode = Episode(task, learner, setting.episode)
+    episode.begin(list(range(len(seeds))), [scenario] * len(seeds), seeds)
+    for _ in range(setting.episode.num_intervals):
+        episode.step(choose(episode.observe()))
+    return learner.dynamics.loss(learner.effective_NT) @ task.task_weights(scenario)
+
+
+def best_static(
+    task: Task, setting: SurrogateSetting, scenario: Scenario, seeds: tuple[int, ...] = (0, 1, 2, 3), rounds: int = 6
+) -> tuple[Array, float, float]:
+    """(weights (K,), their final loss, natural's), nats per token: the best constant console.
+
+    A search over the simplex: every single agent at five strengths and random mixtures, then `rounds` of mixtures
+    around the eight best, ever nearer. The losses are means over FRESH seeds that the search did not see, or the
+    winner would be flattered where influence is noisy. The tests compare with a grid."""
+    rng, num_agents = np.random.default_rng(0), len(task.agent_names)
+    natural_K = np.eye(num_agents)[0]
+    found_MK, loss_M = np.zeros((0, num_agents)), np.zeros(0)
+    singles = [(1 - s) * natural_K + s * np.eye(num_agents)[1:] for s in (0.1, 0.25, 0.5, 0.75, 1.0)]
+    batch_NK = np.concatenate([natural_K[None], *singles, rng.dirichlet(np.full(num_agents, 0.3), CANDIDATES)])
+    for turn in range(rounds + 1):
+        found_MK = np.concatenate([found_MK, batch_NK])
+        loss_M = np.concatenate([loss_M, _mean_losses(task, setting, scenario, batch_NK, seeds)])
+        best_BK = found_MK[np.argsort(loss_M)[:BEST]]
+        near_NK = best_BK[rng.integers(BEST, size=CANDIDATES)]
+        share = 0.5 ** (turn + 1) * rng.random((CANDIDATES, 1))
+        batch_NK = (1 - share) * near_NK + share * rng.dirichlet(np.full(num_agents, 0.3), CANDIDATES)
+    last_BK = np.concatenate([natural_K[None], best_BK])
+    fresh_B = _mean_losses(task, setting, scenario, last_BK, FRESH)
+    return last_BK[np.argmin(fresh_B)], float(fresh_B.min()), float(fresh_B[0])
+
+
+def _mean_losses(
+    task: Task, setting: SurrogateSetting, scenario: Scenario, weights_NK: Array, seeds: Sequence[int]
+) -> Array:
+    """Final losses of constant weights, (N,), means over the seeds."""
+    losses = [final_losses(task, setting, scenario, lambda _: weights_NK, [seed] * len(weights_NK)) for seed in seeds]
+    return np.mean(losses, 0)
+
+
+def schedule_bound(
+    dynamics: Dynamics, pool_C: Array, budget_I: Array, task_weights_T: Array, warmup: int = 0, steps: int = 2000
+) -> float:
+    """A final loss that no schedule of text can go below, nats per token. pool_C: tokens of each kind there are;
+    budget_I: tokens of each interval, of which the first `warmup` intervals are natural text (of the pool).
+
+    Each interval may draw any mixture, and repeats count from the interval's own first token on, by a smooth worth that
+    is nowhere below the real one: so it bounds from below, tightly where little is repeated. The rest is a concave
+    maximum over simplices, by Frank and Wolfe's method (1956), whose duality gap is taken off: the number holds at any
+    number of steps."""
+    middle_I = (np.cumsum(budget_I) - budget_I / 2) / budget_I.sum()
+    worth_ICT = dynamics.transfer(middle_I)
+    spent_IC = np.outer(budget_I, pool_C / pool_C.sum())
+    free = np.arange(len(budget_I)) >= warmup
+    bound = -np.inf
+    for step in range(steps):
+        value_IC, marginal_IC = _smooth_worth(spent_IC, pool_C, dynamics.repeat_epochs)
+        effective_T = np.einsum("ic,ict->t", value_IC, worth_ICT)
+        slope_T = task_weights_T * dynamics.slope(effective_T)
+        gain_IC = np.einsum("ict,t->ic", worth_ICT, slope_T) * marginal_IC
+        all_in_one_IC = budget_I[:, None] * (gain_IC == gain_IC.max(1, keepdims=True))
+        all_in_one_IC /= np.maximum((all_in_one_IC > 0).sum(1, keepdims=True), 1)
+        direction_IC = np.where(free[:, None], all_in_one_IC - spent_IC, 0.0)
+        loss = float(dynamics.loss(effective_T) @ task_weights_T)
+        bound = max(bound, loss - float((gain_IC * direction_IC).sum()))
+        spent_IC = spent_IC + 2 / (step + 2) * direction_IC
+    return bound
+
+
+def _smooth_worth(spent_IC: Array, pool_C: Array, repeat_epochs: float) -> tuple[Array, Array]:
+    """Fresh tokens that `spent` are worth at most, and what one more is: the first epoch in full, later ones by
+    exp(-(epochs - 1) / repeat_epochs), at every point no less than the steps of exp(-whole epochs / repeat_epochs)."""
+    over_IC = np.maximum(spent_IC / pool_C - 1, 0)
+    marginal_IC = np.exp(-over_IC / repeat_epochs)
+    return np.minimum(spent_IC, pool_C) + pool_C * repeat_epochs * (1 - marginal_IC), marginal_IC

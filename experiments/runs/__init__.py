@@ -1,0 +1,1 @@
+"""Runs on disk: their folders, their corpus, and the pretraining of a target."""

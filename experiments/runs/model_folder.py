@@ -1,0 +1,103 @@
+"""The folder that a pretrained target becomes: a transformers model with tokenizer and card."""
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...env.scenarios.scenario import Scenario
+from ...env.scenarios.task import Task
+from ...lm.corpus.corpus import reference_split
+from ...lm.io.files import naming_disk_errors, sync_folder
+from ...lm.target.target import Target
+from ...policies.base import Policy
+
+GENERATION = "generation_config.json"
+CARD = """---
+library_name: transformers
+pipeline_tag: text-generation
+tags: [pretraingym]
+---
+
+# A causal language model of {params:,} parameters
+
+{begun} by PretrainGym on {tokens:,} tokens, which the console policy **{policy}** chose.
+
+- Policy: {describes}
+- Command: `{command}`
+- Corpus: fingerprint `{fingerprint}`, {documents:,} training documents; what text it holds and under which licences is
+  on the corpus's own card. No licence of this model is implied.
+- Reference tasks that the policy was to serve: {reference}
+- Seed {seed}; share of time spent on the console {console_share:.2%}, on evaluations {evaluation_share:.2%}.
+
+| reference task, test half | nats per token | bits per byte |
+|---|---|---|
+{rows}
+
+`pretraingym evaluate` scores it on multiple-choice files; `lm_eval --model hf` reads it too, with
+`--model_args pretrained=FOLDER,prefix_token_id=0` where its tokenizer has no token that begins a text.
+
+It has seen no instructions and was not aligned; it continues text.
+"""
+
+
+def model_card(
+    task: Task, policy: Policy, scenario: Scenario, seed: int, result: dict[str, Any], origin: Path | None
+) -> str:
+    """Markdown with the metadata that the hub reads; `result`: of the run; `origin`: what it went on from."""
+    nats, bits = result["test_loss_nats"], result["test_bits_per_byte"]
+    return CARD.format(
+        begun=f"Pretrained further, from the weights in `{origin.name}`," if origin else "Pretrained",
+        params=result["target_params"],
+        tokens=result["tokens"],
+        policy=policy.name,
+        describes=policy.describe(),
+        command=shlex.join(["pretraingym", *sys.argv[1:]]),
+        fingerprint=task.corpus.fingerprint,
+        documents=len(task.corpus.splits["train"]),
+        reference=", ".join(f"{name} {weight:.2g}" for name, weight in scenario.reference),
+        seed=seed,
+        console_share=result["console_share"],
+        evaluation_share=result["evaluation_share"],
+        rows="\n".join(f"| {name} | {nats[name]:.4f} | {bits[name]:.4f} |" for name in nats),
+    )
+
+
+def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
+    """Test losses by reference task, nats per token -> bits per UTF-8 byte, which compares models of any tokenizer.
+
+    The first token of a window, which is not predicted, is taken to cost as much as the others."""
+    return {
+        name: loss / float(np.log(2)) * task.corpus.tokens_per_byte(reference_split(name, "test"))
+        for name, loss in losses.items()
+    }
+
+
+def save_model(target: Target, task: Task, folder: Path, card: str = "", origin: Path | None = None) -> None:
+    """The model with the corpus's tokenizer, and its card if there is one, whole or not at all; `origin`: a folder that
+    the tokenizer, and settings of generation if it has some, are from. All ranks call it, the first writes."""
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # it would tear ours
+    part = folder.with_name(f".{folder.name}.part")
+    if not target.ranks.first:
+        target.save_pretrained(part)
+        return
+    shutil.rmtree(part, ignore_errors=True)
+    with naming_disk_errors(part):
+        target.save_pretrained(part)
+        if origin is not None and (origin / "tokenizer_config.json").is_file():
+            AutoTokenizer.from_pretrained(origin, local_files_only=True, trust_remote_code=False).save_pretrained(part)
+        else:
+            PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+    if origin is not None and (origin / GENERATION).is_file():
+        shutil.copyfile(origin / GENERATION, part / GENERATION)
+    if card:
+        (part / "README.md").write_text(card)
+    sync_folder(part)
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)

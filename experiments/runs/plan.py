@@ -1,0 +1,71 @@
+"""What a pretraining run would take, before it is begun: pretraingym pretrain --dry-run."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ...env.settings.setting import Setting
+from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.tokenizer import load_tokenizer
+from ...lm.models.engine_config import EngineConfig
+from ...lm.models.flops import TrainingCost
+from ..analysis.charges import run_charges
+
+VOCABULARY = 32_768  # assumed where no corpus is named
+TASKS = 4  # reference tasks, likewise
+UTILISATION = 0.45  # share of the peak that training reaches: the bar of this project, not yet measured
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """A GPU by its maker's figures: dense bfloat16 operations a second, and memory."""
+
+    flops_per_s: float
+    memory_gib: float
+
+
+HARDWARE = {
+    "a100": Hardware(312e12, 80),
+    "h100": Hardware(989e12, 80),
+    "h200": Hardware(989e12, 141),
+    "b200": Hardware(2250e12, 180),
+}
+
+
+def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: int) -> dict[str, Any]:
+    """Parameters, tokens, FLOPs, memory a rank and hours on named GPUs, estimated; nothing is written.
+
+    A console's share counts its probes at half the speed of training, since they are in float32 (TF32) products."""
+    config = setting.model_config(_vocabulary(setting, corpus))
+    cost = TrainingCost.of(config, setting.context)
+    charges = run_charges(setting, cost.params, TASKS if corpus is None else len(corpus.reference_tasks))
+    memory = cost.memory_bytes(engine, gpus) / 2**30
+    flops = cost.flops_per_token * setting.budget_tokens
+    console, evaluation = 2 * charges.probe / charges.train, 2 * charges.evaluate / charges.train
+    hours = {
+        name: round(flops * (1 + console + evaluation) / (gpus * of.flops_per_s * UTILISATION) / 3600, 2)
+        if memory < 0.9 * of.memory_gib
+        else f"needs {memory:.0f} GiB a rank"
+        for name, of in HARDWARE.items()
+    }
+    return {
+        "params": cost.params,
+        "vocabulary": config.vocab_size,
+        "tokens": setting.budget_tokens,
+        "steps": setting.episode.total_steps,
+        "tokens_per_step": setting.episode.batch_windows * setting.context,
+        "train_flops": flops,
+        "console_share": round(console, 5),
+        "evaluation_share": round(evaluation, 5),
+        "ranks": gpus,
+        "memory_gib_per_rank": round(memory, 1),
+        "hours": hours,
+    }
+
+
+def _vocabulary(setting: Setting, corpus: Corpus | None) -> int:
+    """Of the model. Nothing is tokenised to tell it."""
+    if setting.origin is not None:
+        return 0  # it has its own
+    if setting.tokenizer is not None:
+        return load_tokenizer(setting.tokenizer).get_vocab_size()
+    return VOCABULARY if corpus is None else corpus.vocab_size

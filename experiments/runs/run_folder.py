@@ -1,0 +1,214 @@
+"""A run folder: the configuration it belongs to, its metrics, and what is needed to go on after a kill."""
+
+import fcntl
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from time import perf_counter
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from ...lm.corpus.corpus import Corpus
+from ...lm.io import json_schema as schema
+from ...lm.io.errors import InputError
+from ...lm.io.files import naming_disk_errors, write_atomic
+from .run_corpus import RECORD, read_checked
+
+LOCK = ".lock"
+HASHES = "sha256"  # in config.json; runs of earlier versions have none
+NAMED = 6  # differing fields of a configuration
+STAGES = schema.mapping(
+    schema.record(
+        {
+            "result": schema.anything,
+            "elapsed_s": schema.number,
+            "metrics_bytes": schema.natural,
+            "peak_rss_mib": schema.natural,
+        }
+    )
+)
+
+
+class RunFolder:
+    """config.json, corpus.json (which text it is about), metrics.jsonl, stages.json (results of finished stages) and
+    the checkpoint of the stage in flight.
+
+    A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
+    dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
+    that lies elsewhere; `free`: fields of the configuration that may differ from those that the run began with;
+    `learned`: the hashes of learned policies by their names, which may not."""
+
+    def __init__(
+        self,
+        path: Path,
+        config: Any,
+        resume: bool,
+        corpus: Corpus,
+        kept_bytes: Callable[[], int] = lambda: 0,
+        free: tuple[str, ...] = (),
+        learned: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        self.path = path
+        wanted = json.loads(json.dumps(asdict(config), default=str))
+        if learned:
+            wanted[HASHES] = dict(learned)
+        for place in ("folder", "resume"):  # where and how, not what
+            del wanted[place]
+        saved = path / "config.json"
+        if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
+            raise InputError(f"{path} is not empty and holds no run; name another --folder")
+        if saved.exists():
+            there = read_checked(saved, schema.mapping(schema.anything))
+            _same_config(path, there, {key: wanted[key] for key in wanted if key != HASHES or HASHES in there}, free)
+            if not resume:
+                raise InputError(
+                    f"{path} already holds a run of this configuration; add --resume, or name another --folder"
+                )
+        path.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(path)
+        if not saved.exists():
+            text = {"path": str(corpus.path.resolve()), "fingerprint": corpus.fingerprint}
+            write_atomic(path / RECORD, json.dumps(text).encode())
+            write_atomic(saved, json.dumps(wanted, indent=1).encode())
+        stages = path / "stages.json"
+        self.stages: dict[str, Any] = {}
+        self._metrics = path / "metrics.jsonl"
+        self._checkpoint = path / "checkpoint.safetensors"
+        self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
+        self._t0 = perf_counter()
+        try:
+            if stages.exists():
+                self.stages = read_checked(stages, STAGES)
+            marks = [stage["metrics_bytes"] for stage in self.stages.values()]
+            self._truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
+        except InputError:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let others work in the folder. A process that ends need not call it."""
+        os.close(self._lock)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Of the stage in flight, earlier sessions included."""
+        return self._elapsed_before + perf_counter() - self._t0
+
+    def stage(
+        self, name: str, work: Callable[[], Any], begun: float | None = None, elapsed_before_s: float = 0.0
+    ) -> Any:
+        """The result of `work()`, a JSON value; that of an earlier session if the stage was finished then. `begun`: the
+        clock's reading, if the stage began before the call; `elapsed_before_s`: in sessions before this one."""
+        if name not in self.stages:
+            self._elapsed_before, self._t0 = elapsed_before_s, begun or perf_counter()
+            result = work()
+            self.stages[name] = {"result": result, "elapsed_s": self.elapsed_s, "metrics_bytes": self._size()}
+            self.stages[name]["peak_rss_mib"] = _peak_rss_mib()
+            write_atomic(self.path / "stages.json", json.dumps(self.stages).encode())
+            self._checkpoint.unlink(missing_ok=True)
+        return self.stages[name]["result"]
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return {name: stage["elapsed_s"] for name, stage in self.stages.items()}
+
+    @property
+    def peak_rss_mib(self) -> int:
+        """The most memory that a session held which finished a stage."""
+        return max(stage["peak_rss_mib"] for stage in self.stages.values())
+
+    def log(self, rows: list[dict[str, Any]]) -> None:
+        """Append metrics rows."""
+        with open(self._metrics, "a") as file:
+            file.writelines(json.dumps(row) + "\n" for row in rows)
+
+    def save_checkpoint(self, name: str, state: dict[str, NDArray]) -> None:
+        """Where the stage in flight stands; replaces the last one, whole or not at all."""
+        part = self._checkpoint.with_suffix(".part")
+        about = {"name": name, "metrics_bytes": self.metrics_bytes(), "elapsed_s": self.elapsed_s}
+        arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
+        with naming_disk_errors(part):
+            save_file(arrays, part, {"about": json.dumps(about)})
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(part, self._checkpoint)
+
+    def metrics_bytes(self) -> int:
+        """Of the metrics so far, which are on the disk when this returns: the mark of a checkpoint."""
+        with open(self._metrics, "a") as file:
+            os.fsync(file.fileno())
+        return self._size()
+
+    def load_checkpoint(self, name: str) -> dict[str, NDArray] | None:
+        """The state saved under `name`, or None."""
+        about, state = self._read_checkpoint()
+        if about.get("name") != name:
+            return None
+        self._elapsed_before, self._t0 = about["elapsed_s"], perf_counter()
+        return state
+
+    def _read_checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+        """(what it is of, state); both empty if there is none."""
+        if not self._checkpoint.exists():
+            return {}, {}
+        try:
+            with safe_open(self._checkpoint, "np") as file:
+                about: dict[str, Any] = json.loads(file.metadata()["about"])
+                return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is no mapping
+        except (ValueError, KeyError, TypeError, SafetensorError):
+            raise InputError(
+                f"{self._checkpoint} is damaged; delete it, and --resume does the stage in flight again"
+            ) from None
+
+    def _size(self) -> int:
+        return self._metrics.stat().st_size if self._metrics.exists() else 0
+
+    def _truncate(self, size: int) -> None:
+        if self._size() > size:
+            os.truncate(self._metrics, size)
+
+
+def _is_ours(name: str) -> bool:
+    """Whether a folder in which no run has begun may hold this: the first writes of one that was killed."""
+    return name in (RECORD, LOCK) or name.endswith(".part")
+
+
+def _locked(path: Path) -> int:
+    """An open file in `path` that no other process may lock; the lock ends when it is closed, or with the process."""
+    file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(file)
+        raise InputError(f"another process is at work in {path}; wait for it, or name another --folder") from None
+    return file
+
+
+def _peak_rss_mib() -> int:
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, kibibytes elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit // 2**20
+
+
+def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any], free: tuple[str, ...]) -> None:
+    there, here = _flat(saved), _flat(wanted)
+    differ = [key for key in sorted({*there, *here} - {*free}) if there.get(key) != here.get(key)]
+    if not differ:
+        return
+    told = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in differ[:NAMED])
+    more = f" and {len(differ) - NAMED} more differ" if len(differ) > NAMED else ""
+    raise InputError(f"{path} holds a run of another configuration: {told}{more}; name another --folder")
+
+
+def _flat(config: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(config, dict):
+        return {prefix[:-1]: config}
+    return {key: value for name, part in config.items() for key, value in _flat(part, f"{prefix}{name}.").items()}

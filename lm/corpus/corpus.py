@@ -1,0 +1,119 @@
+"""A corpus on disk: tokenised, labelled documents in flat files that are read where they lie. Needs numpy alone.
+
+A corpus is a folder. `text.bin` and `text_offsets.bin` hold the documents' UTF-8 bytes, `tokens.bin` and
+`token_offsets.bin` their tokens, `labels-<name>.bin` one label a document, `tokenizer.json` the tokenizer, and
+`manifest.json` the counts, the splits, the label tables and the SHA-256 of every other file. Documents lie split by
+split. Folders `tokens-<hash>` hold the tokens of other tokenizers.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..io.flat_files import check_files, map_flat, map_offsets
+from .manifest import read_manifest
+from .texts import Texts
+from .token_set import TOKENIZER, TokenSet, other_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tokenizers import Tokenizer
+
+TRAIN = "train"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """One label column. names: the categories'; values: a static priority of each (any unit), or None;
+    column: (D,) uint16 below len(names)."""
+
+    names: tuple[str, ...]
+    values: tuple[float, ...] | None
+    column: NDArray[np.uint16]
+
+
+def reference_split(task: str, half: str) -> str:
+    """The name of the split that holds `half` ("validation" or "test") of a reference task."""
+    return f"{task}/{half}"
+
+
+class Corpus:
+    """An opened corpus of D documents and T tokens. Its arrays are memory-mapped and read-only.
+
+    tokens: (T,) uint16 or uint32; token_offsets: (D + 1,) int64; texts: the documents' text; splits: contiguous ranges
+    of documents; labels: label columns by name; about: how it was built; counts: what was counted on the way;
+    fingerprint: of all its bytes, and of the tokens if they are not its own.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any], verify: bool = False):
+        self.path, self._verify = path, verify
+        self.fingerprint: str = manifest["fingerprint"]
+        self.num_documents: int = manifest["documents"]
+        self.reference_tasks: tuple[str, ...] = tuple(manifest["reference_tasks"])
+        self.splits: dict[str, range] = {name: range(*bounds) for name, bounds in manifest["splits"].items()}
+        self.about: dict[str, Any] = manifest["about"]
+        self.counts: dict[str, int] = manifest["counts"]
+        self.texts = Texts(
+            path / "text.bin",
+            map_offsets(path / "text_offsets.bin", self.num_documents, manifest["text_bytes"]),
+        )
+        self.labels: dict[str, Labels] = {
+            name: Labels(
+                tuple(table["names"]),
+                None if table["values"] is None else tuple(table["values"]),
+                map_flat(path / f"labels-{name}.bin", "uint16", self.num_documents),
+            )
+            for name, table in manifest["labels"].items()
+        }
+        self._use(TokenSet.open(path, manifest, self.num_documents))
+
+    @classmethod
+    def open(cls, path: Path, verify: bool = False) -> "Corpus":
+        """Open the corpus in folder `path` in time that does not grow with it; `verify` also hashes all its bytes,
+        and later those of another tokenizer's tokens."""
+        path = Path(path)
+        manifest = read_manifest(path)
+        check_files(path, manifest["files"], verify)
+        return cls(path, manifest, verify)
+
+    def with_tokenizer(self, folder: Path, progress: "Callable[[float], None] | None" = None) -> "Corpus":
+        """This corpus in the tokens of the tokenizer.json in `folder`; the first time, it is tokenised for it."""
+        other = Corpus.open(self.path)
+        tokens, name = other_tokens(self.path, self.texts, folder, progress, self._verify)
+        other._use(tokens)
+        other.fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
+        return other
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled as where it lies, for processes that open it there; its arrays may be larger than memory."""
+        return _reopened, (self.path, self._token_folder)
+
+    def _use(self, tokens: TokenSet) -> None:
+        self._token_folder, self.vocab_size = tokens.folder, tokens.vocab_size
+        self.tokens, self.token_offsets = tokens.tokens, tokens.offsets
+
+    def text(self, document: int) -> str:
+        """The text of one document."""
+        return self.texts[document]
+
+    def tokenizer(self) -> "Tokenizer":
+        """The tokenizer that made the tokens."""
+        from tokenizers import Tokenizer  # here, so that reading tokens needs numpy alone
+
+        return Tokenizer.from_file(str(self._token_folder / TOKENIZER))
+
+    def tokens_per_byte(self, split: str) -> float:
+        """Tokens over UTF-8 bytes of a split's text: what turns nats a token into nats a byte."""
+        documents = self.splits[split]
+        tokens = self.token_offsets[documents.stop] - self.token_offsets[documents.start]
+        return float(tokens / (self.texts.offsets[documents.stop] - self.texts.offsets[documents.start]))
+
+
+def _reopened(path: Path, token_folder: Path) -> Corpus:
+    corpus = Corpus.open(path)
+    return corpus if token_folder == path else corpus.with_tokenizer(token_folder)

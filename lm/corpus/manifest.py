@@ -1,0 +1,43 @@
+"""The manifest of a folder: counts, tables and the hash of every file in it, under one fingerprint."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ..io.errors import InputError
+from ..io.files import write_atomic
+from ..io.flat_files import REBUILD
+
+SCHEMA = 2
+NAME = "manifest.json"
+
+
+def fingerprint(manifest: dict[str, Any]) -> str:
+    """SHA-256 of a manifest's content, which holds the hash of every file: one name for all of a folder's bytes."""
+    content = {key: value for key, value in manifest.items() if key != "fingerprint"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write_manifest(folder: Path, content: dict[str, Any]) -> None:
+    """Put `content` into the folder's manifest with its schema and fingerprint, in place of one that may be there."""
+    manifest = {**content, "schema": SCHEMA}
+    manifest["fingerprint"] = fingerprint(manifest)
+    write_atomic(folder / NAME, json.dumps(manifest, indent=1, sort_keys=True).encode())
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest in `folder`, whole and of this schema, or an InputError that says why not."""
+    file = folder / NAME
+    if not file.is_file():
+        raise InputError(f"{folder} is no corpus: it has no {NAME}; name a folder that `corpus build` wrote")
+    try:
+        manifest = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise InputError(f"{file} is damaged ({error}); {REBUILD}") from None
+    schema = manifest.get("schema") if isinstance(manifest, dict) else None
+    if schema != SCHEMA:
+        raise InputError(f"{file} has schema {schema}, this version reads {SCHEMA}; {REBUILD}")
+    if manifest.get("fingerprint") != fingerprint(manifest):
+        raise InputError(f"{file} does not match its own fingerprint; {REBUILD}")
+    return dict(manifest)

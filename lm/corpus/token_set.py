@@ -1,0 +1,119 @@
+"""A corpus's documents as one tokenizer's tokens; a corpus can have several such sets beside one text."""
+
+import errno
+import hashlib
+import os
+import shutil
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..io.errors import InputError
+from ..io.files import sync_folder
+from ..io.flat_files import check_files, file_facts, map_flat, map_offsets
+from .manifest import read_manifest, write_manifest
+from .texts import Texts
+from .tokenizer import load_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENS, OFFSETS, TOKENIZER = "tokens.bin", "token_offsets.bin", "tokenizer.json"
+BATCH_BYTES = 4_000_000  # of text that the tokenizer gets at a time: many documents a core, and little memory
+
+
+@dataclass(frozen=True)
+class TokenSet:
+    """tokens: (T,) uint16 or uint32; offsets: (D + 1,) int64, where each document begins in them."""
+
+    folder: Path
+    vocab_size: int
+    tokens: NDArray[Any]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def open(cls, folder: Path, facts: dict[str, Any], num_documents: int) -> "TokenSet":
+        """The set whose files lie in `folder`; facts: what `encode` gave."""
+        return cls(
+            folder,
+            facts["vocab_size"],
+            map_flat(folder / TOKENS, facts["token_dtype"], facts["tokens"]),
+            map_offsets(folder / OFFSETS, num_documents, facts["tokens"]),
+        )
+
+
+def encode(
+    texts: Texts, tokenizer: "Tokenizer", folder: Path, progress: Callable[[float], None] | None = None
+) -> dict[str, Any]:
+    """Tokenise all documents on all cores into `folder`, and return the facts about it for a manifest."""
+    offsets = array("q", [0])
+    vocabulary = tokenizer.get_vocab_size()
+    dtype = "uint16" if vocabulary <= 1 << 16 else "uint32"
+    with open(folder / TOKENS, "wb") as file:
+        for batch in batches(texts, BATCH_BYTES):
+            for encoding in tokenizer.encode_batch_fast(texts[batch.start : batch.stop], add_special_tokens=False):
+                ids = np.array(encoding.ids, dtype)
+                offsets.append(offsets[-1] + len(ids))
+                file.write(ids.tobytes())
+            if progress:
+                progress(batch.stop / len(texts))
+    with open(folder / OFFSETS, "wb") as file:
+        offsets.tofile(file)
+    (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
+    return {"vocab_size": vocabulary, "token_dtype": dtype, "tokens": offsets[-1]}
+
+
+def batches(texts: Texts, batch_bytes: int) -> Iterator[range]:
+    """Consecutive documents of about `batch_bytes` together, one at least."""
+    start = 0
+    while start < len(texts):
+        full = int(np.searchsorted(texts.offsets, texts.offsets[start] + batch_bytes, side="right")) - 1
+        stop = min(max(full, start + 1), len(texts))
+        yield range(start, stop)
+        start = stop
+
+
+def other_tokens(
+    corpus_folder: Path,
+    texts: Texts,
+    tokenizer_folder: Path,
+    progress: Callable[[float], None] | None = None,
+    verify: bool = False,
+) -> tuple[TokenSet, str]:
+    """The tokens of another tokenizer than the corpus's own, and their fingerprint: made on first use and kept in a
+    folder of the corpus; `verify` hashes them. InputError: no tokenizer there, damaged tokens, or the corpus's folder
+    cannot be written."""
+    tokenizer = load_tokenizer(tokenizer_folder)
+    folder = corpus_folder / f"tokens-{hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]}"
+    if not folder.is_dir():
+        part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+        try:
+            part.mkdir()
+            facts = encode(texts, tokenizer, part, progress)
+            facts["files"] = file_facts(sorted(part.iterdir()))
+            write_manifest(part, facts)
+            sync_folder(part)
+            if not folder.is_dir():  # another process may have been faster
+                part.rename(folder)
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+                raise
+            raise InputError(
+                f"{corpus_folder} cannot be written, and keeps its tokens there; copy the corpus"
+            ) from None
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    manifest = read_manifest(folder)
+    check_files(folder, manifest["files"], verify)
+    return TokenSet.open(folder, manifest, len(texts)), manifest["fingerprint"]
+
+
+def check_tokens(corpus_folder: Path) -> None:
+    """Hash all that other tokenizers made of a corpus. InputError: some of it is damaged."""
+    for folder in sorted(corpus_folder.glob("tokens-*")):
+        check_files(folder, read_manifest(folder)["files"], verify=True)

@@ -1,0 +1,1 @@
+"""From other people's files to the documents of a corpus."""

@@ -1,0 +1,121 @@
+"""Building a corpus: documents to folder, with the labels that they bring and a tokenizer, given or trained on them."""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..corpus.bins import MISSING, bin_scores, quantile_bins
+from ..corpus.corpus import TRAIN, Corpus, Labels
+from ..corpus.texts import Texts
+from ..corpus.tokenizer import load_tokenizer, train_tokenizer
+from ..corpus.writer import MAX_CATEGORIES, CorpusWriter
+from ..io.errors import InputError
+from .documents import Document
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+TOKENIZER_BYTES = 10_000_000  # of training text that a tokenizer is trained on
+DOMAIN = "domain"
+
+Progress = Callable[[str, float], None]  # (what is being done, share of it that is done)
+# (texts, splits, domain, hears the share that is done) -> more labels
+Annotate = Callable[[Texts, dict[str, range], Labels, Callable[[float], None]], Mapping[str, Labels]]
+
+
+def build_corpus(
+    path: Path,
+    splits: Mapping[str, Iterable[Document]],
+    reference_tasks: tuple[str, ...],
+    tokenizer: int | Path,
+    annotate: Annotate | None = None,
+    about: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+    cuts: Mapping[str, Sequence[float]] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> Corpus:
+    """Build a corpus at `path` and open it. Its labels are `domain` and the others that the documents bring, and what
+    `annotate` gives. tokenizer: the vocabulary size of one to train, or the folder of one that exists; cuts: where to
+    cut the scores of a label into bins (default: quintiles of the text); counts: is copied once all is read."""
+    tell = progress or (lambda stage, share: None)
+    columns: dict[str, _Column] = {DOMAIN: _Column(DOMAIN)}
+
+    def texts_of(documents: Iterable[Document], start: int) -> Iterator[str]:
+        for number, document in enumerate(documents, start):
+            columns[DOMAIN].add(number, document.domain)
+            for name, value in document.labels.items():
+                columns.setdefault(name, _Column(name)).add(number, value)
+            yield document.text
+
+    with CorpusWriter(path, reference_tasks, about) as writer:
+        for split, documents in splits.items():
+            writer.add_split(split, texts_of(documents, writer.num_documents))
+        writer.counts.update(counts or {})
+        texts, train = writer.texts(), writer.splits[TRAIN]
+        given = {name: column.labels(texts, train, (cuts or {}).get(name)) for name, column in columns.items()}
+        for name, labels in given.items():
+            writer.add_labels(name, labels)
+        tell("tokenise", 0)
+        writer.encode(_tokenizer(tokenizer, texts, train), lambda share: tell("tokenise", share))
+        tell("label", 0)
+        if annotate:
+            found = annotate(texts, writer.splits, given[DOMAIN], lambda share: tell("label", share))
+            for name in found.keys() & given.keys():
+                raise InputError(f"label '{name}' comes with the documents, and an agent gives it too; leave one out")
+            for name, labels in found.items():
+                writer.add_labels(name, labels)
+        tell("label", 1)
+    return Corpus.open(path)
+
+
+class _Column:
+    """What documents say under one label name, while they stream by: eight bytes a document."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.numbers: dict[str, int] = {}  # of categories, in order of appearance
+        self.values = array("d")  # numbers of categories, or scores; NaN where a document says nothing
+        self.are_scores = False
+
+    def add(self, document: int, value: str | float | None) -> None:
+        self.values.extend([np.nan] * (document - len(self.values)))  # of documents without this label
+        if isinstance(value, str):
+            self.values.append(self.numbers.setdefault(value, len(self.numbers)))
+            if len(self.numbers) > MAX_CATEGORIES:
+                raise InputError(
+                    f"label '{self.name}' has more than {MAX_CATEGORIES} categories; coarsen it, or if it is a number "
+                    f"give it as a score, which is cut into bins"
+                )
+        else:
+            self.are_scores |= value is not None
+            self.values.append(np.nan if value is None else value)
+
+    def labels(self, texts: Texts, train: range, cuts: Sequence[float] | None) -> Labels:
+        values = np.concatenate([np.frombuffer(self.values), np.full(len(texts) - len(self.values), np.nan)])
+        if np.isnan(values[train.start : train.stop]).all():
+            raise InputError(f"no training document has the label '{self.name}'; name a column that has values")
+        if self.are_scores:
+            sizes = np.diff(texts.offsets)
+            return quantile_bins(values, sizes, train) if cuts is None else bin_scores(values, sizes, train, cuts)
+        names = sorted(self.numbers, key=_natural)
+        place = np.empty(len(names), np.uint16)
+        place[[self.numbers[name] for name in names]] = np.arange(len(names))
+        missing = np.isnan(values)
+        column = np.where(missing, len(names), place[np.where(missing, 0, values).astype(np.int64)]).astype(np.uint16)
+        return Labels((*names, MISSING) if missing.any() else tuple(names), None, column)
+
+
+def _natural(name: str) -> tuple[int, str]:
+    """Whole numbers by size, before all else by letters."""
+    return (int(name), "") if name.isdecimal() else (1 << 62, name)
+
+
+def _tokenizer(given: int | Path, texts: Texts, train: range) -> "Tokenizer":
+    """The tokenizer in that folder, or one of that vocabulary size trained on evenly spaced training documents."""
+    if isinstance(given, Path):
+        return load_tokenizer(given)
+    total = int(texts.offsets[train.stop] - texts.offsets[train.start])
+    return train_tokenizer((texts[document] for document in train[:: max(1, total // TOKENIZER_BYTES)]), given)

@@ -1,0 +1,93 @@
+"""Reference text: its halves, what is held out of the training text for it, and training text that repeats it."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from ..corpus.corpus import reference_split
+from ..io.errors import InputError
+from .documents import Document
+
+REPEATS = "documents that share a paragraph with reference text, left out"
+COPIES = "copies of documents that are held out, left out"
+MIN_PARAGRAPH = 80  # characters; shorter ones repeat by nature
+MAX_HELD_OUT = 4000  # documents; enough for any validation loss
+TASK = "heldout"
+
+
+def halves(task: str, documents: list[Document]) -> dict[str, list[Document]]:
+    """The first half of a task's documents is its validation half, the rest its test half: neighbours, which often come
+    from one source, stay together, and so do documents of one group, at the place of its first."""
+    if len(documents) < 2:
+        raise InputError(f"reference task '{task}' has {len(documents)} documents, expected at least 2, one a half")
+    first: dict[str, int] = {}
+    place = [first.setdefault(document.group, i) if document.group else i for i, document in enumerate(documents)]
+    order = sorted(range(len(documents)), key=lambda i: place[i])
+    documents = [documents[i] for i in order]
+    starts = [i for i in range(1, len(order)) if place[order[i]] != place[order[i - 1]]]  # of groups, but the first
+    if not starts:
+        raise InputError(f"reference task '{task}' has one group of documents, expected at least 2, one a half")
+    middle = min(starts, key=lambda start: abs(start - len(documents) // 2))
+    return {reference_split(task, "validation"): documents[:middle], reference_split(task, "test"): documents[middle:]}
+
+
+class Decontamination:
+    """Leaves out training documents that share a paragraph (of 80 characters and more, white space at its ends apart)
+    with reference text."""
+
+    def __init__(self, references: Iterable[Document]) -> None:
+        self.seen = {key for document in references for key in _paragraphs(document.text)}
+
+    def clean(self, documents: Iterable[Document], counts: Counter[str]) -> Iterator[Document]:
+        """Those of `documents` that repeat nothing; the others are counted."""
+        for document in documents:
+            if self.seen.isdisjoint(_paragraphs(document.text)):
+                yield document
+            else:
+                counts[REPEATS] += 1
+
+
+@dataclass
+class HeldOut:
+    """Holds a share of the training documents out as the reference task "heldout", chosen by a hash of their text; of
+    more than MAX_HELD_OUT the first. Copies of one that is held out are left out and counted; training text that shares
+    but a paragraph with one is not."""
+
+    share: float
+    counts: Counter[str] = field(default_factory=Counter)
+    validation: list[Document] = field(default_factory=list)
+    test: list[Document] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise InputError(f"hold_out is {self.share}, expected a share between 0 and 1")
+
+    def train(self, documents: Iterable[Document]) -> Iterator[Document]:
+        """The documents that are not held out. At its end `validation` and `test` are whole."""
+        held: set[bytes] = set()
+        for document in documents:
+            digest = hashlib.blake2b(document.text.encode("utf-8", "replace"), digest_size=8).digest()
+            place = int.from_bytes(digest, "big") / 2**64 / self.share
+            half = self.validation if place < 0.5 else self.test
+            if digest in held:
+                self.counts[COPIES] += 1
+            elif place < 1 and len(half) < MAX_HELD_OUT // 2:
+                half.append(document)
+                held.add(digest)
+            else:
+                yield document
+
+    def splits(self) -> dict[str, Iterable[Document]]:
+        """What was held out, to be read after `train`."""
+        return {
+            reference_split(TASK, "validation"): (document for document in self.validation),
+            reference_split(TASK, "test"): (document for document in self.test),
+        }
+
+
+def _paragraphs(text: str) -> Iterator[bytes]:
+    for block in text.split("\n\n"):
+        paragraph = block.strip()
+        if len(paragraph) >= MIN_PARAGRAPH:
+            yield hashlib.blake2b(paragraph.encode("utf-8", "replace"), digest_size=8).digest()

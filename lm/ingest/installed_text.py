@@ -1,0 +1,147 @@
+"""Where documents come from."""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..corpus.corpus import TRAIN, reference_split
+from .documents import Document
+from .extract import CODE, DATA, LICENCES, NATIVE, PROSE, STUBS, TESTS, domains_of, extract
+from .installed_files import SourceFile, read_text
+from .sentences import explains
+
+UNIT = 80  # normalised characters; shorter paragraphs (imports, decorators) repeat by nature
+MAX_SHARE = 0.25
+PLAIN_WORD = re.compile(r"\b[a-z][a-z_]+\b")
+
+
+class Repetition:
+    """Paragraphs seen so far. Code and prose are compared by their lower-case words alone, so that a copied class under
+    another name, with other numbers, is still a copy; tables (`exact`) by all but white space."""
+
+    def __init__(self) -> None:
+        self._train: set[int] = set()  # hashes of 64 bits: they differ between processes, what they tell does not
+        self._reference: set[int] = set()
+
+    def accept(self, text: str, exact: bool, reference: bool) -> bool:
+        """Whether to keep `text`; if so, remember it. A document is refused when more than a quarter of it was seen, or
+        when it shares any paragraph with a reference document, so that no reference text is trained on."""
+        normal = (_normal(block, exact) for block in text.split("\n\n"))
+        units = [(hash(unit), len(unit)) for unit in normal if len(unit) >= UNIT]
+        whole = hash(" ".join(text.split()))
+        keys = {key for key, _ in units} | {whole}
+        if keys & self._reference:
+            return False
+        seen = sum(length for key, length in units if key in self._train)
+        if whole in self._train or seen > MAX_SHARE * sum(length for _, length in units):
+            return False
+        (self._reference if reference else self._train).update(keys)
+        return True
+
+
+def _normal(block: str, exact: bool) -> str:
+    return " ".join(block.split() if exact else PLAIN_WORD.findall(block))
+
+
+@dataclass(frozen=True)
+class InstalledText:
+    """How to make documents of installed files. Sizes in bytes of text."""
+
+    seed: int = 0
+    """orders the files and deals them out to the splits"""
+    domain_bytes: dict[str, int] = field(
+        default_factory=lambda: {
+            PROSE: 9_000_000,
+            CODE: 10_000_000,
+            TESTS: 7_500_000,
+            NATIVE: 5_500_000,
+            STUBS: 2_000_000,
+            DATA: 3_000_000,
+            LICENCES: 500_000,
+        }
+    )
+    """at most this much training text a domain"""
+    reference_bytes: int = 400_000
+    """at most this much text each half of each reference task"""
+    reference_share: float = 0.05
+    """of the files, for each half of each reference task"""
+    distribution_share: float = 0.25
+    """of a split's domain that one distribution may fill"""
+    folder_share: float = 0.04
+    """of a split's domain that one folder may fill"""
+    reference_file_documents: int = 3
+    """at most this many documents of one file in a reference split, so that a task is not a few files"""
+
+
+TASKS = (PROSE, CODE)
+HALVES = ("validation", "test")
+
+
+def installed_documents(
+    files: Sequence[SourceFile], config: InstalledText, progress: Callable[[float], None] | None = None
+) -> dict[str, list[Document]]:
+    """Documents of installed files, by split. A file lies in one split alone; the reference splits are filled first,
+    and no training document shares a paragraph with them."""
+    roles = [(split, task) for task in TASKS for split in (reference_split(task, half) for half in HALVES)]
+    queues: dict[str, list[SourceFile]] = {split: [] for split in (TRAIN, *(split for split, _ in roles))}
+    for file in sorted(files, key=lambda file: _number(config.seed, "order", file)):
+        place = int(_number(config.seed, "split", file) / config.reference_share)
+        domains = domains_of(file.name)
+        if domains:
+            split, task = roles[place] if place < len(roles) else (TRAIN, "")
+            queues[split if task in domains else TRAIN].append(file)
+    seen = Repetition()
+    splits = {}
+    for split, task in roles:
+        splits[split] = _take(queues[split], {task: config.reference_bytes}, config, seen, reference=True)
+    train = _take(queues[TRAIN], config.domain_bytes, config, seen, reference=False, progress=progress)
+    return {TRAIN: train} | splits
+
+
+def _take(
+    files: Sequence[SourceFile],
+    room: dict[str, int],
+    config: InstalledText,
+    seen: Repetition,
+    reference: bool,
+    progress: Callable[[float], None] | None = None,
+) -> list[Document]:
+    """Documents of `files` in their order, until each domain's `room` (bytes) is filled."""
+    used: Counter[tuple[str, str]] = Counter()
+    documents = []
+    for number, file in enumerate(files):
+        folder = file.name.rpartition("/")[0]
+
+        def fits(domain: str, file: SourceFile = file, folder: str = folder) -> bool:
+            total = room.get(domain, 0)
+            return (
+                used[domain, ""] < total
+                and used[domain, file.distribution] < config.distribution_share * total
+                and used[domain, folder] < config.folder_share * total
+            )
+
+        if not any(map(fits, domains_of(file.name))):
+            continue
+        for domain, texts in extract(file.name, read_text(file)).items():
+            taken = 0
+            for text in texts:
+                if not fits(domain) or (reference and taken == config.reference_file_documents):
+                    break
+                if reference and domain == PROSE and not explains(text):
+                    continue
+                if seen.accept(text, exact=domain in {DATA, LICENCES}, reference=reference):
+                    taken += 1
+                    documents.append(Document(text, domain))
+                    for scope in ("", file.distribution, folder):
+                        used[domain, scope] += len(text.encode("utf-8", "replace"))
+        if progress and number % 100 == 0:
+            progress(sum(min(1, used[domain, ""] / total) for domain, total in room.items()) / len(room))
+    return documents
+
+
+def _number(seed: int, use: str, file: SourceFile) -> float:
+    """A number in [0, 1) that depends on the seed, the use and the file's name alone."""
+    digest = hashlib.blake2b(f"{seed}/{use}/{file.name}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64

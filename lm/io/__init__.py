@@ -1,0 +1,1 @@
+"""Files, errors and JSON: what every other package reads and writes with."""

@@ -1,0 +1,49 @@
+"""What training costs: operations, and memory."""
+
+from dataclasses import dataclass
+
+from transformers import PretrainedConfig
+
+from .causal_lm import num_parameters
+from .engine_config import EngineConfig
+
+FLOAT = 4  # bytes: weights, gradients, averages and moments are float32
+ACTIVATIONS = 34  # bytes a layer, token and hidden unit in bfloat16 (Korthikanti et al. 2022, eq. 2, less attention)
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """Of a model of some config in sequences of `context` tokens.
+
+    flops_per_token: of a training step, 6 a parameter that multiplies (all but the embeddings) and 6 x layers x width x
+    context for causal attention (Kaplan et al. 2020; PaLM, appendix B, halved, since half of the scores are masked)."""
+
+    params: int
+    multiplying: int
+    layers: int
+    width: int
+    context: int
+
+    @classmethod
+    def of(cls, config: PretrainedConfig, context: int) -> "TrainingCost":
+        params = num_parameters(config)
+        tables = 1 if config.tie_word_embeddings else 2
+        # A tied table multiplies as the head, too.
+        embeddings = config.vocab_size * config.hidden_size * (tables - 1)
+        return cls(params, params - embeddings, config.num_hidden_layers, config.hidden_size, context)
+
+    @property
+    def flops_per_token(self) -> float:
+        return 6.0 * self.multiplying + 6.0 * self.layers * self.width * self.context
+
+    def memory_bytes(self, engine: EngineConfig, ranks: int) -> float:
+        """Most of what a rank holds, which is when influence is measured; estimated.
+
+        Weights, running average and moments stay (Muon has one, AdamW two: three are counted); a measurement adds two
+        gradients, a copy of the weights, and activations in float32, twice those of a training pass."""
+        share = ranks if engine.parallel == "fsdp" else 1
+        stays = 5 * FLOAT * self.params / share
+        tokens = engine.pass_rows * self.context
+        layers = 2 + ACTIVATIONS / self.layers if engine.save_memory else ACTIVATIONS
+        activations = layers * self.layers * tokens * self.width
+        return stays + 3 * FLOAT * self.params / share + 2 * activations

@@ -1,0 +1,164 @@
+"""Muon on the hidden matrices and AdamW on all else, for N models at once, each with its own learning rate.
+
+Muon: Jordan et al. 2024, "Muon: an optimizer for hidden layers" (momentum, then an approximate orthogonalisation by
+five Newton-Schulz steps). `torch.optim.Muon` serves one model; here all matrices of one shape, over layers and
+models, go through one batched iteration, in float32 or, as the reference implementation does, in bfloat16.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ..io.errors import InputError
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of the reference implementation
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """Peak learning rates and moments. Measured on the quickstart's proxy (165k tokens, linear decay): .03 and .02 end
+    at 3.767 nats, .02 and .02 at 3.787, .015 and .015 at 3.801, .03 and .03 at 3.798 (four seeds each)."""
+
+    muon_lr: float = 0.03
+    """peak learning rate of Muon, on hidden matrices"""
+    adam_lr: float = 0.02
+    """peak learning rate of AdamW, on all else"""
+    momentum: float = 0.95
+    """of Muon"""
+    adam_betas: tuple[float, float] = (0.9, 0.95)
+    """decay of AdamW's first and second moment"""
+    epsilon: float = 1e-8
+    """of AdamW"""
+    clip_norm: float | None = None
+    """longest gradient of a model, over all its parameters; a longer one is shortened to it (None: as it comes)"""
+
+    def __post_init__(self) -> None:
+        for name in ("muon_lr", "adam_lr", "epsilon"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise InputError(f"{name} is {getattr(self, name)}, expected a positive number")
+        if not all(0 <= decay < 1 for decay in (self.momentum, *self.adam_betas)):
+            raise InputError(f"momentum is {self.momentum} and adam_betas {self.adam_betas}, expected 0 to below 1")
+        if self.clip_norm is not None and not self.clip_norm > 0:
+            raise InputError(f"clip_norm is {self.clip_norm}, expected a positive number or None")
+
+
+def norm_N(tensors: Iterable[Tensor]) -> Tensor:
+    """Norm over all tensors (N, *shape) of each model -> (N,). Stacked along rows: torch sums columns in an order that
+    depends on how many there are, and a model's result would depend on its company."""
+    return torch.stack([value.flatten(1).square().sum(1) for value in tensors], 1).sum(1).sqrt()
+
+
+def orthogonalise(update_BOI: Tensor) -> Tensor:
+    """The nearest semi-orthogonal matrices, roughly (singular values in about .7 to 1.2): (B, O, I) -> (B, O, I), in
+    the type that they come in."""
+    a, b, c = NEWTON_SCHULZ
+    tall = update_BOI.shape[1] > update_BOI.shape[2]
+    x = update_BOI.mT if tall else update_BOI
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(5):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x
+
+
+class Placement:
+    """Where the tensors of models are: whole, in this process. For others see `ranks`."""
+
+    def full_shape(self, name: str, parameter: Tensor) -> torch.Size:
+        """Of a parameter (N, *shape), whatever of it is here."""
+        return parameter.shape
+
+    def rows(self, total: int) -> slice:
+        """Which rows are here of a tensor with `total` rows."""
+        return slice(0, total)
+
+    def orthogonalise(self, update_BOI: Tensor, shape: torch.Size) -> Tensor:
+        """What `orthogonalise` gives of matrices whose full shape is (N, O, I), as far as they are here, as float32."""
+        return orthogonalise(update_BOI).float()
+
+    def norm_N(self, tensors: Iterable[Tensor]) -> Tensor:
+        """Norm over all tensors (N, *shape) of each model -> (N,)."""
+        return norm_N(tensors)
+
+
+class StackedOptimizer:
+    """Optimiser of stacked parameters (N, *shape), by their names in the model.
+
+    Matrices (N, O, I) take Muon, unless named in `tables` (embeddings and the head); these and the rest take AdamW
+    without decay. `products`: type of Muon's matrix products; `placement`: where the parameters are."""
+
+    def __init__(
+        self,
+        parameters: dict[str, nn.Parameter],
+        tables: set[str],
+        config: OptimizerConfig,
+        products: torch.dtype = torch.float32,
+        placement: Placement | None = None,
+    ) -> None:
+        self.config, self.products, self.placement = config, products, placement or Placement()
+        self.num_models = len(next(iter(parameters.values())))
+        self.steps_N = torch.zeros(self.num_models, device=next(iter(parameters.values())).device)
+        self.matrices: dict[torch.Size, list[str]] = defaultdict(list)
+        self.parameters = parameters
+        self.state: dict[str, Tensor] = {}
+        for name, parameter in parameters.items():
+            if parameter.ndim == 3 and name not in tables:
+                self.matrices[self.placement.full_shape(name, parameter)].append(name)
+                self.state[f"momentum.{name}"] = torch.zeros_like(parameter)
+            else:
+                self.state[f"first.{name}"] = torch.zeros_like(parameter)
+                self.state[f"second.{name}"] = torch.zeros_like(parameter)
+
+    def reset(self, model: int) -> None:
+        """Forget the moments of one model."""
+        self.steps_N[model] = 0
+        for value in self.state.values():
+            value[model] = 0
+
+    @torch.no_grad()
+    def step(self, lr_fraction_N: Tensor) -> None:
+        """One update from the parameters' gradients; lr_fraction_N: (N,) share of the peak learning rates."""
+        self.steps_N += 1
+        if self.config.clip_norm is not None:
+            self._clip(self.config.clip_norm)
+        for shape, names in self.matrices.items():
+            self._muon(names, shape, lr_fraction_N)
+        for name, parameter in self.parameters.items():
+            if f"first.{name}" in self.state:
+                self._adam(name, parameter, lr_fraction_N)
+
+    def _clip(self, longest: float) -> None:
+        grads = [_gradient(parameter) for parameter in self.parameters.values()]
+        share_N = (longest / (self.placement.norm_N(grads) + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
+        for grad in grads:
+            grad.mul_(share_N.view((-1,) + (1,) * (grad.ndim - 1)))
+
+    def _muon(self, names: list[str], shape: torch.Size, lr_fraction_N: Tensor) -> None:
+        momentum = self.config.momentum
+        grads = [_gradient(self.parameters[name]) for name in names]
+        buffers = [self.state[f"momentum.{name}"] for name in names]
+        torch._foreach_lerp_(buffers, grads, 1 - momentum)
+        nesterov = torch._foreach_lerp(grads, buffers, momentum)
+        update = self.placement.orthogonalise(torch.cat(nesterov).to(self.products), shape)
+        update = update.view(len(names), *grads[0].shape)
+        scale = max(1.0, shape[1] / shape[2]) ** 0.5
+        update *= (-self.config.muon_lr * scale * lr_fraction_N).view(1, -1, 1, 1)
+        torch._foreach_add_([self.parameters[name].data for name in names], list(update.unbind()))
+
+    def _adam(self, name: str, parameter: nn.Parameter, lr_fraction_N: Tensor) -> None:
+        beta1, beta2 = self.config.adam_betas
+        grad, first, second = _gradient(parameter), self.state[f"first.{name}"], self.state[f"second.{name}"]
+        first.lerp_(grad, 1 - beta1)
+        second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        shape = (-1,) + (1,) * (parameter.ndim - 1)
+        root_correction = (1 - beta2**self.steps_N).sqrt().view(shape)
+        rate = (-self.config.adam_lr * lr_fraction_N / (1 - beta1**self.steps_N)).view(shape)
+        parameter.data.addcmul_(rate * root_correction, first / (second.sqrt() + self.config.epsilon))
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    assert parameter.grad is not None, "step() needs gradients: call backward first"
+    return parameter.grad

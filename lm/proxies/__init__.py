@@ -1,0 +1,1 @@
+"""Many small language models trained as one program."""

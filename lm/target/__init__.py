@@ -1,0 +1,1 @@
+"""One large language model in training, on one device or on many."""

@@ -1,0 +1,65 @@
+"""A transformers causal LM together with its loss: the module that is trained, wrapped and spread over ranks."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..io.errors import InputError
+from ..models.causal_lm import ends_in_head
+from ..models.engine_config import EngineConfig
+from ..proxies.head_loss import mean_losses, token_losses
+
+
+class LossModel(nn.Module):
+    """Losses from tokens. The logits of a whole batch never exist where the model ends in a plain head: see
+    `head_loss`. It is taken from its place in the model for that; `paths`: path of each parameter here -> its name in
+    the transformers model, tied ones once."""
+
+    def __init__(self, model: Any, engine: EngineConfig) -> None:
+        super().__init__()
+        names = {id(parameter): name for name, parameter in model.named_parameters()}
+        self.tables = _tables(model)
+        bare = ends_in_head(model)
+        self.head = model.get_output_embeddings() if bare else None
+        if bare:
+            model.set_output_embeddings(nn.Identity())
+        self.model = model
+        self.paths = {path: names[id(parameter)] for path, parameter in self.named_parameters()}
+        if engine.packing == "documents":
+            self._refuse_crossing()
+        if engine.save_memory:
+            newer = getattr(model, "activation_checkpointing_enable", None)  # the older name goes in transformers 6
+            (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
+        kinds = set(model._no_split_modules or ())
+        self.layers = [module for module in model.modules() if type(module).__name__ in kinds]
+
+    def forward(self, inputs: Tensor, positions: Tensor | None, targets: Tensor, weights: Tensor | None) -> Tensor:
+        """Tokens (R, S) -> the sum of their losses times `weights` (R, S), nats, or without weights each token's loss
+        (R, S), 0 where the target is ignored; positions: where a row has several windows."""
+        out = self.model(input_ids=inputs, position_ids=positions, use_cache=False).logits.flatten(0, 1)[None]
+        head = None if self.head is None else self.head.weight[None]
+        if weights is None:
+            return token_losses(out, head, targets.reshape(1, -1)).view(targets.shape)
+        return mean_losses(out, head, targets.reshape(1, -1), weights.reshape(1, -1)).sum()  # FSDP2 wants no view
+
+    @torch.no_grad()
+    def _refuse_crossing(self) -> None:
+        """InputError where a window would see the one before it in its sequence."""
+        # Two rows: some kinds of attention keep documents apart in a single one alone.
+        alone = torch.arange(4, device=next(self.parameters()).device).expand(2, -1)
+        both, positions = torch.cat([alone + 1, alone], 1), torch.cat([alone, alone], 1)
+        apart = self.model(input_ids=alone, use_cache=False).logits
+        packed = self.model(input_ids=both, position_ids=positions, use_cache=False).logits[:, 4:]
+        if not torch.allclose(apart, packed, rtol=1e-3, atol=1e-5):
+            raise InputError(
+                f"{type(self.model).__name__} does not keep packed documents apart: choose packing none (a sequence "
+                "each) or plain (documents see each other)"
+            )
+
+
+def _tables(model: Any) -> set[str]:
+    """Names of the embeddings and the head, which take AdamW."""
+    tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
+    tables.add(id(model.get_output_embeddings().weight))
+    return {name for name, parameter in model.named_parameters() if id(parameter) in tables}

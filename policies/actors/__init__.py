@@ -1,0 +1,1 @@
+"""What a learner changes: small modules that turn observations into actions."""

@@ -1,0 +1,147 @@
+"""SetActor: a small console policy that serves any set of agents, in any order.
+
+Every agent's row goes through the same weights, so an actor learned with one set of agents acts on any other.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ...env.console.action_map import ActionMap
+from ...env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
+from ...lm.io.errors import InputError
+from ..baselines.rules import Agreement, Lift
+from .actor import Actor, other_agents
+from .actor_config import AGENT_BY_NAME, POOLED_BY_NAME, TRAINING_BY_NAME, TYPICAL, SetActorConfig
+
+ABSENT = -1e9  # trust logit of null and of absent agents: finite, so that a run of null alone has no NaN
+
+
+class Normaliser(nn.Module):
+    """(x - mean) / scale by feature, in units of `TYPICAL`. The numbers travel with a saved actor."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, features: list[Feature]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor([TYPICAL[feature.name][0] for feature in features]))
+        self.register_buffer("scale", torch.tensor([TYPICAL[feature.name][1] for feature in features]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.scale
+
+
+class SetActor(Actor):
+    """Weights: null 1 - sigmoid(u), the others sigmoid(u) * softmax(v).
+
+    v, the trust in an agent, is linear in features of its row; u, the strength, is linear in features of the training
+    and features pooled over the agents. With config.hidden, each has a residual network, which starts at zero and sees
+    the mean row of the agents as well. Softmax makes a common shift of v meaningless: trust has no bias."""
+
+    architecture = "set-actor"
+    config: SetActorConfig
+
+    def __init__(self, config: SetActorConfig, action_map: ActionMap) -> None:
+        super().__init__(action_map)
+        self.config = config
+        rows, inputs, training = len(config.trust), len(config.strength), len(config.training)
+        self.trust_scale = Normaliser([AGENT_BY_NAME[name] for name in config.trust])
+        self.strength_scale = Normaliser([(TRAINING_BY_NAME | POOLED_BY_NAME)[name] for name in config.strength])
+        self.trust = _zero(nn.Linear(rows, 1, bias=False))
+        self.strength = _zero(nn.Linear(inputs, 1))
+        if config.hidden:
+            self.trust_residual = _residual(2 * rows + training, config.hidden)
+            self.strength_residual = _residual(rows + inputs, config.hidden)
+
+    def observed(self) -> dict[str, Feature]:
+        return self.config.observed()
+
+    def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+        trust = self._trust(agents, mask, training)
+        strength = self._strength(agents, mask, training, trust)
+        log_weights = functional.logsigmoid(strength) + trust
+        return torch.cat([functional.logsigmoid(-strength), log_weights[:, 1:]], 1)
+
+    def _trust(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+        """Log-shares of the agents other than null, (B, K)."""
+        other = other_agents(mask)
+        rows = self.rows(agents, other)
+        logit = self.trust(rows)[..., 0]
+        if self.config.hidden:
+            columns = [column(TRAINING_FEATURES, name) for name in self.config.training]
+            context = torch.cat([training[:, columns], _mean(rows, other)], 1)
+            around = context[:, None].expand(-1, rows.shape[1], -1)
+            logit = logit + self.trust_residual(torch.cat([rows, around], 2))[..., 0]
+        return logit.masked_fill(~other, ABSENT).log_softmax(1)
+
+    def _strength(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
+        """Log-odds of the strength, (B, 1)."""
+        inputs = self.strength_features(agents, mask, training, trust)
+        strength: Tensor = self.strength(inputs)
+        if self.config.hidden:
+            mean = _mean(self.rows(agents, other_agents(mask)), other_agents(mask))
+            strength = strength + self.strength_residual(torch.cat([inputs, mean], 1))
+        return strength
+
+    def rows(self, agents: Tensor, other: Tensor) -> Tensor:
+        """What trust is linear in, (B, K, len(config.trust)); 0 for null and absent agents."""
+        columns = [column(AGENT_FEATURES, name) for name in self.config.trust]
+        rows: Tensor = self.trust_scale(agents[..., columns])
+        return rows.masked_fill(~other[..., None], 0.0)
+
+    def strength_features(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
+        """What the strength's log-odds are linear in, (B, len(config.strength)), where these are the log-shares."""
+        other = other_agents(mask)
+        values = []
+        for name in self.config.strength:
+            if name in TRAINING_BY_NAME:
+                values.append(training[:, column(TRAINING_FEATURES, name)])
+                continue
+            pool, feature = name.split(".")
+            value = agents[..., column(AGENT_FEATURES, feature)].masked_fill(~other, 0.0)
+            if pool == "trusted":
+                values.append((trust.exp().masked_fill(~other, 0.0) * value).sum(1))
+            else:
+                highest = value.masked_fill(~other, -math.inf).amax(1)
+                values.append(torch.where(other.any(1), highest, 0.0))
+        scaled: Tensor = self.strength_scale(torch.stack(values, 1))
+        return scaled
+
+    @torch.no_grad()
+    def clone(self, rule: Agreement | Lift) -> None:
+        """Become that rule, up to the action map's floor and range."""
+        wanted = {"agreement": 1 / rule.temperature}
+        if isinstance(rule, Lift):
+            wanted["lift_log"] = rule.power
+        if missing := wanted.keys() - set(self.config.trust):
+            raise InputError(f"a clone of '{rule.name}' needs '{min(missing)}' among its trust features: add it there")
+        if not 0 < rule.strength < 1:
+            raise InputError(f"a clone's strength is {rule.strength}, expected a number between 0 and 1, neither")
+        for module in [self.trust, self.strength, *self._residual_ends()]:
+            _zero(module)
+        for name, coefficient in wanted.items():
+            index = self.config.trust.index(name)
+            self.trust.weight[0, index] = self.trust_scale.scale[index] * coefficient
+        self.strength.bias.fill_(math.log(rule.strength / (1 - rule.strength)))
+
+    def _residual_ends(self) -> list[nn.Linear]:
+        if not self.config.hidden:
+            return []
+        return [network[-1] for network in (self.trust_residual, self.strength_residual)]  # type: ignore[misc]
+
+
+def _zero(linear: nn.Linear) -> nn.Linear:
+    for parameter in linear.parameters():
+        nn.init.zeros_(parameter)
+    return linear
+
+
+def _residual(inputs: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), _zero(nn.Linear(hidden, 1)))
+
+
+def _mean(rows: Tensor, other: Tensor) -> Tensor:
+    return rows.sum(1) / other.sum(1, keepdim=True).clamp(min=1)

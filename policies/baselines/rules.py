@@ -1,0 +1,149 @@
+"""Hand-written rules that a learned policy has to beat."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...env.observation.observation import AGENT_FEATURES, Observation, column
+from ...lm.io.errors import InputError
+from ..base import Policy, Weights, check_reset, mix, others
+
+AGREEMENT = column(AGENT_FEATURES, "agreement")
+LIFT_LOG = column(AGENT_FEATURES, "lift_log")
+PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
+
+
+def check_strength(strength: float) -> None:
+    if not 0 <= strength <= 1:
+        raise InputError(f"strength is {strength}, expected a share of the weight between 0 and 1")
+
+
+@dataclass
+class SoftmaxRule(Policy):
+    """Softmax of one feature over the agents. temperature: difference in the feature that makes a factor e in weight;
+    strength: 1 - weight of null."""
+
+    temperature: float
+    strength: float
+    feature: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if not self.temperature > 0:
+            raise InputError(f"temperature is {self.temperature}, expected a positive number")
+
+    def act(self, observation: Observation) -> Weights:
+        value = observation.agents[..., column(AGENT_FEATURES, self.feature)].astype(np.float64)
+        return mix(self.strength, _shares(value / self.temperature, observation.mask), observation.mask)
+
+    def describe(self) -> str:
+        return f"softmax of {self.feature} / {self.temperature:g} over the agents, strength {self.strength:g}"
+
+
+@dataclass
+class Agreement(SoftmaxRule):
+    """Softmax of the agents' agreement (a correlation) with measured influence.
+
+    Tuned: the best of five settings on 28 development scenarios (experiments/results/rules.md)."""
+
+    temperature: float = 0.1
+    strength: float = 0.25
+    name: str = field(default="agreement", init=False)
+    feature = "agreement"
+
+
+@dataclass
+class Ridge(SoftmaxRule):
+    """Softmax of the coefficients of a joint ridge regression of influence on all agents' scores: of two that say
+    the same, neither counts twice. Coefficients are in units of the influence's root mean square; numbers assumed."""
+
+    temperature: float = 0.05
+    strength: float = 0.12
+    name: str = field(default="ridge", init=False)
+    feature = "ridge"
+
+
+@dataclass
+class Lift(Policy):
+    """Shares go by lift to the power `power` times exp(agreement / temperature); strength: 1 - weight of null. Lift is
+    how highly an agent ranks the reference tasks' own text, known before training; learning starts from this rule.
+
+    Tuned: the best of six settings on 14 development scenarios (experiments/results/rules.md)."""
+
+    power: float = 2.0
+    temperature: float = 0.2
+    strength: float = 0.35
+    name: str = field(default="lift", init=False)
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if not (self.temperature > 0 and np.isfinite(self.power)):
+            raise InputError(f"power {self.power}, temperature {self.temperature}: expected a number, a positive one")
+
+    def act(self, observation: Observation) -> Weights:
+        rows = observation.agents.astype(np.float64)
+        logits = self.power * rows[..., LIFT_LOG] + rows[..., AGREEMENT] / self.temperature
+        return mix(self.strength, _shares(logits, observation.mask), observation.mask)
+
+    def describe(self) -> str:
+        return (
+            f"lift to the power {self.power:g} times exp(agreement / {self.temperature:g}), strength {self.strength:g}"
+        )
+
+
+@dataclass
+class PaperRule(Policy):
+    """The console update of arXiv 2410.08102, eq. 7-8: theta_A += eta * (R_A - mean of R over the agents).
+
+    R_A is the observation's `paper_reward` of the last probe. Departures, all where the paper is silent or has no
+    counterpart: theta is clipped at 0 and divided by its sum after every update; the agents are all those present, not
+    three, and null is not one of them; R is in units of the influence's root mean square; the weight of null is the
+    constant 1 - strength. Both numbers are tuned, about as many proxy runs spent on them as on a learned policy: the
+    best of seven settings on development scenarios (experiments/results/rules.md). The released code's eta is 0.1."""
+
+    eta: float = 0.3
+    strength: float = 0.35
+    name: str = field(default="paper-rule", init=False)
+    theta: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)), init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        check_strength(self.strength)
+        if not 0 <= self.eta < float("inf"):
+            raise InputError(f"eta is {self.eta}, expected a number from 0 up")
+
+    def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
+        self.theta = np.ones((num_runs, len(agents)))
+
+    def act(self, observation: Observation) -> Weights:
+        present = others(observation.mask)
+        check_reset(self, self.theta.shape, observation)
+        count = np.maximum(present.sum(1, keepdims=True), 1)
+        reward = np.where(present, observation.agents[..., PAPER_REWARD].astype(np.float64), 0.0)
+        theta = _normalised(np.where(present, self.theta, 0.0))
+        step = self.eta * (reward - reward.sum(1, keepdims=True) / count)
+        self.theta = _normalised(np.where(present, np.maximum(theta + step, 0.0), 0.0))
+        return mix(self.strength, self.theta, observation.mask)
+
+    def describe(self) -> str:
+        return f"eq. 7-8 of arXiv 2410.08102, eta {self.eta:g}, strength {self.strength:g}"
+
+    def state_dict(self) -> dict[str, NDArray]:
+        return {"theta": self.theta.copy()}
+
+    def load_state_dict(self, state: dict[str, NDArray]) -> None:
+        self.theta = state["theta"].copy()
+
+
+def _shares(logits: NDArray[np.float64], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """exp(logits) of the agents that are present and not null, (N, K), scaled so that the largest is 1."""
+    present = others(mask)
+    logits = np.where(present, logits, -np.inf)
+    highest = np.where(present.any(1), logits.max(1, initial=-np.inf), 0.0)
+    return np.exp(logits - highest[:, None])
+
+
+def _normalised(theta: NDArray[np.float64]) -> NDArray[np.float64]:
+    total = theta.sum(1, keepdims=True)
+    return np.divide(theta, total, out=np.zeros_like(theta), where=total > 0)

@@ -1,0 +1,1 @@
+"""The algorithms that learn a console, one a file."""

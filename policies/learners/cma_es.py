@@ -1,0 +1,81 @@
+"""CMA-ES as a Stable-Baselines3 algorithm: evolution of an actor's few parameters on whole episodes."""
+
+import copy
+from typing import Any
+
+import cma
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env import VecEnv
+from torch.nn.utils import parameters_to_vector
+
+from ...lm.io.errors import InputError
+from ..actors.actor import Actor
+from .search import Array, EpisodeSearch, load
+
+
+class CMAES(EpisodeSearch):
+    """Candidates = the environment's `group_size`: slot j tries candidate j % group_size for one episode, so that all
+    candidates of a generation meet the same scenarios and random numbers. A candidate's return is its summed reward;
+    what ranks it is the mean over groups of its return standardised within the group, or a few scenarios in which
+    much is won or lost would drown the rest. `policy` always holds the mean of the search distribution.
+
+    sigma0: first standard deviation of every parameter, in units in which the features are normalised."""
+
+    def __init__(
+        self,
+        env: VecEnv,
+        actor: Actor,
+        sigma0: float = 0.25,
+        seed: int = 0,
+        tensorboard_log: str | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.sigma0 = sigma0
+        super().__init__(env, actor, seed, tensorboard_log, verbose)
+
+    def set_up_search(self, rng: np.random.Generator) -> None:
+        if self.group_size < 4:
+            raise InputError(
+                f"group_size is {self.group_size}, expected at least 4, the candidates that CMA-ES compares"
+            )
+        self._candidate = copy.deepcopy(self.policy.actor)
+        start = parameters_to_vector(self.policy.actor.parameters()).detach().numpy().astype(np.float64)
+        self.search = diagonal_search(start, self.sigma0, self.group_size, rng)
+
+    def try_round(self, callback: BaseCallback) -> Array | None:
+        candidates = self.search.ask()
+        returns_GP = self.evaluate(candidates, callback)
+        if returns_GP is None:
+            return None
+        self.search.tell(candidates, list(-standardised(returns_GP).mean(0)))
+        load(self.policy.actor, self.search.result.xfavorite)
+        return returns_GP.mean(0)
+
+    def evaluate(self, candidates: list[Array], callback: BaseCallback) -> Array | None:
+        """Return of each candidate in one episode of every group, (G, P); None if a callback stopped it."""
+        returns_N = self.play(lambda parts: self.actions_of(candidates, self._candidate, parts), callback)
+        return None if returns_N is None else returns_N.reshape(-1, self.group_size)
+
+    def values_to_log(self) -> dict[str, Any]:
+        return {"train/sigma": self.search.sigma}
+
+
+def diagonal_search(start: Array, sigma0: float, population: int, rng: np.random.Generator) -> Any:
+    """The search of pycma from `start`. The covariance is kept diagonal, as a full one cannot be learned in some tens
+    of noisy generations, and candidates come in mirrored pairs: without them some searches ran away on a noisy toy."""
+    options = {
+        "popsize": population,
+        "CMA_diagonal": True,
+        "CMA_mirrors": population // 2,
+        "randn": lambda *shape: rng.standard_normal(shape),
+        "seed": np.nan,  # pycma's word for: leave numpy's global generator alone
+        "verbose": -9,
+    }
+    return cma.CMAEvolutionStrategy(start, sigma0, options)
+
+
+def standardised(returns_GP: Array) -> Array:
+    """Each group's returns less their mean, over their deviation; 0 where all of a group are alike."""
+    centred = returns_GP - returns_GP.mean(1, keepdims=True)
+    return np.asarray(centred / np.maximum(centred.std(1, keepdims=True), 1e-9), np.float64)

@@ -1,0 +1,125 @@
+"""Contextual regression: constant weights are tried on many scenarios, and what they gain is regressed on the weights
+and on the first observation."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from stable_baselines3.common.callbacks import BaseCallback
+
+from ..actors.actor import as_actions
+from ..actors.gain_actor import GainActor
+from ..base import mix, others
+from .search import Array, EpisodeSearch, Parts
+
+RIDGES = np.geomspace(1e-3, 10.0, 9)  # in units of a run's row of the design, each column of mean square 1
+RANDOM_STRENGTHS = 0.03, 0.6  # log-uniform: above, noise is four times as large and nearly all lose (RESULTS.md)
+
+
+@dataclass(frozen=True)
+class Trials:
+    """Runs under constant weights: what their gains are to be regressed on, (R, Q), the gains (R,) in nats, and which
+    scenario each is of, (R,)."""
+
+    design: Array
+    gain: Array
+    scenario: np.ndarray
+
+    def fit(self) -> tuple[Array, float]:
+        """(coefficients (Q,), share of the gains' variance within scenarios that they explain of left-out ones).
+
+        Ridge regression on columns scaled to mean square 1. Each scenario's runs are divided by their root mean square
+        gain, or a few scenarios where much can be gained or lost would drown the rest. The penalty is the best of
+        RIDGES, by leaving out a tenth of the scenarios at a time."""
+        scale_Q = np.maximum(np.sqrt((self.design**2).mean(0)), 1e-9)
+        names, of_run = np.unique(self.scenario, return_inverse=True)
+        spread = np.sqrt(np.bincount(of_run, self.gain**2) / np.bincount(of_run))
+        unit = 1 / np.maximum(spread, 0.25 * np.median(spread))[of_run]
+        x, y = self.design / scale_Q * unit[:, None], self.gain * unit
+        folds = of_run % min(10, len(names))
+        left_out = np.zeros((len(RIDGES), len(y)))
+        for fold in np.unique(folds) if len(names) > 1 else ():  # one scenario tells nothing of another
+            rest = folds != fold
+            for index, ridge in enumerate(RIDGES):
+                left_out[index, ~rest] = x[~rest] @ _solve(x[rest], y[rest], ridge)
+        best = int(((left_out - y) ** 2).sum(1).argmin()) if len(names) > 1 else -1
+        within = [
+            values - (np.bincount(of_run, values) / np.bincount(of_run))[of_run] for values in (y, left_out[best])
+        ]
+        explained = 1 - ((within[0] - within[1]) ** 2).sum() / max((within[0] ** 2).sum(), 1e-12)
+        return _solve(x, y, RIDGES[best]) / scale_Q, float(explained)
+
+
+class GainRegression(EpisodeSearch):
+    """A round tries constant weights on new scenarios: at random, and, once there is a
+    regression, in two slots of a group the weights that it thinks best (in one of them a little off)."""
+
+    def set_up_search(self, rng: np.random.Generator) -> None:
+        self.rng, self.round, self.explained = rng, 0, 0.0
+        self._designs: list[Array] = []
+        self._gains: list[Array] = []
+
+    def try_round(self, callback: BaseCallback) -> Array | None:
+        parts = self.seen()
+        weights_NK = self._weights(parts)
+        actor = self.policy.actor
+        assert isinstance(actor, GainActor)
+        log_weights = torch.from_numpy(np.log(np.maximum(weights_NK, 1e-9))).float()
+        actions = as_actions(log_weights, parts["mask"], actor.action_map).numpy()
+        returns_N = self.play(lambda _: actions, callback)
+        if returns_N is None:
+            return None
+        meant = actor.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
+        with torch.no_grad():
+            design = actor.design(
+                torch.from_numpy(meant).float(), *(parts[name] for name in ("agents", "mask", "training"))
+            )
+        self._designs.append(design.double().numpy())
+        self._gains.append(returns_N)
+        self.round += 1
+        coefficients, self.explained = self.trials().fit()
+        with torch.no_grad():
+            actor.coefficients.copy_(torch.from_numpy(coefficients))
+        return returns_N
+
+    def trials(self) -> Trials:
+        """All that was tried."""
+        per_round = len(self._gains[0]) // self.group_size
+        scenario = np.repeat(np.arange(self.round * per_round), self.group_size)
+        return Trials(np.concatenate(self._designs), np.concatenate(self._gains), scenario)
+
+    def values_to_log(self) -> dict[str, float]:
+        return {"train/explained": self.explained}
+
+    def _weights(self, parts: Parts) -> Array:
+        weights = random_weights(parts["mask"].numpy(), self.rng)
+        if self.round == 0:
+            return weights
+        with torch.no_grad():
+            actor = self.policy.actor
+            best = actor.action_map.weights(
+                actor(parts["agents"], parts["mask"], parts["training"]).double().numpy(), parts["mask"].numpy()
+            )
+        place = np.arange(len(weights)) % self.group_size
+        mixed = 0.7 * best + 0.3 * weights
+        return np.where((place == 0)[:, None], best, np.where((place == 1)[:, None], mixed, weights))
+
+
+def random_weights(mask_NK: np.ndarray, rng: np.random.Generator) -> Array:
+    """Strength log-uniform, shares over the agents present Dirichlet of a concentration of about one agent's."""
+    present_NK = others(mask_NK)
+    count = np.maximum(present_NK.sum(1, keepdims=True), 1)
+    shares = rng.gamma(np.broadcast_to(1 / count, present_NK.shape)) + 1e-12
+    shares = np.where(present_NK, shares, 0.0)
+    return mix(random_strengths(len(count), rng), shares, mask_NK)
+
+
+def random_strengths(count: int, rng: np.random.Generator) -> Array:
+    """Log-uniform, (count,)."""
+    low, high = map(float, np.log(RANDOM_STRENGTHS))
+    return np.asarray(np.exp(rng.uniform(low, high, count)))
+
+
+def _solve(x: Array, y: Array, ridge: float) -> Array:
+    gram = x.T @ x / len(x)
+    return np.asarray(np.linalg.solve(gram + ridge * np.eye(len(gram)) * np.trace(gram) / len(gram), x.T @ y / len(x)))

@@ -1,0 +1,65 @@
+"""Policies as a command line names them: NAME=POLICY, and NAME=POLICY+POLICY+... for one learned several times."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from ..lm.io.errors import InputError
+from .base import Policy
+from .baselines.fixed import Natural
+from .baselines.frozen import Frozen
+from .registry import make_policy
+from .saved.learned import LearnedPolicy
+from .saved.storage import policy_hash
+
+MEMBER = "#"  # before the number of one of several policies that have one name
+
+
+def named(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(name, its policies) of each: without NAME=, the last part of the path or the policy itself."""
+    for text in policies:
+        name, equals, policy = text.partition("=")
+        own = equals and name.replace("-", "").replace("_", "").isalnum()
+        yield (name, tuple(policy.split("+"))) if own else (text.rstrip("/").split("/")[-1], (text,))
+
+
+def check_names(policies: Sequence[str]) -> None:
+    """InputError: two that are called the same, or one called natural."""
+    names = [name for name, _ in named(policies)]
+    for name in names:
+        if MEMBER in name:
+            raise InputError(
+                f"a policy is called '{name}', expected no {MEMBER} in it: give it a name, as in mine=PATH"
+            )
+    if len({Natural.name, *names}) <= len(names):
+        raise InputError(f"policies are called {', '.join(names)}, expected different names, none of them natural")
+
+
+def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str, Policy]:
+    """All of them by name; those that share one as NAME#1, NAME#2, ... InputError: one that cannot serve the agents."""
+    made = {}
+    for name, members in named(policies):
+        for number, text in enumerate(members, 1):
+            policy = made[f"{name}{MEMBER}{number}" if len(members) > 1 else name] = make_policy(text, agents)
+            policy.reset(agents, 1)
+    return made
+
+
+def learned_hashes(policies: Mapping[str, Policy]) -> dict[str, str]:
+    """Hashes of the learned ones among them, so that a run does not go on with another policy of the same path."""
+    inner = {name: learned_in(policy) for name, policy in policies.items()}
+    return {name: policy_hash(policy) for name, policy in inner.items() if policy is not None}
+
+
+def learned_in(policy: Policy) -> LearnedPolicy | None:
+    """The learned policy that this is, or holds frozen."""
+    while isinstance(policy, Frozen):
+        policy = policy.inner
+    return policy if isinstance(policy, LearnedPolicy) else None
+
+
+def by_name(names: Sequence[str]) -> dict[str, list[str]]:
+    """What `make_policies` called its policies, by the name they share."""
+    families: dict[str, list[str]] = {}
+    for name in names:
+        shared, _, number = name.rpartition(MEMBER)
+        families.setdefault(shared if shared and number.isdecimal() else name, []).append(name)
+    return families

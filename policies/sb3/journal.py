@@ -1,0 +1,130 @@
+"""JournalVecEnv: exact resume of any Stable-Baselines3 learner after a kill.
+
+An algorithm's own state (optimiser, generators, buffers) need not be saved: the learner is run again from the start
+with the same seed, and the journal answers in the environment's place for as long as it can.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.vec_env import VecEnvWrapper
+from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
+
+from ...lm.io.errors import InputError
+from .record_log import Record, append_record, read_records
+from .vec_env import SB3ConsoleVecEnv
+
+Batch = dict[str, np.ndarray]
+Step = tuple[np.ndarray, Batch, np.ndarray, np.ndarray, list[dict[str, Any]]]  # actions, then what step_wait returns
+
+
+class JournalVecEnv(VecEnvWrapper):
+    """Writes every batch of episodes, all slots from begin to end, to an append-only file.
+
+    On a file that holds batches, the learner's actions must equal the recorded ones bit for bit; it gets the recorded
+    answers, and the environment is not touched. The step after those resets the environment to the episode that is
+    due, checks that it shows the recorded observation, and goes on. One journal is one call of `learn`.
+
+    The learner must seed the environment, as every algorithm with a seed does. Of infos, the endings are kept."""
+
+    venv: SB3ConsoleVecEnv
+
+    def __init__(self, venv: SB3ConsoleVecEnv, path: Path) -> None:
+        super().__init__(venv)
+        self.path = path
+        first, *batches = read_records(path) or [{}]
+        self._first: Record = first  # the first observation, and the number of its episode
+        self._replay = [step for batch in batches for step in _unpack(batch)]
+        self.num_recorded, self._replayed = len(batches), 0  # batches of episodes; steps
+        self._shown: Batch = {}  # the observation the learner saw last
+        self._actions = np.zeros(0)
+        self._batch: list[Step] = []  # in flight
+        self._live = False
+
+    @property
+    def replaying(self) -> bool:
+        """True while answers come from the file."""
+        return self._replayed < len(self._replay)
+
+    def reset(self) -> Batch:
+        if self._shown:
+            raise InputError(f"{self.path} records one call of learn: name another file for another")
+        if not self._first:
+            self._shown = self.venv.reset()
+            self._live = True
+            self._first = {"episode": np.array(self.venv.episode), **self._shown}
+            append_record(self.path, self._first)
+        else:
+            self._shown = {key: value for key, value in self._first.items() if key != "episode"}
+        return {key: value.copy() for key, value in self._shown.items()}
+
+    def step_async(self, actions: np.ndarray) -> None:
+        self._actions = actions.copy()
+        if self.replaying:
+            recorded = self._replay[self._replayed][0]
+            if actions.dtype != recorded.dtype or actions.tobytes() != recorded.tobytes():
+                raise InputError(
+                    f"{self.path}: step {self._replayed} has other actions on record: the journal belongs to another "
+                    "configuration, seed or version; start anew in another folder"
+                )
+            return
+        if not self._live:
+            self._go_live()
+        self.venv.step_async(actions)
+
+    def step_wait(self) -> VecEnvStepReturn:
+        if self.replaying:
+            _, self._shown, rewards, dones, infos = self._replay[self._replayed]
+            self._replayed += 1
+        else:
+            seen, rewards, dones, infos = self.venv.step_wait()
+            assert isinstance(seen, dict)
+            self._shown = seen
+            self._batch.append((self._actions, seen, rewards.copy(), dones.copy(), infos))
+            if len(self._batch) == self.venv.horizon:
+                append_record(self.path, _pack(self._batch))
+                self._batch = []
+        return {key: value.copy() for key, value in self._shown.items()}, rewards, dones, infos
+
+    def _go_live(self) -> None:
+        self.venv.set_options({"episode": int(self._first["episode"]) + self.num_recorded})
+        observation = self.venv.reset()
+        if any(value.tobytes() != self._shown[key].tobytes() for key, value in observation.items()):
+            raise InputError(
+                f"{self.path}: the environment does not show what it showed after recorded batch {self.num_recorded}: "
+                "the journal belongs to another corpus, setting or machine; start anew in another folder"
+            )
+        self._live = True
+
+
+def _pack(steps: list[Step]) -> Record:
+    """T steps as arrays with a leading T, and the E endings of episodes in them as arrays with a leading E."""
+    actions, observations, rewards, dones, infos = zip(*steps, strict=True)
+    ends = np.argwhere(np.stack(dones))
+    endings = [infos[step][slot] for step, slot in ends]
+    record = {"actions": np.stack(actions), "rewards": np.stack(rewards), "dones": np.stack(dones), "ends": ends}
+    record["truncated"] = np.array([info["TimeLimit.truncated"] for info in endings])
+    for key in observations[0]:
+        record[f"seen.{key}"] = np.stack([observation[key] for observation in observations])
+        record[f"last.{key}"] = np.stack([info["terminal_observation"][key] for info in endings])
+    return record
+
+
+def _unpack(record: Record) -> list[Step]:
+    keys = [name.removeprefix("seen.") for name in record if name.startswith("seen.")]
+    num_steps, num_slots = record["dones"].shape
+    infos: list[list[dict[str, Any]]] = [[{} for _ in range(num_slots)] for _ in range(num_steps)]
+    for index, (step, slot) in enumerate(record["ends"]):
+        last = {key: record[f"last.{key}"][index] for key in keys}
+        infos[step][slot] = {"terminal_observation": last, "TimeLimit.truncated": bool(record["truncated"][index])}
+    return [
+        (
+            record["actions"][step],
+            {key: record[f"seen.{key}"][step] for key in keys},
+            record["rewards"][step].copy(),
+            record["dones"][step],
+            infos[step],
+        )
+        for step in range(num_steps)
+    ]

@@ -1,0 +1,104 @@
+"""Labellers against documents whose truth is known, and against plain counting."""
+
+import numpy as np
+import pytest
+
+from pretraingym.env.agents import labelling
+from pretraingym.env.agents.labelling import label_corpus
+from pretraingym.env.agents.registry import make_labellers
+from pretraingym.env.text.contrast import Contrast
+from pretraingym.env.text.corpus_text import Documents
+from pretraingym.lm.corpus.corpus import Corpus, Labels
+from pretraingym.lm.io.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def documents(tiny_corpus: Corpus) -> Documents:
+    """The synthetic corpus as labellers see it."""
+    return Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+
+
+def label(corpus: Corpus, *specs: str) -> dict[str, Labels]:
+    """What those agents make of a corpus."""
+    agents = make_labellers(specs, corpus.reference_tasks)
+    return label_corpus(corpus.texts, corpus.splits, corpus.labels["domain"], agents=agents)
+
+
+@pytest.fixture(scope="module")
+def labels(tiny_corpus: Corpus) -> dict[str, Labels]:
+    """What the labellers make of the synthetic corpus."""
+    return label(tiny_corpus, "topic", "quality", "match")
+
+
+def test_columns(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
+    """One column a default agent, over all documents of all splits, with values where the agent is static."""
+    assert set(labels) == {"topic", "quality", "match-prose", "match-code"}
+    train = tiny_corpus.splits["train"]
+    for name, column in labels.items():
+        assert column.column.dtype == np.uint16
+        assert column.column.shape == (tiny_corpus.num_documents,)
+        assert set(column.column[: train.stop].tolist()) == set(range(len(column.names)))
+        assert (column.values is None) == (name == "topic")
+        assert list(column.values or ()) == sorted(column.values or ())
+
+
+def test_match_finds_its_task_and_no_other(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
+    """The task's own domain is at the top and the other tasks' are not; held-out halves look alike, for validation
+    documents are not scored by a model that was fitted on them."""
+    train, domain = tiny_corpus.splits["train"], tiny_corpus.labels["domain"]
+    for task, other in (("prose", "code"), ("code", "prose")):
+        match = labels[f"match-{task}"]
+        value = np.array(match.values)[match.column]
+        mean = {
+            name: value[: train.stop][domain.column[: train.stop] == i].mean() for i, name in enumerate(domain.names)
+        }
+        assert max(mean, key=lambda name: mean[name]) == task
+        assert mean[task] - mean[other] > 2
+        validation, test = (
+            value[np.array(tiny_corpus.splits[f"{task}/{half}"])].mean() for half in ("validation", "test")
+        )
+        assert abs(validation - test) < 0.25 * value[: train.stop].std()
+
+
+def test_topics_are_found(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
+    """Documents that share a topic nearly always share the domain that they were made from."""
+    topic, domain = labels["topic"].column, tiny_corpus.labels["domain"].column
+    table = np.zeros((len(labels["topic"].names), 5))
+    np.add.at(table, (topic, domain), 1)
+    assert table.max(1).sum() / table.sum() > 0.9
+
+
+def test_same_labels_in_other_processes(
+    tiny_corpus: Corpus, labels: dict[str, Labels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same labels and values whether one process reads the corpus or several do, batch by batch."""
+    monkeypatch.setattr(labelling, "BATCH_BYTES", int(tiny_corpus.texts.offsets[-1]) // 4)
+    monkeypatch.setattr(labelling, "usable_cores", lambda: 2)
+    again = label(tiny_corpus, "topic", "quality", "match")
+    for name, column in labels.items():
+        assert (column.column == again[name].column).all()
+        assert (column.names, column.values) == (again[name].names, again[name].values)
+
+
+def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
+    """Documents that differ from the rest in nothing get no better scores for having been the positives: a model that
+    had seen them would rank nearly all of them above the rest."""
+    rng = np.random.default_rng(0)
+    train = np.array(documents.train)[:400]
+    positives = np.sort(rng.permutation(train)[:80])
+    scores = Contrast(documents, positives, rng).log_odds(documents.batch(documents.train))
+    rest = np.setdiff1d(train, positives)
+    assert abs((scores[positives][:, None] > scores[rest]).mean() - 0.5) < 0.12
+
+
+def test_too_few_documents_for_a_classifier(documents: Documents) -> None:
+    with pytest.raises(InputError, match="a classifier of 2 documents against 998 others.*expected at least 3"):
+        Contrast(documents, documents.sample[:2], np.random.default_rng(0))
+
+
+def test_features_are_counted_once(documents: Documents) -> None:
+    """Features are unit rows, and a batch's are those that agents are fitted on."""
+    first = documents.sample[:9]
+    features = documents.features(first)
+    assert np.allclose(features.multiply(features).sum(1), 1, atol=1e-5)
+    assert abs(features - documents.batch(range(9)).features).max() == 0

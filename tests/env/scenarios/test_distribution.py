@@ -1,0 +1,109 @@
+"""What scenarios are drawn from, axis by axis."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pretraingym.env.scenarios.distribution import AXES, PLAIN, check_axes, check_references, sample_scenario
+from pretraingym.env.scenarios.pool import pool_of
+from pretraingym.env.scenarios.roster import Cast
+from pretraingym.env.scenarios.scenario import Scenario
+from pretraingym.env.scenarios.task import Task
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.io.errors import InputError
+
+SEEDS = range(600)
+
+
+@pytest.fixture(scope="module")
+def task(tiny_corpus: Corpus) -> Task:
+    return Task(tiny_corpus, 16)
+
+
+@pytest.fixture(scope="module")
+def drawn(task: Task) -> list[Scenario]:
+    return [sample_scenario(task, seed) for seed in SEEDS]
+
+
+def test_a_seed_is_a_scenario_and_an_axis_does_not_change_the_others(task: Task, drawn: list[Scenario]) -> None:
+    assert drawn[:50] == [sample_scenario(task, seed) for seed in range(50)]
+    for seed in range(50):
+        plain = sample_scenario(task, seed, PLAIN)
+        assert plain.reference == drawn[seed].reference
+        assert plain == Scenario(plain.reference, plain.pool_budgets, pool_seed=seed)
+        rate = sample_scenario(task, seed, ("rate", *PLAIN))
+        assert (rate.lr_scale, rate.pool_budgets) == (drawn[seed].lr_scale, plain.pool_budgets)
+
+
+def test_references_and_pools(task: Task, drawn: list[Scenario]) -> None:
+    single = np.mean([len(scenario.reference) == 1 for scenario in drawn])
+    assert 0.4 < single < 0.6
+    assert {scenario.reference[0][0] for scenario in drawn if len(scenario.reference) == 1} == set(task.tasks)
+    pools = np.array([sample_scenario(task, seed, PLAIN).pool_budgets for seed in SEEDS])
+    assert 1.5 <= pools.min() < 2 < 80 < pools.max() <= 100
+
+
+def test_only_the_references_named(task: Task, drawn: list[Scenario]) -> None:
+    some = check_references(task, ("prose",))
+    held = [sample_scenario(task, seed, references=some) for seed in SEEDS[:50]]
+    assert {name for scenario in held for name, _ in scenario.reference} == {"prose"}
+    assert [scenario.pool_budgets for scenario in held] == [scenario.pool_budgets for scenario in drawn[:50]]
+    assert check_references(task, ()) == task.tasks
+    with pytest.raises(InputError, match="references name 'prse'; did you mean 'prose'"):
+        check_references(task, ("prse",))
+
+
+def test_text_of_every_kind(drawn: list[Scenario]) -> None:
+    useful = np.array([scenario.useful_share for scenario in drawn])
+    epochs = 1 / (useful * [scenario.pool_budgets for scenario in drawn])
+    junk = np.array([scenario.junk_share for scenario in drawn])
+    for values, low, high in ((useful, 0.003, 0.3), (epochs, 0.3, 30), (junk, 0, 0.6)):
+        assert low <= values.min() < low + 0.1 * (high - low)
+        assert high - 0.1 * (high - low) < values.max() <= high * (1 + 1e-9)
+    assert 0.4 < np.mean(np.log(epochs) < np.log(3)) < 0.6  # log-uniform
+    missing = [scenario.without for scenario in drawn if scenario.without]
+    assert 0.2 < len(missing) / len(drawn) < 0.4
+    assert {column for pairs in missing for column, _ in pairs} == {"domain"}
+
+
+def test_agents_of_every_kind(task: Task, drawn: list[Scenario]) -> None:
+    roles: Counter[str] = Counter()
+    for scenario in drawn:
+        tasks = [name for name, weight in scenario.reference if weight]
+        here = [name.removeprefix("match-") for name in task.agent_names if name.startswith("match-")]
+        here = [name for name in here if f"match-{name}" not in scenario.absent]
+        roles["none" if not here else "own" if set(here) <= set(tasks) else "other"] += 1
+        assert "null" not in scenario.absent
+        assert not set(dict(scenario.copies)) & set(dict(scenario.noise))
+    assert min(roles.values()) > 75  # of 600, in half of which both tasks are in play: there is no match of another
+    for name in ("quality", "influence"):
+        assert 0.08 < np.mean([name in scenario.absent for scenario in drawn]) < 0.22
+    assert 0.08 < np.mean([bool(scenario.copies) for scenario in drawn]) < 0.3
+    noise = [share for scenario in drawn for _, share in scenario.noise]
+    assert 0.15 < len(noise) / len(drawn) < 0.35
+    assert 0.5 <= min(noise) < 0.6 < 0.9 < max(noise) <= 1
+    rates = np.array([scenario.lr_scale for scenario in drawn])
+    assert 0.5 <= rates.min() < 0.6 < 1.8 < rates.max() <= 2
+
+
+def test_all_of_them_can_be_run(task: Task, drawn: list[Scenario]) -> None:
+    cast = Cast(task.prototypes, list(task.layout.columns), 1)
+    for seed, scenario in enumerate(drawn):
+        assert pool_of(task, scenario).natural_C.sum() == pytest.approx(1)
+        cast.begin(0, scenario, seed)
+        assert cast.mask_NK[0, 1:].any()
+        assert Scenario.from_json(scenario.as_json()) == scenario
+
+
+@pytest.mark.parametrize("axes", [("pool",), (*PLAIN, "weather")])
+def test_unknown_axes_are_refused(axes: tuple[str, ...]) -> None:
+    with pytest.raises(InputError, match="expected reference, pool and any of text, agents, rate"):
+        check_axes(axes)
+    assert check_axes(AXES) == AXES
+
+
+@pytest.mark.parametrize("reference", [(("prose", float("nan")),), (("prose", 0.5), ("prose", 0.5)), ()])
+def test_a_mixture_that_is_none_is_refused(reference: tuple[tuple[str, float], ...]) -> None:
+    with pytest.raises(InputError, match="expected weights that sum to 1, none below 0, of different tasks"):
+        Scenario(reference, 2.0)

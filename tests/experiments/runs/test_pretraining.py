@@ -1,0 +1,300 @@
+"""pretraingym pretrain: the result folder, exact resume on any number of ranks, damage, full disks, dead ranks."""
+
+import errno
+import json
+import math
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from pretraingym.env.episode_config import EpisodeConfig
+from pretraingym.env.settings.setting import Setting
+from pretraingym.experiments.commands.pretrain import PretrainConfig, main
+from pretraingym.experiments.runs.pretraining import TEST_WINDOWS, Pretraining
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.io.errors import InputError
+from pretraingym.lm.models.engine_config import EngineConfig
+from pretraingym.lm.target import checkpoints
+from pretraingym.lm.target.checkpoints import Checkpoints
+from pretraingym.lm.target.ranks import Ranks
+from pretraingym.lm.target.target import Target
+
+CLOCK = EpisodeConfig(
+    num_intervals=3, steps_per_interval=12, batch_windows=8, warmup_steps=4, probe_windows=16, reference_windows=8,
+    validation_windows=16, final_windows=32,
+)  # fmt: skip
+TOLERANCE_NATS = 2e-3  # of other ranks: sums in another order, 40 steps and what influence makes of them
+RANKS_S = 120
+OnRanks = Callable[[int, Callable[[], Any]], list[multiprocessing.process.BaseProcess]]
+AllRanks = Callable[[int, Callable[[], Any]], None]
+
+
+@pytest.fixture
+def config(tiny_corpus: Corpus, tmp_path: Path) -> PretrainConfig:
+    setting = Setting(width=32, context=96, episode=CLOCK)
+    engine = EngineConfig(pass_rows=3)  # so that sums differ between ranks
+    return PretrainConfig(
+        "lift", folder=tmp_path / "run", corpus=tiny_corpus.path, target=setting, engine=engine, save_every_s=1e-6
+    )
+
+
+def curve(config: PretrainConfig) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (config.folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def losses(config: PretrainConfig) -> np.ndarray:
+    rows = curve(config)
+    return np.array([[row["train_loss_nats"], *row["validation_loss_nats"].values()] for row in rows])
+
+
+class Stop(Exception):
+    pass
+
+
+def stopped(config: PretrainConfig, saves: int) -> None:
+    """A run that broke off right after it had saved so many times."""
+    save, count = Pretraining._save, [0]
+
+    def counted(self: Pretraining, *arguments: Any) -> None:
+        save(self, *arguments)
+        count[0] += 1
+        if count[0] == saves:
+            self.checkpoints.finish()
+            raise Stop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Pretraining, "_save", counted)
+        with pytest.raises(Stop):
+            main(config)
+
+
+def test_the_result_is_a_transformers_model_with_a_card(config: PretrainConfig, tiny_corpus: Corpus) -> None:
+    result = main(config)
+    model = AutoModelForCausalLM.from_pretrained(result["model"])
+    tokenizer = AutoTokenizer.from_pretrained(result["model"])
+    assert len(tokenizer) == tiny_corpus.vocab_size
+    assert 0 < result["console_share"] < 1
+    assert result["tokens"] <= config.target.budget_tokens
+    task = config.target.task(tiny_corpus)
+    ids = task.sample_reference(np.full((1, 2), 0.5), 2 * TEST_WINDOWS, "test", np.zeros(1, np.uint64))
+    tokens = torch.from_numpy(task.windows.fetch(ids.ids[0][ids.task[0] == 0]))
+    with torch.no_grad():
+        loss = model(input_ids=tokens.clamp(min=0), labels=tokens).loss.item()
+    assert loss == pytest.approx(result["test_loss_nats"]["prose"], rel=0.05)  # of other windows, weighted otherwise
+    card = (Path(result["model"]) / "README.md").read_text()
+    for said in ("**lift** chose", tiny_corpus.fingerprint, "| prose |"):
+        assert said in card
+    assert main(replace(config, resume=True))["test_loss_nats"] == result["test_loss_nats"]  # it was finished
+
+
+@pytest.mark.parametrize("saves", [1, 2, 4])  # in warm-up there is no part to save; at a decision, in mid-interval
+def test_a_stopped_run_goes_on_exactly(config: PretrainConfig, saves: int, tmp_path: Path) -> None:
+    whole = replace(config, folder=tmp_path / "whole")
+    result = main(whole)
+    stopped(config, saves)
+    again = main(replace(config, resume=True, engine=replace(config.engine, pass_rows=3, save_memory=True)))
+    assert again["test_loss_nats"] == result["test_loss_nats"]
+    assert curve(config) == curve(whole)
+    assert len(list((config.folder / "checkpoints").iterdir())) <= config.keep + 1
+
+
+@pytest.mark.parametrize("name", ["rank-00000.safetensors", "run.safetensors", "manifest.json"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(config: PretrainConfig, tmp_path: Path, name: str) -> None:
+    whole = replace(config, folder=tmp_path / "whole")
+    main(whole)
+    stopped(config, 5)
+    file = max((config.folder / "checkpoints").iterdir()) / name
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.warns(UserWarning, match=r"checkpoint .* is damaged \("):
+        main(replace(config, resume=True))
+    assert curve(config) == curve(whole)
+
+
+def test_where_all_checkpoints_are_damaged_nothing_is_begun_anew(config: PretrainConfig) -> None:
+    stopped(config, 3)
+    before = curve(config)
+    for path in (config.folder / "checkpoints").iterdir():
+        (path / "manifest.json").write_text("{}")
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(InputError, match="all 2 checkpoints in"):
+        main(replace(config, resume=True))
+    with pytest.raises(InputError, match="all 2 checkpoints in"):
+        main(replace(config, resume=True))
+    assert curve(config) == before
+
+
+def test_damaged_checkpoints_do_not_push_out_whole_ones(config: PretrainConfig) -> None:
+    stopped(config, 3)
+    newest = max((config.folder / "checkpoints").glob("step-*"))
+    (newest / "run.safetensors").write_bytes(b"")
+    with pytest.warns(UserWarning, match="is damaged"):
+        stopped(replace(config, resume=True), 1)
+    kept = sorted(path.name for path in (config.folder / "checkpoints").iterdir())
+    assert kept == [f"damaged-{newest.name}", *[name for name in kept if name.startswith("step-")]]
+    assert len(kept) == 3
+
+
+def test_nothing_that_is_not_finite_is_saved(config: PretrainConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    train, count = Target.train, [0]
+
+    def sick(self: Target, windows: Any, active: Any) -> Any:
+        count[0] += 1
+        return train(self, windows, active) * (math.nan if count[0] == 4 else 1.0)
+
+    monkeypatch.setattr(Target, "train", sick)
+    with pytest.raises(InputError, match=r"diverged by step 26: its loss is not finite; lower the learning rates"):
+        main(config)
+    found = Checkpoints(config.folder / "checkpoints", Ranks("cpu")).newest()
+    assert found is not None
+    assert found.about["step"] == 16
+
+
+def test_another_configuration_is_refused(config: PretrainConfig) -> None:
+    stopped(config, 1)
+    with pytest.raises(InputError, match=r"policy is lift there, natural here; seed is 0 there, 1 here; name"):
+        main(replace(config, resume=True, policy="natural", seed=1))
+    with pytest.raises(InputError, match=r"engine.packing is documents there, plain here; name"):
+        main(replace(config, resume=True, engine=replace(config.engine, packing="plain", pass_rows=2)))
+    with pytest.raises(InputError, match="add --resume"):
+        main(config)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_no_more_ends_the_run_and_loses_nothing(
+    config: PretrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int
+) -> None:
+    whole = replace(config, folder=tmp_path / "whole")
+    main(whole)
+    with monkeypatch.context() as patch:
+        save, count = checkpoints.save_file, [0]
+
+        def failing(*arguments: Any) -> None:
+            count[0] += 1
+            if count[0] == 3:
+                raise RuntimeError(f"I/O error: {os.strerror(number)} (os error {number})")
+            save(*arguments)
+
+        patch.setattr(checkpoints, "save_file", failing)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            main(config)
+    main(replace(config, resume=True))
+    assert curve(config) == curve(whole)
+
+
+def test_a_run_goes_on_from_the_weights_of_another(config: PretrainConfig, tmp_path: Path) -> None:
+    """Continued pretraining: a folder's weights and tokenizer, on another seed's text."""
+    first = main(config)
+    tokenizer = AutoTokenizer.from_pretrained(first["model"])
+    tokenizer.chat_template = "{{ messages }}"
+    tokenizer.save_pretrained(first["model"])
+    generation = Path(first["model"]) / "generation_config.json"
+    generation.write_text(json.dumps({"temperature": 0.5, "do_sample": True}))
+    setting = Setting(origin=Path(first["model"]), context=96, episode=CLOCK)
+    more = main(replace(config, folder=tmp_path / "more", target=setting, seed=1))
+    assert more["target_params"] == first["target_params"]
+    assert (
+        curve(replace(config, folder=tmp_path / "more"))[0]["train_loss_nats"]
+        < curve(config)[0]["train_loss_nats"] - 0.3
+    )
+    assert AutoTokenizer.from_pretrained(more["model"]).chat_template == "{{ messages }}"
+    assert (Path(more["model"]) / "generation_config.json").read_text() == generation.read_text()
+    assert "Pretrained further, from the weights in `model`," in (Path(more["model"]) / "README.md").read_text()
+    told = main(replace(config, dry_run=True, corpus=None, target=setting))
+    assert (told["params"], told["vocabulary"]) == (first["target_params"], len(tokenizer))
+    weights = Path(first["model"]) / "model.safetensors"
+    save_file({k: v for k, v in load_file(weights).items() if k != "lm_head.weight"}, weights, {"format": "pt"})
+    with pytest.raises(InputError, match=r"has no weights of lm_head.weight \(1 missing\)"):
+        main(replace(config, folder=tmp_path / "no", target=setting))
+    with pytest.raises(InputError, match="no tokenizer.json in"):
+        main(replace(config, folder=tmp_path / "no", target=replace(setting, origin=tmp_path / "nothing")))
+    with pytest.raises(InputError, match="origin given with a model or a tokenizer, expected it alone"):
+        replace(setting, tokenizer=tmp_path)
+
+
+def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(
+    config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks
+) -> None:
+    """One rank, two with DDP, two with FSDP2, and a run that has been each in turn."""
+    alone = replace(config, folder=tmp_path / "alone")
+    main(alone)
+    mixed = replace(config, folder=tmp_path / "mixed", resume=True)
+    for parallel in ("ddp", "fsdp"):
+        run = replace(config, folder=tmp_path / parallel, engine=replace(config.engine, parallel=parallel))
+        all_ranks(2, partial(main, run))
+        np.testing.assert_allclose(losses(run), losses(alone), atol=TOLERANCE_NATS)
+        weights = [[list(row["weights"].values()) for row in curve(each)] for each in (run, alone)]
+        np.testing.assert_allclose(*weights, atol=0.02)
+    for count, parallel, saves in ((2, "fsdp", 2), (3, "fsdp", 1), (2, "ddp", 1)):
+        part = replace(mixed, engine=replace(config.engine, parallel=parallel))
+
+        all_ranks(count, partial(stopped, part, saves))
+    main(mixed)
+    np.testing.assert_allclose(losses(mixed), losses(alone), atol=TOLERANCE_NATS)
+
+
+def test_a_dead_rank_ends_the_others(config: PretrainConfig, on_ranks: OnRanks) -> None:
+    long = replace(config, target=replace(config.target, episode=replace(CLOCK, steps_per_interval=5000)))
+    processes = on_ranks(2, lambda: main(long))
+    until = time.monotonic() + RANKS_S
+    while not list((config.folder / "checkpoints").glob("step-*")) and time.monotonic() < until:
+        time.sleep(0.05)
+    os.kill(processes[1].pid or 0, signal.SIGKILL)
+    processes[0].join(30)
+    assert processes[0].exitcode not in (0, None)
+
+
+def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks) -> None:
+    """As a scheduler does before it kills; one rank's notice is enough."""
+    whole, rare = replace(config, folder=tmp_path / "whole"), replace(config, save_every_s=1e9)
+    main(whole)
+    train = Pretraining._train_interval
+
+    def told(self: Pretraining, *arguments: Any) -> Any:
+        if self.episode.interval_N[0] == 1 and self.target.ranks.rank == self.target.ranks.count - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return train(self, *arguments)
+
+    def work() -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Pretraining, "_train_interval", told)
+            with pytest.raises(KeyboardInterrupt):
+                main(rare)
+
+    work()
+    assert len(curve(config)) == 1
+    assert max(path.name for path in (config.folder / "checkpoints").iterdir()) == "step-000000026"  # 4 + 12 + 10
+    main(replace(rare, resume=True))
+    assert curve(config) == curve(whole)
+    rare = replace(rare, folder=tmp_path / "two")
+    all_ranks(2, work)
+    assert len(curve(rare)) == 1
+
+
+def test_the_documents_do_not_depend_on_the_ranks(config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks) -> None:
+    """Where nothing of the draw is measured, to the last one."""
+    static = replace(config, policy="constant:strength=0.5,match=1,quality=1")
+    counts = []
+    for ranks in (1, 2):
+        run = replace(static, folder=tmp_path / f"on-{ranks}")
+        if ranks == 1:
+            main(run)
+        else:
+            all_ranks(ranks, partial(main, run))
+        newest = max((run.folder / "checkpoints").iterdir()) / "run.safetensors"
+        counts.append(load_file(newest))
+    np.testing.assert_array_equal(counts[0]["ids"], counts[1]["ids"])
+    np.testing.assert_array_equal(counts[0]["episode/draws/used_NC"], counts[1]["episode/draws/used_NC"])
+    assert math.isfinite(counts[0]["interval"][1])

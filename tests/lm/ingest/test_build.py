@@ -1,0 +1,176 @@
+"""Building from documents: the labels they bring, and what is refused."""
+
+import errno
+import pickle
+import shutil
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pretraingym.lm.corpus.corpus import Corpus, Labels
+from pretraingym.lm.corpus.token_set import check_tokens
+from pretraingym.lm.corpus.tokenizer import train_tokenizer
+from pretraingym.lm.corpus.writer import MAX_CATEGORIES, add_labels
+from pretraingym.lm.ingest import build as module
+from pretraingym.lm.ingest.build import build_corpus
+from pretraingym.lm.ingest.documents import Document
+from pretraingym.lm.io.errors import InputError
+
+REFERENCE = {"t/validation": [Document("reference one", "t")], "t/test": [Document("reference two", "t")]}
+
+
+def build(path: Path, *labels: dict[str, str | float | None], tokenizer: int | Path = 260) -> Corpus:
+    train = [Document(f"text number {i}", "d", each) for i, each in enumerate(labels)]
+    return build_corpus(path, {"train": train, **REFERENCE}, ("t",), tokenizer, cuts={"q": (1, 4)})
+
+
+def test_categories_are_in_natural_order_with_missing_last(tmp_path: Path) -> None:
+    corpus = build(tmp_path / "c", {"topic": "10"}, {"topic": "9"}, {"topic": None}, {}, {"topic": "other"})
+    topic = corpus.labels["topic"]
+    assert topic.names == ("9", "10", "other", "missing")
+    assert topic.column.tolist() == [1, 0, 3, 3, 2, 3, 3]  # the reference documents have none
+    assert topic.values is None
+    assert corpus.labels["domain"].names == ("d", "t")
+
+
+def test_scores_are_cut_where_it_is_said(tmp_path: Path) -> None:
+    corpus = build(tmp_path / "c", {"q": 5.0}, {"q": 0.5}, {"q": None}, {"q": 1.0})
+    assert corpus.labels["q"].column.tolist() == [2, 0, 3, 1, 3, 3]
+    assert corpus.labels["q"].values is not None
+    np.testing.assert_allclose(corpus.labels["q"].values, [0.5, 1.0, 5.0, 6.5 / 3])
+
+
+def test_a_label_that_no_training_document_has(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no training document has the label 'topic'"):
+        build(tmp_path / "c", {"topic": None})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_many_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert MAX_CATEGORIES == 65_535
+    monkeypatch.setattr(module, "MAX_CATEGORIES", 3)
+    with pytest.raises(InputError, match="label 'user' has more than 3 categories; coarsen it"):
+        build(tmp_path / "c", *({"user": f"u{i}"} for i in range(4)))
+
+
+def test_an_agents_label_may_not_hide_a_documents(tmp_path: Path) -> None:
+    given = {"train": [Document("text", "d", {"topic": "x"})], **REFERENCE}
+    labels = Labels(("a",), None, np.zeros(3, np.uint16))
+    with pytest.raises(InputError, match="label 'topic' comes with the documents, and an agent gives it too"):
+        build_corpus(tmp_path / "c", given, ("t",), 260, lambda *_: {"topic": labels})
+
+
+def test_no_documents(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="split 'train' has no documents"):
+        build(tmp_path / "c")
+
+
+def test_counts_are_kept(tmp_path: Path) -> None:
+    counts: Counter[str] = Counter()
+
+    def train() -> list[Document]:
+        counts["things, left out"] += 3
+        return [Document("text", "d")]
+
+    splits = {"train": (document for document in train()), **REFERENCE}
+    assert build_corpus(tmp_path / "c", splits, ("t",), 260, counts=counts).counts == {"things, left out": 3}
+
+
+def test_another_tokenizer_reads_the_same_corpus(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    """Tokens once a tokenizer, in a folder of the corpus; text, labels and splits are the same ones."""
+    corpus = build(tmp_path / "c", {"topic": "a"}, {"topic": "b"})
+    other = corpus.with_tokenizer(tiny_corpus.path)
+    assert other.vocab_size == tiny_corpus.vocab_size != corpus.vocab_size
+    tokenizer = other.tokenizer()
+    for document, text in enumerate(corpus.texts):
+        begin, end = other.token_offsets[document : document + 2]
+        assert tokenizer.decode(other.tokens[begin:end].tolist()) == text
+    assert (other.labels["topic"].column == corpus.labels["topic"].column).all()
+    assert other.fingerprint != corpus.fingerprint
+    assert Corpus.open(corpus.path).fingerprint == corpus.fingerprint
+    before = {path: path.stat().st_mtime_ns for path in corpus.path.rglob("*")}
+    assert corpus.with_tokenizer(tiny_corpus.path / "tokenizer.json").fingerprint == other.fingerprint
+    for each in (corpus, other):  # as a process that is spawned gets it: not its bytes, but where they are
+        pickled = pickle.dumps(each)
+        assert len(pickled) < 1000
+        assert pickle.loads(pickled).fingerprint == each.fingerprint
+        np.testing.assert_array_equal(pickle.loads(pickled).tokens, each.tokens)
+    assert {path: path.stat().st_mtime_ns for path in corpus.path.rglob("*")} == before  # nothing is tokenised twice
+    with pytest.raises(InputError, match="no tokenizer.json in"):
+        corpus.with_tokenizer(tmp_path)
+
+
+def test_a_corpus_that_cannot_be_written(tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = build(tmp_path / "c", {})
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, "read-only")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "mkdir", refuse)
+        with pytest.raises(InputError, match="c cannot be written, and keeps its tokens there; copy the corpus"):
+            corpus.with_tokenizer(tiny_corpus.path)
+
+
+def test_a_tokenizer_that_is_given(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    corpus = build(tmp_path / "c", {}, tokenizer=tiny_corpus.path)
+    assert corpus.vocab_size == tiny_corpus.vocab_size
+    (tmp_path / "tokenizer.json").write_text("{")
+    with pytest.raises(InputError, match="is no tokenizer"):
+        build(tmp_path / "d", {}, tokenizer=tmp_path)
+
+
+def test_labels_are_added_and_replaced(tmp_path: Path) -> None:
+    corpus = build(tmp_path / "c", {}, {})
+    first = add_labels(corpus, {"new": Labels(("a", "b"), (0.0, 1.0), np.array([0, 1, 0, 0], np.uint16))})
+    assert first.labels["new"].column.tolist() == [0, 1, 0, 0]
+    assert first.fingerprint != corpus.fingerprint
+    second = add_labels(first, {"new": Labels(("a",), None, np.zeros(4, np.uint16))})
+    assert second.labels["new"].names == ("a",)
+    assert first.labels["new"].column.tolist() == [0, 1, 0, 0]  # what was mapped is not written over
+    Corpus.open(corpus.path, verify=True)
+    with pytest.raises(InputError, match=r"labels 'new' are uint16 \(3,\), expected uint16 \(4,\)"):
+        add_labels(second, {"new": Labels(("a",), None, np.zeros(3, np.uint16))})
+    assert Corpus.open(corpus.path, verify=True).fingerprint == second.fingerprint
+
+
+def test_a_kill_while_labels_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The corpus opens and verifies whatever had been written."""
+    corpus = add_labels(build(tmp_path / "c", {}), {"new": Labels(("a",), None, np.zeros(3, np.uint16))})
+    writes = 0
+
+    def stop(*_: object) -> None:
+        nonlocal writes
+        writes += 1
+        raise KeyboardInterrupt
+
+    for place in ("write_atomic", "write_manifest"):
+        with monkeypatch.context() as patch:
+            patch.setattr("pretraingym.lm.corpus.writer." + place, stop)
+            with pytest.raises(KeyboardInterrupt):
+                add_labels(corpus, {"new": Labels(("a", "b"), None, np.ones(3, np.uint16))})
+        Corpus.open(corpus.path, verify=True)
+    assert writes == 2
+
+
+def test_tokens_for_a_byte(tiny_corpus: Corpus) -> None:
+    split = tiny_corpus.splits["prose/test"]
+    texts = [tiny_corpus.text(document) for document in split]
+    tokens = sum(len(tiny_corpus.tokenizer().encode(text, add_special_tokens=False)) for text in texts)
+    assert tiny_corpus.tokens_per_byte("prose/test") == tokens / sum(len(text.encode()) for text in texts)
+
+
+def test_damaged_tokens_of_another_tokenizer_are_found(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    corpus = Corpus.open(shutil.copytree(tiny_corpus.path, tmp_path / "copy"))
+    train_tokenizer(["the quick brown fox"], 260).save(str(tmp_path / "tokenizer.json"))
+    folder = Path(corpus.with_tokenizer(tmp_path)._token_folder)
+    check_tokens(corpus.path)
+    data = bytearray((folder / "tokens.bin").read_bytes())
+    data[0] ^= 1
+    (folder / "tokens.bin").write_bytes(data)
+    with pytest.raises(InputError, match=r"tokens\.bin"):
+        Corpus.open(corpus.path, verify=True).with_tokenizer(tmp_path)
+    with pytest.raises(InputError, match=r"tokens\.bin"):
+        check_tokens(corpus.path)

@@ -1,0 +1,74 @@
+"""Reference text: halves, what is held out, and training text that repeats it."""
+
+from collections import Counter
+
+import pytest
+
+from pretraingym.lm.ingest import held_out
+from pretraingym.lm.ingest.documents import Document
+from pretraingym.lm.ingest.held_out import COPIES, REPEATS, Decontamination, HeldOut, halves
+from pretraingym.lm.io.errors import InputError
+
+DOCUMENTS = [Document(f"document number {i}", "d") for i in range(4000)]
+
+
+def test_neighbours_stay_together() -> None:
+    assert halves("t", DOCUMENTS[:5]) == {"t/validation": DOCUMENTS[:2], "t/test": DOCUMENTS[2:5]}
+    with pytest.raises(InputError, match="reference task 't' has 1 documents, expected at least 2"):
+        halves("t", DOCUMENTS[:1])
+
+
+def test_groups_stay_together() -> None:
+    group = dict(zip("abcdefgh", "xyxzyz w", strict=True))
+    documents = [Document(text, "d", group=of.strip()) for text, of in group.items()]
+    parts = {name: "".join(each.text for each in half) for name, half in halves("t", documents).items()}
+    assert parts == {"t/validation": "acbe", "t/test": "dfgh"}
+    with pytest.raises(InputError, match="reference task 't' has one group of documents, expected at least 2"):
+        halves("t", [Document(text, "d", group="x") for text in "abc"])
+
+
+def test_what_is_held_out_is_a_share_whatever_the_order() -> None:
+    def run(documents: list[Document]) -> tuple[list[Document], dict[str, list[Document]]]:
+        held = HeldOut(0.05)
+        splits = held.splits()
+        train = list(held.train(documents))
+        return train, {name: list(part) for name, part in splits.items()}
+
+    train, splits = run(DOCUMENTS)
+    held = splits["heldout/validation"] + splits["heldout/test"]
+    assert 120 < len(held) < 280
+    assert 0.6 < len(splits["heldout/test"]) / len(splits["heldout/validation"]) < 1.6
+    assert sorted([*train, *held], key=lambda d: d.text) == sorted(DOCUMENTS, key=lambda d: d.text)
+    again = run(DOCUMENTS[::-1] + DOCUMENTS[:100])[1]  # copies of what is held out change nothing
+    assert {document.text for part in again.values() for document in part} == {document.text for document in held}
+
+
+def test_no_more_is_held_out_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "MAX_HELD_OUT", 20)
+    held = HeldOut(0.5)
+    assert len(list(held.train(DOCUMENTS))) == len(DOCUMENTS) - 20
+    assert len(held.validation) == len(held.test) == 10
+
+
+def test_copies_of_what_is_held_out_are_in_no_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "MAX_HELD_OUT", 20)
+    held = HeldOut(0.5)
+    train = {document.text for document in held.train(DOCUMENTS + DOCUMENTS)}
+    assert len(held.validation) == len(held.test) == 10
+    assert train.isdisjoint({document.text for document in held.validation + held.test})
+    assert held.counts[COPIES] == 20
+
+
+def test_repeats_are_left_out() -> None:
+    shared = "a paragraph that is long enough to be no accident when it stands in two documents at once, word for word"
+    reference = Document(f"head\n\n{shared}\n\nrest", "r")
+    counts: Counter[str] = Counter()
+    clean = Document("head\n\nother text", "d")
+    found = Decontamination([reference]).clean([Document(f"x\n\n  {shared}\n", "d"), clean], counts)
+    assert list(found) == [clean]
+    assert counts[REPEATS] == 1
+
+
+def test_the_share_is_a_share() -> None:
+    with pytest.raises(InputError, match="hold_out is 1.5, expected a share between 0 and 1"):
+        HeldOut(1.5)
