@@ -1,299 +1,326 @@
-"""Episode: the only loop. Observe, take weights, select, train, evaluate, feed back; for N runs at once.
+"""Episode: N pretraining runs under a console. Enter, then for every interval observe, draw, train and measure.
 
-A proxy run, a surrogate run and the run of a large target are this same loop with another Learner.
+The runs of proxies, of a surrogate and of a large target are all this: an episode on another backend. `run_episode` is
+the loop over intervals; the vector environment, in which others decide, calls `run_interval` itself.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..lm.backend import Ids, Learner
+from ..lm.backend import Backend, Ids
 from ..lm.io.errors import InputError
 from ..lm.io.state import state_under
-from ..lm.keyed_random import Words, mix
-from .agents.base import Feedback
-from .cells.sampler import CellDraws
-from .console.agent_scores import AgentGroup
+from .cells.sampler import CellSampler
+from .console.agent_scores import AgentScores
 from .console.weights import check_weights
 from .episode_config import EpisodeConfig
-from .observation.features import Draws, agent_features, paper_rewards, seen_gaps, training_features
-from .observation.influence_moments import Evidence
+from .measuring import Measuring
+from .observation.features import AGENT_FEATURES, TRAINING_FEATURES, Draw, Known, computed
 from .observation.observation import Observation
-from .observation.probe import in_units_of_rms, sample_probe
-from .random_streams import DRAW, FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
+from .random_streams import DRAW, stream_keys
 from .scenarios.pool import pool_of
 from .scenarios.scenario import Scenario
-from .scenarios.task import ReferenceSample, Task, group_means, task_means
+from .scenarios.task import Task
+from .stopwatch import Stopwatch
 
 Array = NDArray[np.float64]
-TASK_STRIDE = 4  # every fourth probe window also tells of the reference tasks one by one
+Bools = NDArray[np.bool_]
+DIVERGENCE_PENALTY_NATS = 1.0  # about three times the largest gain seen: never worth it (assumed)
+WARMUP = -1  # the number of the interval before the first decision, which is trained under natural
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What one interval did to N runs. Losses in nats per token; loss_N is the scenario's mixture of reference tasks on
-    the validation half, fall_N how much it fell in the interval, by_task_NT its parts (NaN: not in play). A run that
-    diverged has NaN losses and is done; one that was not active has NaN losses and the last train_loss_N."""
+class Interval:
+    """What one interval was and came to, of N runs. Losses in nats per token, NaN of runs that were not active.
 
+    active_N: which runs trained; number_N: of the interval in its run, from 0, WARMUP for the warm-up; weights_NK: in
+    force; shares_NC: of each cell in what was drawn; windows: ids drawn, (N, steps, batch); train_loss_N: mean over the
+    steps (of an inactive run: its last); loss_N: of the scenario's mixture of reference tasks on the validation half;
+    fall_N: how far it fell in the interval (NaN in the warm-up); by_task_NT: its parts (NaN: not in play); tokens_N:
+    spent so far; done_N: at the end of their budget, or diverged; diverged_N: whose loss is not finite."""
+
+    active_N: Bools
+    number_N: NDArray[np.int64]
+    weights_NK: Array
+    shares_NC: Array
+    windows: Ids
     train_loss_N: Array
     loss_N: Array
     fall_N: Array
     by_task_NT: Array
     tokens_N: NDArray[np.int64]
-    done_N: NDArray[np.bool_]
-    diverged_N: NDArray[np.bool_]
+    done_N: Bools
+    diverged_N: Bools
+
+    def reward_N(self, control_fall_N: Array, stepped_N: Bools) -> Array:
+        """Nats gained in the interval by the first len(stepped_N) runs: the fall of the loss, less that of the control
+        (0 without one); of a run that diverged the penalty; 0 where the run made no step."""
+        part = slice(len(stepped_N))
+        diverged_N = self.diverged_N[part]
+        reward_N = np.where(diverged_N, 0.0, self.fall_N[part]) - control_fall_N
+        reward_N[diverged_N], reward_N[~stepped_N] = -DIVERGENCE_PENALTY_NATS, 0.0
+        return reward_N
+
+
+@dataclass
+class InHand:
+    """An interval that was drawn and is being trained: its windows (N, steps, batch), which runs train, the steps that
+    are done and the sum of each run's losses over them."""
+
+    windows: Ids
+    active_N: Bools
+    steps_done: int
+    loss_sum_N: Array
+
+    def state_dict(self) -> dict[str, NDArray]:
+        return {
+            "windows": self.windows,
+            "active": self.active_N,
+            "steps_done": np.array(self.steps_done),
+            "loss_sum": self.loss_sum_N,
+        }
+
+    @classmethod
+    def of_state(cls, state: dict[str, NDArray]) -> "InHand":
+        """What `state_dict` was taken of."""
+        return cls(state["windows"], state["active"], int(state["steps_done"]), state["loss_sum"])
 
 
 class Episode:
-    """N runs on one task. `begin` puts scenarios and seeds into slots; then `observe` and `step` until done.
+    """N runs on one task. `enter` puts scenarios and seeds into slots; then come, in turn, `draw` (first of the
+    warm-up, without weights), `train` and `measure`; `observe` before a decision.
 
     All randomness of a run derives from its seed, so a run's numbers do not depend on N or on its slot."""
 
-    def __init__(self, task: Task, learner: Learner, config: EpisodeConfig) -> None:
-        self.task, self.learner, self.config = task, learner, config
-        n, num_agents, num_tasks = learner.num_slots, len(task.agent_names), len(task.tasks)
-        self.num_slots = n
-        self.draws = CellDraws(task.cells, n)
-        self.agents = AgentGroup(task, self.draws)
-        self.evidence = Evidence(n, num_agents, num_tasks)
-        self.seed_N = np.zeros(n, np.int64)
-        self.interval_N = np.full(n, config.num_intervals)  # nothing begun: all done
-        self.task_weights_NT = np.zeros((n, num_tasks))
-        self.weights_NK = np.zeros((n, num_agents))
-        self.tokens_N = np.zeros(n, np.int64)
-        self.shares_NC = np.zeros((n, task.cells.num_cells))
-        self.paper_reward_NK, self.drift_NK, self.seen_gap_NK = np.zeros((3, n, num_agents))
-        self.train_loss_N = np.zeros(n)
-        self.losses_4N = np.zeros((4, n))  # start and end of the first interval, start and end of the last
-        self.spent_2N = np.zeros((2, n))  # tokens at the start and end of the last interval
-        self.trained_tokens = 0  # of all runs; with `seconds`, the clock of the work done so far
-        self.seconds = dict.fromkeys(("train", "evaluate", "influence", "select", "observe"), 0.0)
+    _ARRAYS = ("seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "train_loss_N")
+    _PARTS = ("sampler", "agents", "measuring", "stopwatch")
+
+    def __init__(self, task: Task, backend: Backend, config: EpisodeConfig) -> None:
+        self.task, self.backend, self.config = task, backend, config
+        num_slots, num_agents = backend.num_slots, len(task.agent_names)
+        self.num_slots = num_slots
+        self.stopwatch = Stopwatch()
+        self.sampler = CellSampler(task.cells, num_slots)
+        self.agents = AgentScores(task, self.sampler)
+        self.measuring = Measuring(task, backend, config, self.sampler, self.agents, self.stopwatch)
+        self.seed_N = np.zeros(num_slots, np.int64)
+        self.interval_N = np.full(num_slots, config.num_intervals)  # none has entered: all are done
+        self.task_weights_NT = np.zeros((num_slots, len(task.tasks)))
+        self.weights_NK = np.zeros((num_slots, num_agents))
+        self.tokens_N = np.zeros(num_slots, np.int64)
+        self.shares_NC = np.zeros((num_slots, task.cells.num_cells))
+        self.train_loss_N = np.zeros(num_slots)
+        self.in_hand: InHand | None = None
 
     @property
-    def mask_NK(self) -> NDArray[np.bool_]:
+    def mask_NK(self) -> Bools:
         """Which agents take weight in each run."""
-        return self.agents.cast.mask_NK
+        return self.agents.roster.mask_NK
 
-    def _keys(self, purpose: int) -> Words:
-        """One a run, (N,), for the random numbers of that purpose in this interval (of validation: in all)."""
-        interval_N = np.where(purpose in (VALIDATION, FINAL), 0, self.interval_N + 1)
-        return stream_keys(self.seed_N, purpose, interval_N)
+    @property
+    def done_N(self) -> Bools:
+        """Which runs have come to their end, or have not entered."""
+        return self.interval_N >= self.config.num_intervals
 
-    def _reference(self, count: int, purpose: int) -> ReferenceSample:
-        return self.task.sample_reference(self.task_weights_NT, count, "validation", self._keys(purpose))
-
-    def begin(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> None:
-        """Start new runs in `slots`: fresh model, warm-up under natural, first probe."""
-        active = self.enter(slots, scenarios, seeds)
-        self.settle(self.train(self.draw_warmup(active), active), active)
-
-    def enter(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> NDArray[np.bool_]:
-        """Put fresh models and pools into `slots` -> which slots these are, (N,). `draw_warmup`, training on it and
-        `settle` follow."""
+    def enter(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> Bools:
+        """Put fresh models and pools into `slots` -> which slots these are, (N,). Their warm-up is due."""
         index = np.array(slots, np.intp)
         budget = self.config.budget_tokens(self.task.context)
         for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
-            self.seed_N[slot], self.interval_N[slot] = seed, -1
+            self.seed_N[slot], self.interval_N[slot] = seed, WARMUP
             self.task_weights_NT[slot] = self.task.task_weights(scenario)
             pool = pool_of(self.task, scenario)
             text = seed if scenario.pool_seed is None else scenario.pool_seed
-            self.draws.reset(slot, text, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
-            self.agents.cast.begin(slot, scenario, seed)
-            self.learner.start(slot, seed, scenario.lr_scale)
+            self.sampler.reset(slot, text, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
+            self.agents.roster.begin(slot, scenario, seed)
+            self.backend.start(slot, seed, scenario.lr_scale)
         self.agents.reset(index)
-        self.evidence.reset(index)
+        self.measuring.reset(index)
         self.weights_NK[index] = self.config.action_map.weights(np.zeros(self.mask_NK.shape), self.mask_NK)[index]
-        for of_run in (self.tokens_N, self.spent_2N.T, self.paper_reward_NK, self.drift_NK, self.seen_gap_NK):
-            of_run[index] = 0
-        self.shares_NC[index] = self.draws.natural_NC[index]
+        self.tokens_N[index] = 0
+        self.shares_NC[index] = self.sampler.natural_NC[index]
         return np.isin(np.arange(self.num_slots), index)
-
-    def draw_warmup(self, active: NDArray[np.bool_]) -> Ids:
-        """Window ids of the training before the first decision, under natural: (N, steps, batch)."""
-        return self._draw(active, self.config.warmup_steps)
-
-    def settle(self, train_loss_N: Array, active: NDArray[np.bool_]) -> None:
-        """Measure what the warm-up did to the runs that entered; the first decision is due."""
-        self.train_loss_N = np.where(active, train_loss_N, self.train_loss_N)
-        self.losses_4N = np.where(active, self._evaluate(active)[0], self.losses_4N)
-        self._probe(active)
-        self.interval_N = np.where(active, 0, self.interval_N)
 
     def observe(self) -> Observation:
         """What the policies see now, of all N runs."""
-        t0 = perf_counter()
-        z_NKC, cast = self.agents.scores, self.agents.cast
-        total = self.config.budget_tokens(self.task.context)
-        draws = Draws(
-            self.shares_NC,
-            self.draws.used_NC * self.task.cells.window_tokens_C,
-            self.draws.pool_tokens_NC,
-            self.draws.natural_NC,
-            np.maximum(total - self.tokens_N, 0).astype(np.float64),
+        with self.stopwatch.part("observe"):
+            known, roster = self._known(), self.agents.roster
+            agents = computed(AGENT_FEATURES, known) * roster.present_NK[..., None]
+            return Observation(agents, roster.mask_NK, computed(TRAINING_FEATURES, known))
+
+    def _known(self) -> Known:
+        total, sampler, measuring = self.config.budget_tokens(self.task.context), self.sampler, self.measuring
+        z_NKC = self.agents.scores
+        return Known(
+            z_NKC=z_NKC,
+            mixed_NC=self.config.console.mixed_score(self.weights_NK, z_NKC, sampler.natural_NC),
+            lift_NKT=self.agents.lift(),
+            task_weights_NT=self.task_weights_NT,
+            moves_NK=self.agents.roster.moves_NK,
+            weights_NK=self.weights_NK,
+            drift_NK=measuring.drift_NK,
+            seen_gap_NK=measuring.seen_gap_NK,
+            paper_reward_NK=measuring.paper_reward_NK,
+            moments=measuring.moments,
+            draw=Draw(
+                shares_NC=self.shares_NC,
+                used_NC=sampler.used_NC * self.task.cells.window_tokens_C,
+                pool_NC=sampler.pool_tokens_NC,
+                natural_NC=sampler.natural_NC,
+                tokens_left_N=np.maximum(total - self.tokens_N, 0).astype(np.float64),
+            ),
+            progress_N=np.clip(self.tokens_N / total, 0, 1),
+            lr_fraction_N=self.backend.learning_rate(),
+            train_loss_N=self.train_loss_N,
+            history=measuring.history,
         )
-        mixed = self.config.console.mixed_score(self.weights_NK, z_NKC, self.draws.natural_NC)
-        agents = agent_features(
-            z_NKC, mixed, self.agents.lift(), self.task_weights_NT, cast.moves_NK, self.weights_NK, self.evidence,
-            self.drift_NK, self.seen_gap_NK, self.paper_reward_NK, draws,
-        )  # fmt: skip
-        progress = self.tokens_N / total
-        training = training_features(
-            np.clip(progress, 0, 1), self.learner.learning_rate(), list(self.losses_4N), self.train_loss_N,
-            list(self.spent_2N), self.evidence, draws,
-        )  # fmt: skip
-        self.seconds["observe"] += perf_counter() - t0
-        return Observation(agents * cast.present_NK[..., None], cast.mask_NK, training)
 
-    def step(self, weights: Array, active: NDArray[np.bool_] | None = None) -> Outcome:
-        """Train one interval under `weights` (N, K) and measure what came of it; where `active` (N,) is False the run
-        stays as it is. InputError on weights off the simplex or when an active run is done and was not begun anew."""
-        active = np.ones(self.num_slots, bool) if active is None else active
-        ids = self.draw_interval(weights, active)
-        return self.measure(self.train(ids, active), active)
+    def draw(self, weights: Array | None, active_N: Bools) -> Ids:
+        """The windows of the coming interval of the active runs under `weights` (N, K), or, without, of their warm-up
+        under natural -> ids (N, steps, batch), which `train` takes. InputError: weights off the simplex, or an active
+        run is done and has not entered anew."""
+        steps = self.config.warmup_steps
+        if weights is not None:
+            weights, steps = check_weights(weights, self.mask_NK), self.config.steps_per_interval
+            if self.done_N[active_N].any():
+                raise InputError("a run is done, expected `enter` with a new scenario and seed for its slot")
+            self._select(weights, active_N)
+            start_N = self.measuring.history.tokens_start_N
+            self.measuring.history.tokens_start_N = np.where(active_N, self.tokens_N, start_N)
+        with self.stopwatch.part("select"):
+            windows = self._windows(active_N, steps)
+        self.in_hand = InHand(windows, active_N, 0, np.zeros(self.num_slots))
+        return windows
 
-    def draw_interval(self, weights: Array, active: NDArray[np.bool_]) -> Ids:
-        """The first half of a step: the windows of the coming interval under `weights`, (N, steps, batch)."""
-        weights = check_weights(weights, self.mask_NK)
-        if (self.interval_N[active] >= self.config.num_intervals).any():
-            raise InputError("a run is done, expected `begin` with a new scenario and seed for its slot before `step`")
-        self._select(weights, active)
-        self.spent_2N[0] = np.where(active, self.tokens_N, self.spent_2N[0])
-        return self._draw(active, self.config.steps_per_interval)
+    def _select(self, weights: Array, active_N: Bools) -> None:
+        """The share of each cell under these weights."""
+        with self.stopwatch.part("select"):
+            self.weights_NK = np.where(active_N[:, None], weights, self.weights_NK)
+            budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
+            sampler = self.sampler
+            shares_NC = self.config.console.shares(
+                weights, self.agents.scores, sampler.natural_NC, sampler.pool_tokens_NC, sampler.epochs_NC, budget
+            )
+            self.shares_NC = shares_NC if active_N.all() else np.where(active_N[:, None], shares_NC, self.shares_NC)
 
-    def measure(self, train_loss_N: Array, active: NDArray[np.bool_]) -> Outcome:
-        """The second half: what the training on those windows, at a mean loss of `train_loss_N`, came to."""
-        self.train_loss_N = np.where(active, train_loss_N, self.train_loss_N)
-        before = self.losses_4N[3].copy()
-        last_N = active & (self.interval_N == self.config.num_intervals - 1)
-        loss_N, by_task_NT = self._evaluate(active, last_N)
-        diverged_N = active & ~(np.isfinite(loss_N) & np.isfinite(self.train_loss_N))
-        if (going_N := active & ~last_N & ~diverged_N).any():
-            self._probe(going_N)
-        self.losses_4N[1] = np.where(active & (self.interval_N == 0), loss_N, self.losses_4N[1])
-        self.losses_4N[2:] = np.where(active, [before, loss_N], self.losses_4N[2:])
-        self.spent_2N[1] = np.where(active, self.tokens_N, self.spent_2N[1])
-        self.interval_N = np.where(diverged_N, self.config.num_intervals, self.interval_N + active)
-        done_N = self.interval_N >= self.config.num_intervals
-        return Outcome(self.train_loss_N, loss_N, before - loss_N, by_task_NT, self.tokens_N.copy(), done_N, diverged_N)
-
-    def test_losses(self, count: int) -> Array:
-        """Loss of each run on `count` windows of the test half of every reference task -> (N, T), nats per token.
-        The same windows for every run; for reports alone."""
-        num_tasks = len(self.task.tasks)
-        every = np.full((self.num_slots, num_tasks), 1 / num_tasks)
-        same = mix(np.zeros(self.num_slots, np.uint64))
-        sample = self.task.sample_reference(every, count * num_tasks, "test", same)
-        return task_means(self.learner.evaluate(sample.ids, averaged=False), sample.task, num_tasks)
-
-    @property
-    def tokens_per_s(self) -> float:
-        """Tokens trained on a second, by all runs together and with everything counted."""
-        return self.trained_tokens / max(sum(self.seconds.values()), 1e-9)
-
-    def _select(self, weights: Array, active: NDArray[np.bool_]) -> None:
-        t0 = perf_counter()
-        self.weights_NK = np.where(active[:, None], weights, self.weights_NK)
-        budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
-        draws = self.draws
-        shares_NC = self.config.console.shares(
-            weights, self.agents.scores, draws.natural_NC, draws.pool_tokens_NC, draws.epochs_NC, budget
-        )
-        self.shares_NC = shares_NC if active.all() else np.where(active[:, None], shares_NC, self.shares_NC)
-        self.seconds["select"] += perf_counter() - t0
-
-    def _draw(self, active: NDArray[np.bool_], steps: int) -> Ids:
-        t0 = perf_counter()
+    def _windows(self, active_N: Bools, steps: int) -> Ids:
+        """Draw windows from the cells by their shares, (N, steps, batch)."""
         shape = (self.num_slots, steps * self.config.batch_windows)
         ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
-        slots = np.flatnonzero(active)
-        ids[slots] = self.draws.draw(slots, self.shares_NC[slots], ids.shape[1], self._keys(DRAW)[slots])
-        drawn_N = active * self.task.windows.lengths(ids).sum(1)
+        slots, key_N = np.flatnonzero(active_N), stream_keys(self.seed_N, DRAW, self.interval_N + 1)
+        ids[slots] = self.sampler.draw(slots, self.shares_NC[slots], ids.shape[1], key_N[slots])
+        drawn_N = active_N * self.task.windows.lengths(ids).sum(1)
         self.tokens_N += drawn_N
-        self.trained_tokens += int(drawn_N.sum())
-        self.seconds["select"] += perf_counter() - t0
+        self.stopwatch.trained_tokens += int(drawn_N.sum())
         return ids.reshape(self.num_slots, steps, -1)
 
-    def train(self, ids: Ids, active: NDArray[np.bool_]) -> Array:
-        """The learner's training on drawn windows (N, steps, batch), or on a part of the steps -> its losses (N,)."""
-        t0 = perf_counter()
-        loss_N = self.learner.train(ids, active)
-        self.seconds["train"] += perf_counter() - t0
+    def train(self, steps: int | None = None) -> Array:
+        """Train the backend on the next `steps` steps of the interval in hand (all that are left) -> mean loss (N,)."""
+        hand = self._in_hand()
+        stop = hand.windows.shape[1] if steps is None else min(hand.steps_done + steps, hand.windows.shape[1])
+        with self.stopwatch.part("train"):
+            loss_N = self.backend.train(hand.windows[:, hand.steps_done : stop], hand.active_N)
+        hand.loss_sum_N = hand.loss_sum_N + loss_N * (stop - hand.steps_done)
+        hand.steps_done = stop
         return loss_N
 
-    def _evaluate(self, active: NDArray[np.bool_], final: NDArray[np.bool_] | None = None) -> tuple[Array, Array]:
-        """Mixture loss (N,) and task losses (N, T) on the running average of the weights; of the runs that `final`
-        names on the weights themselves and on more windows."""
-        t0 = perf_counter()
-        at_end = np.zeros(self.num_slots, bool) if final is None else final
-        loss_N = np.full(self.num_slots, np.nan)
-        by_task_NT = np.full((self.num_slots, len(self.task.tasks)), np.nan)
-        for rows, count, purpose in (
-            (active & ~at_end, self.config.validation_windows, VALIDATION),
-            (active & at_end, self.config.final_windows, FINAL),
-        ):
-            if not rows.any():
-                continue
-            sample = self._reference(count, purpose)
-            losses = self.learner.evaluate(sample.ids, averaged=purpose == VALIDATION)
-            loss_N[rows] = (losses * sample.weight).sum(1)[rows]
-            by_task_NT[rows] = task_means(losses, sample.task, by_task_NT.shape[1])[rows]
-        self.seconds["evaluate"] += perf_counter() - t0
-        return loss_N, by_task_NT
-
-    def _probe(self, active: NDArray[np.bool_]) -> None:
-        """Measure influence on a probe, and let the evidence and then the agents learn from it."""
-        t0 = perf_counter()
-        config, labels_CA = self.config, self.task.cells.labels_CA
-        probe = sample_probe(self.draws, np.arange(self.num_slots), config.probe_windows, self._keys(PROBE))
-        groups = self.task.sample_groups(self.task_weights_NT, config.reference_windows, self._keys(INFLUENCE))
-        influence, loss, alone = self.learner.influence(groups.ids, groups.weight, probe.ids, TASK_STRIDE)
-        influence = in_units_of_rms(np.where(active[:, None], influence, np.nan), probe.share)
-        z_NKC, column_NK = self.agents.scores, self.agents.cast.column_NK  # priorities before this probe
-        z_NKP = np.take_along_axis(z_NKC, probe.cell[:, None], 2)
-        self.evidence.update(z_NKP, influence, probe.share)
-        by_task = group_means(np.where(active[:, None, None], alone, np.nan), groups.task)
-        self.evidence.update_tasks(z_NKP[:, :, ::TASK_STRIDE], by_task, probe.share[:, ::TASK_STRIDE])
-        reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[probe.cell], column_NK)
-        self.paper_reward_NK = np.where(np.isfinite(influence[:, :1]), reward_NK, self.paper_reward_NK)
-        feedback = Feedback(
-            labels_CA[probe.cell], probe.share, loss, influence, self.losses_4N[3].copy(), self.draws.epochs_NC
+    def measure(self, train_loss_N: Array | None = None) -> Interval:
+        """What the interval in hand came to, at a mean training loss of `train_loss_N` (default: what `train` gave).
+        The next decision is due, in runs that are not done."""
+        hand, self.in_hand = self._in_hand(), None
+        if train_loss_N is None:
+            train_loss_N = hand.loss_sum_N / hand.windows.shape[1]
+        active_N, number_N, measuring = hand.active_N, self.interval_N, self.measuring
+        warmup_N, last_N = active_N & (number_N == WARMUP), active_N & (number_N == self.config.num_intervals - 1)
+        self.train_loss_N = np.where(active_N, train_loss_N, self.train_loss_N)
+        before_N = np.where(warmup_N, np.nan, measuring.history.last_end_N)
+        loss_N, by_task_NT = measuring.validation(self.task_weights_NT, self.seed_N, active_N, last_N)
+        diverged_N = active_N & ~warmup_N & ~(np.isfinite(loss_N) & np.isfinite(self.train_loss_N))
+        measuring.history.begin(loss_N, warmup_N)
+        going_N = active_N & ~last_N & ~diverged_N
+        if going_N.any():
+            measuring.probe(self.task_weights_NT, self.seed_N, number_N + 1, going_N)
+        measuring.history.add(loss_N, self.tokens_N, active_N & (number_N == 0), active_N & ~warmup_N)
+        self.interval_N = np.where(diverged_N, self.config.num_intervals, number_N + active_N)
+        return Interval(
+            active_N=active_N,
+            number_N=number_N,
+            weights_NK=self.weights_NK,
+            shares_NC=self.shares_NC,
+            windows=hand.windows,
+            train_loss_N=self.train_loss_N,
+            loss_N=loss_N,
+            fall_N=before_N - loss_N,
+            by_task_NT=by_task_NT,
+            tokens_N=self.tokens_N.copy(),
+            done_N=self.done_N,
+            diverged_N=diverged_N,
         )
-        self.agents.update(feedback)
-        moved_NKC = (self.agents.scores - z_NKC) ** 2 * self.draws.natural_NC[:, None]
-        gap_NK = seen_gaps(z_NKP, loss, probe.seen, probe.share)
-        self.drift_NK[active], self.seen_gap_NK[active] = np.sqrt(moved_NKC.sum(2))[active], gap_NK[active]
-        self.seconds["influence"] += perf_counter() - t0
 
-    _ARRAYS = (
-        "seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "paper_reward_NK",
-        "drift_NK", "seen_gap_NK", "train_loss_N", "losses_4N", "spent_2N",
-    )  # fmt: skip
+    def run_interval(self, weights: Array | None, active_N: Bools | None = None) -> Interval:
+        """Draw, train and measure one interval of the active runs (default: all) under `weights` (N, K), or, without,
+        their warm-up under natural. InputError: as `draw`."""
+        self.draw(weights, np.ones(self.num_slots, bool) if active_N is None else active_N)
+        return self.measure(self.train())
 
-    _PARTS = ("draws", "evidence", "agents")
-
-    @property
-    def clock(self) -> NDArray[np.float64]:
-        """Tokens trained on, then seconds by part: how the work went, which no result depends on."""
-        return np.array([self.trained_tokens, *self.seconds.values()])
-
-    @clock.setter
-    def clock(self, reading: NDArray[np.float64]) -> None:
-        self.trained_tokens = int(reading[0])
-        self.seconds = dict(zip(self.seconds, map(float, reading[1:]), strict=True))
+    def _in_hand(self) -> InHand:
+        if self.in_hand is None:
+            raise InputError("no interval is in hand, expected `draw` before `train` and `measure`")
+        return self.in_hand
 
     def state_dict(self) -> dict[str, NDArray]:
-        """All that the coming steps depend on but the learner's own state, and the clock; scenarios stay with the
-        caller, who gave them."""
-        state = {name: np.array(getattr(self, name)) for name in (*self._ARRAYS, "clock")}
+        """All that is to come depends on but the backend's own state; scenarios stay with the caller, who gave them."""
+        state = {name: getattr(self, name).copy() for name in self._ARRAYS}
         for part in self._PARTS:
             state |= {f"{part}/{key}": value for key, value in getattr(self, part).state_dict().items()}
-        return state
+        in_hand = {} if self.in_hand is None else self.in_hand.state_dict()
+        return state | {f"in_hand/{key}": value.copy() for key, value in in_hand.items()}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        """Go on exactly where `state_dict` was taken, with a learner that does too."""
-        for name in (*self._ARRAYS, "clock"):
-            setattr(self, name, np.array(state[name]))
+        """Go on exactly where `state_dict` was taken, with a backend that does too."""
+        for name in self._ARRAYS:
+            setattr(self, name, state[name].copy())
         for part in self._PARTS:
             getattr(self, part).load_state_dict(state_under(f"{part}/", state))
+        in_hand = state_under("in_hand/", state)
+        self.in_hand = InHand.of_state(in_hand) if in_hand else None
+
+
+def run_episode(
+    episode: Episode,
+    decide: Callable[[Episode], Array],
+    *,
+    active: Callable[[], Bools] | None = None,
+    part_steps: int | None = None,
+    on_draw: Callable[[], None] = lambda: None,
+    on_part: Callable[[Array], None] = lambda loss_N: None,
+    on_interval: Callable[[Interval], None] = lambda interval: None,
+) -> None:
+    """The loop: drive the runs that have entered, from wherever they stand, until none of them is active.
+
+    decide: weights (N, K) for the coming interval, such as a policy's of `episode.observe()`; active: which runs go on
+    (default: those that are not done). An interval is trained `part_steps` steps at a time (default: at once).
+    on_draw hears that an interval was drawn, on_part the mean loss (N,) of a part of it, on_interval what it came to.
+    An interval in hand, as after a restart, is finished first."""
+    while True:
+        if episode.in_hand is None:
+            active_N = ~episode.done_N if active is None else active()
+            if not active_N.any():
+                return
+            warmup = bool((episode.interval_N[active_N] == WARMUP).any())
+            episode.draw(None if warmup else decide(episode), active_N)
+            on_draw()
+        train_loss_N = _train_in_parts(episode, part_steps, on_part)
+        on_interval(episode.measure(train_loss_N))
+
+
+def _train_in_parts(episode: Episode, part_steps: int | None, on_part: Callable[[Array], None]) -> Array | None:
+    """Finish the interval in hand -> its mean loss, where it was trained at once."""
+    if part_steps is None:
+        return episode.train()
+    while episode.in_hand is not None and episode.in_hand.steps_done < episode.in_hand.windows.shape[1]:
+        on_part(episode.train(part_steps))
+    return None

@@ -31,7 +31,7 @@ class Schedule:
         return np.clip(np.minimum(warm, left), 0.0, 1.0)
 
 
-class Learner(Protocol):
+class Backend(Protocol):
     """N models in training. It takes window ids and fetches for itself what it needs of them. A model that diverges
     yields NaN in its own row and nowhere else."""
 

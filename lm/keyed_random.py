@@ -7,7 +7,7 @@ Words = NDArray[np.uint64]
 GAMMA = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: splitmix64's step
 
 
-def mix(value: Words) -> Words:
+def hash64(value: Words) -> Words:
     """The finaliser of splitmix64 (Steele et al. 2014): every input bit moves about half of the output bits."""
     value = value + GAMMA
     value ^= value >> np.uint64(30)
@@ -21,7 +21,7 @@ def mix(value: Words) -> Words:
 def stream(key_N: Words, count: int) -> Words:
     """The first `count` numbers of splitmix64 from each key, (N, count). The keys must be mixed ones: from near keys
     the numbers would be the same, only shifted."""
-    return mix(key_N[:, None] + GAMMA * np.arange(count, dtype=np.uint64))
+    return hash64(key_N[:, None] + GAMMA * np.arange(count, dtype=np.uint64))
 
 
 def uniforms(words: Words) -> NDArray[np.float64]:
@@ -31,6 +31,6 @@ def uniforms(words: Words) -> NDArray[np.float64]:
 
 def normals(key: Words) -> NDArray[np.float64]:
     """Standard normal numbers, one a key, of its shape (Box and Muller 1958)."""
-    first, second = mix(key), mix(~key)
+    first, second = hash64(key), hash64(~key)
     radius = np.sqrt(-2 * np.log(((first >> np.uint64(11)) + np.uint64(1)) * 2.0**-53))
     return radius * np.cos((second >> np.uint64(11)) * (2 * np.pi * 2.0**-53))

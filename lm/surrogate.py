@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .backend import Floats, Ids, Schedule
 from .corpus.windows import MAX_PARTS, Windows, count_parts
-from .keyed_random import Words, mix, normals
+from .keyed_random import Words, hash64, normals
 
 LOSS, WINDOW, INFLUENCE = range(3)  # what a random number is for
 
@@ -67,7 +67,7 @@ class Dynamics:
 
 
 class Surrogate:
-    """A Learner of `num_slots` runs. kind_D: (D,) which kind of text (row of the transfer) each document is; task_D:
+    """A backend of `num_slots` runs. kind_D: (D,) which kind of text (row of the transfer) each document is; task_D:
     (D,) which reference task it belongs to, where it does. All randomness is a function of the run's seed and of what
     it has drawn, so that twins that draw the same text stay twins."""
 
@@ -121,7 +121,7 @@ class Surrogate:
         loss_NT = self.dynamics.loss(self.effective_NT)
         self.effective_NT += (active * self.pace_N)[:, None] * np.einsum("nc,nct->nt", value_NC, transfer_NCT)
         loss_NT = (loss_NT + self.dynamics.loss(self.effective_NT)) / 2
-        self.drawn_N[active] += mix(ids_NM.astype(np.uint64)).sum(1)[active]
+        self.drawn_N[active] += hash64(ids_NM.astype(np.uint64)).sum(1)[active]
         loss_N = np.einsum("nmt,nt->n", self._near_CT[kind_NM], loss_NT) / ids_NM.shape[1]
         loss_N -= self.dynamics.by_heart(times_NM).mean(1)
         return np.where(active, loss_N, np.nan)
@@ -146,7 +146,7 @@ class Surrogate:
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
         task_NB = self._task_D[self.windows.document(windows)]
         tasks = np.arange(self.effective_NT.shape[1]).astype(np.uint64)
-        noise_NT = normals(self._key(LOSS)[:, None] ^ mix(tasks)[None])
+        noise_NT = normals(self._key(LOSS)[:, None] ^ hash64(tasks)[None])
         loss_NT = self.dynamics.loss(self.effective_NT) + self.dynamics.loss_sd * noise_NT
         return np.take_along_axis(loss_NT, task_NB, 1) + self._offset(windows)
 
@@ -162,10 +162,10 @@ class Surrogate:
         worth_NC = np.einsum("ngc,ng->nc", worth_NGC, weight)
         clean_NP = np.take_along_axis(worth_NC, kind_NP, 1) * fresh_NP
         alone_NGS = np.take_along_axis(worth_NGC, kind_NP[:, None, ::stride], 2) * fresh_NP[:, None, ::stride]
-        key_NP = self._key(INFLUENCE)[:, None] ^ mix(probe.astype(np.uint64))
+        key_NP = self._key(INFLUENCE)[:, None] ^ hash64(probe.astype(np.uint64))
         group_G = np.arange(1, reference.shape[1] + 1).astype(np.uint64)
         clean_NP += self._measuring(clean_NP, key_NP)
-        alone_NGS += self._measuring(alone_NGS, mix(key_NP[:, None, ::stride] + group_G[:, None]))
+        alone_NGS += self._measuring(alone_NGS, hash64(key_NP[:, None, ::stride] + group_G[:, None]))
         loss_NT = dynamics.loss(self.effective_NT)
         loss_NP = np.einsum("npt,nt->np", self._near_CT[kind_NP], loss_NT) + self._offset(probe)
         return clean_NP, loss_NP, alone_NGS
@@ -180,11 +180,11 @@ class Surrogate:
         return number + np.arange(self.num_slots)[:, None] * self.times_NW.shape[1]
 
     def _key(self, purpose: int) -> Words:
-        return mix(mix(self.seed_N + np.uint64(purpose)) ^ self.drawn_N)
+        return hash64(hash64(self.seed_N + np.uint64(purpose)) ^ self.drawn_N)
 
     def _offset(self, ids_NM: Ids) -> Floats:
         """How much harder than others of its kind a window is: whoever reads it, and, less, who has read it before."""
-        hardness_NM = self.dynamics.window_sd * normals(mix(ids_NM.astype(np.uint64)) + np.uint64(WINDOW))
+        hardness_NM = self.dynamics.window_sd * normals(hash64(ids_NM.astype(np.uint64)) + np.uint64(WINDOW))
         return hardness_NM - self.dynamics.by_heart(self.times_NW.reshape(-1)[self._place(ids_NM)])
 
     def state_dict(self) -> dict[str, NDArray]:

@@ -11,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..env.datasets.batch_plan import BatchPlan
 from ..env.datasets.posted_dataset import PostedDataset
-from ..env.episode import Episode
+from ..env.episode import WARMUP, Episode
 from ..env.episode_config import EpisodeConfig
 from ..env.scenarios.pool import whole_corpus
 from ..env.scenarios.task import Task
@@ -57,8 +57,8 @@ class ConsoleCallback(TrainerCallback):
                 f"{config.batch_windows}: give max_steps={config.total_steps}, and batches that come to it"
             )
         self.ranks = Ranks(str(args.device))
-        self.learner = Guest(task.windows, max(1.0, config.steps_per_interval / 2))
-        self.episode = Episode(task, self.learner, config)
+        self.backend = Guest(task.windows, max(1.0, config.steps_per_interval / 2))
+        self.episode = Episode(task, self.backend, config)
         plan = BatchPlan(
             config.batch_windows, config.steps_per_interval, config.warmup_steps, 1 + config.num_intervals,
             loader_batch=config.batch_windows // (accumulated * args.world_size), rank=args.process_index,
@@ -88,11 +88,11 @@ class ConsoleCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin the episode with the Trainer's model, or go on with it where the Trainer does."""
-        self.learner.welcome(kwargs["model"])
+        self.backend.welcome(kwargs["model"])
         self._hook = kwargs["model"].register_forward_hook(self._note_loss, with_kwargs=True)
         if state.global_step == 0:
             active = self.episode.enter([0], [self.scenario], [self.seed])
-            self._post(0, self.episode.draw_warmup(active))
+            self._post(0, self.episode.draw(None, active))
             return
         if not args.ignore_data_skip:
             raise InputError("the run goes on without ignore_data_skip=True, expected it: the console finds its place")
@@ -100,25 +100,25 @@ class ConsoleCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
-        self.learner.measured.stepped()
+        self.backend.measured.stepped()
         self._loss_sum += float(self.ranks.sum(torch.stack(self._losses).sum()))
         self._losses = []
         scheduler = kwargs["lr_scheduler"]
-        self.learner.lr_fraction = scheduler.get_last_lr()[0] / max(scheduler.base_lrs[0], 1e-30)
+        self.backend.lr_fraction = scheduler.get_last_lr()[0] / max(scheduler.base_lrs[0], 1e-30)
         plan = self.dataset.plan
         if state.global_step != plan.first_step(block := plan.block_at(state.global_step)):
             return
         self._measure(block - 1)
-        if self.episode.interval_N[0] < self.episode.config.num_intervals:
+        if not self.episode.done_N[0]:
             weights = self.ranks.word_of_first(np.asarray(self.policy.act(self.episode.observe()), np.float64))
-            self._post(block, self.episode.draw_interval(weights, ACTIVE))
+            self._post(block, self.episode.draw(weights, ACTIVE))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """The console's state beside the Trainer's."""
         if not state.is_world_process_zero:
             return
         arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}
-        arrays |= {f"learner/{key}": value for key, value in self.learner.state_dict().items()}
+        arrays |= {f"backend/{key}": value for key, value in self.backend.state_dict().items()}
         arrays |= {f"policy/{key}": value for key, value in self.policy.state_dict().items()}
         source = self.dataset.state_at(state.global_step)
         arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
@@ -151,13 +151,12 @@ class ConsoleCallback(TrainerCallback):
         plan = self.dataset.plan
         train_loss_N = np.array([self._loss_sum / (plan.first_step(block + 1) - plan.first_step(block))])
         self._loss_sum = 0.0
-        if self.episode.interval_N[0] < 0:
-            self.episode.settle(train_loss_N, ACTIVE)
+        interval = self.episode.measure(train_loss_N)
+        if interval.number_N[0] == WARMUP:
             return
-        outcome = self.episode.measure(train_loss_N, ACTIVE)
-        weights = dict(zip(self.task.agent_names, map(float, self.episode.weights_NK[0]), strict=True))
-        row = {"tokens": int(outcome.tokens_N[0]), "train_loss_nats": float(train_loss_N[0])}
-        self.rows.append(row | {"validation_loss_nats": float(outcome.loss_N[0]), "weights": weights})
+        weights = dict(zip(self.task.agent_names, map(float, interval.weights_NK[0]), strict=True))
+        row = {"tokens": int(interval.tokens_N[0]), "train_loss_nats": float(train_loss_N[0])}
+        self.rows.append(row | {"validation_loss_nats": float(interval.loss_N[0]), "weights": weights})
 
     def _restore(self, path: Path, step: int) -> None:
         if not path.is_file():
@@ -166,7 +165,7 @@ class ConsoleCallback(TrainerCallback):
         if int(arrays["seed"]) != self.seed:
             raise InputError(f"{path} is of seed {int(arrays['seed'])}, this console of {self.seed}")
         self.episode.load_state_dict(state_under("episode/", arrays))
-        self.learner.load_state_dict(state_under("learner/", arrays))
+        self.backend.load_state_dict(state_under("backend/", arrays))
         self.policy.load_state_dict(state_under("policy/", arrays))
         self._loss_sum = float(arrays["loss_sum"])
         own = self.dataset.state_at(0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ..env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES
+from ..env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
 from ..lm.io.errors import InputError
 from ..lm.io.files import write_atomic
 from .actors.actor import log_base

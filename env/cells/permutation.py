@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.keyed_random import Words, mix
+from ...lm.keyed_random import Words, hash64
 from .blocks import blocks
 
 ROUNDS = 4  # enough for sampling order (Luby-Rackoff); even, so that both halves end where they began
@@ -40,7 +40,7 @@ def _encrypt(place_M: Words, rows_M: Words, columns_M: Words, key_M: Words) -> W
     right = place_M - left * columns_M
     of_left, of_right = rows_M, columns_M
     for round_key in ROUND_KEYS:
-        shift = mix(right ^ (key_M + round_key))
+        shift = hash64(right ^ (key_M + round_key))
         shift >>= np.uint64(32)
         shift *= of_left
         shift >>= np.uint64(32)  # a 32-bit fraction times the size: random below the size, without a division

@@ -6,13 +6,13 @@ The state of a run is one counter a cell and its seed.
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.keyed_random import Words, mix, stream, uniforms
+from ...lm.keyed_random import Words, hash64, stream, uniforms
 from .blocks import blocks
 from .index import CellIndex
 from .permutation import permute
 
 
-class CellDraws:
+class CellSampler:
     """What N runs have drawn: used_NC windows of each cell out of pool_NC, each run under its own seed. natural_NC: the
     share of each cell in the text of a run's pool."""
 
@@ -77,9 +77,9 @@ class CellDraws:
             cell_B, seed_B = cells[part], self.seed_N[slot_B]
             pool_B, label_B = self.pool_NC[slot_B, cell_B], cell_B.astype(np.uint64)
             epoch_B, place_B = np.divmod(turns[part], pool_B)
-            key_B = mix(mix(seed_B + label_B) + epoch_B.astype(np.uint64))
+            key_B = hash64(hash64(seed_B + label_B) + epoch_B.astype(np.uint64))
             member_B = permute(place_B, pool_B, key_B)  # which member of the pool
-            window_B = permute(member_B, self.cells.windows_C[cell_B], mix(seed_B ^ mix(label_B)))
+            window_B = permute(member_B, self.cells.windows_C[cell_B], hash64(seed_B ^ hash64(label_B)))
             numbers[part] = self.cells.first_C[cell_B] + window_B
         return number_SM
 

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from ...lm.io.errors import InputError
 from ...lm.io.state import state_under
 from ..agents.base import Feedback
-from ..cells.sampler import CellDraws
-from ..scenarios.roster import Cast, Scales
+from ..cells.sampler import CellSampler
+from ..scenarios.roster import Roster, Scales
 from ..scenarios.task import Task
 
 Array = NDArray[np.float64]
@@ -37,33 +37,33 @@ class Standardiser:
         return np.clip(np.where(known, centred / np.maximum(spread, 1e-9), 0.0), -5, 5)
 
 
-class AgentGroup:
+class AgentScores:
     """The agents of `task`, at work in `num_slots` runs. Scores of the cells are kept until agents learn or forget:
     they do not depend on the weights, and there may be hundreds of thousands of cells. Standardised means over the text
     of a run's pool, which `draws` knows."""
 
-    def __init__(self, task: Task, draws: CellDraws) -> None:
+    def __init__(self, task: Task, draws: CellSampler) -> None:
         self.task, self.draws, self.members = task, draws, task.make_agents()
         num_slots = len(draws.seed_N)
-        self.cast = Cast(self.members, list(task.layout.columns), num_slots)
+        self.roster = Roster(self.members, list(task.layout.columns), num_slots)
         for agent in self.members:
             agent.start(num_slots, task.layout)
         self._kept: tuple[Array, Standardiser, Scales] | None = None
 
     @property
     def scores(self) -> Array:
-        """Standardised scores of the cells, row by row of the cast, (N, K, C)."""
+        """Standardised scores of the cells, row by row of the roster, (N, K, C)."""
         return self._standardised()[0]
 
     def lift(self) -> Array:
         """Mean standardised score of each reference task's validation documents, (N, K, T); 0 for agents that cannot
         tell of text that is new to them."""
         labels_RA, known_KR = self.task.reference_labels, self.task.reference_known
-        score_NKR = self.cast.rows(np.stack([agent.score(labels_RA) for agent in self.members], 1))
+        score_NKR = self.roster.rows(np.stack([agent.score(labels_RA) for agent in self.members], 1))
         _, standardiser, scales = self._standardised()
         z_NKR = standardiser(score_NKR)
-        self.cast.blend(z_NKR, labels_RA, scales)
-        return (z_NKR * known_KR[self.cast.shown_NK]) @ self.task.reference_share.T
+        self.roster.blend(z_NKR, labels_RA, scales)
+        return (z_NKR * known_KR[self.roster.shown_NK]) @ self.task.reference_share.T
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         """Forget what the runs `slots` taught."""
@@ -88,22 +88,22 @@ class AgentGroup:
                     f"agent '{worst}' gave NaN or infinite priorities, expected finite ones: run "
                     "pretraingym.env.check_agent on it"
                 )
-            shown_NKC = self.cast.rows(score_NKC)
+            shown_NKC = self.roster.rows(score_NKC)
             standardiser = Standardiser.of(shown_NKC, natural_NC)
             z_NKC = standardiser(shown_NKC)
-            scales = self.cast.noise_scales(z_NKC, labels_CA, natural_NC)
-            self.cast.blend(z_NKC, labels_CA, scales)
+            scales = self.roster.noise_scales(z_NKC, labels_CA, natural_NC)
+            self.roster.blend(z_NKC, labels_CA, scales)
             self._kept = z_NKC, standardiser, scales
         return self._kept
 
     def state_dict(self) -> dict[str, NDArray]:
-        """The cast, and the members' states under their names."""
+        """The roster, and the members' states under their names."""
         state = {f"{agent.name}/{key}": value for agent in self.members for key, value in agent.state_dict().items()}
-        return state | {f"cast//{key}": value for key, value in self.cast.state_dict().items()}
+        return state | {f"roster//{key}": value for key, value in self.roster.state_dict().items()}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""
-        self.cast.load_state_dict(state_under("cast//", state))
+        self.roster.load_state_dict(state_under("roster//", state))
         for agent in self.members:
             agent.load_state_dict(state_under(f"{agent.name}/", state))
         self._kept = None

@@ -7,8 +7,8 @@ import torch
 from torch.utils.data import get_worker_info
 
 from ...lm.io.errors import InputError
-from ..cells.sampler import CellDraws
-from ..console.agent_scores import AgentGroup
+from ..cells.sampler import CellSampler
+from ..console.agent_scores import AgentScores
 from ..console.console import Array, Console
 from ..console.weights import check_weights
 from ..random_streams import DRAW, stream_keys
@@ -39,11 +39,11 @@ class ConsoleDataset(WindowDataset):
         if pool_tokens is not None and not pool_tokens > 0:
             raise InputError(f"pool_tokens is {pool_tokens}, expected a number of tokens or None for all text")
         self.seed, self.pool_tokens, self.console = seed, pool_tokens, console or Console()
-        self.draws = CellDraws(task.cells, 1)
+        self.draws = CellSampler(task.cells, 1)
         self.draws.reset(0, seed, pool_tokens or float(task.cells.tokens_C.sum()), task.cells.natural_C)
-        group = AgentGroup(task, self.draws)
+        group = AgentScores(task, self.draws)
         self.agents, self.agent_names, self.scores_1KC = task.agents, task.agent_names, group.scores
-        self._mask_1K, self._moves_K = group.cast.mask_NK, group.cast.moves_K
+        self._mask_1K, self._moves_K = group.roster.mask_NK, group.roster.moves_K
         self._log = WeightLog(self._checked(weights))
         self._origin = 0, self.draws.used_NC[0].copy()  # the block that a pass begins with, and what was used before
         self._next = 0  # the block that is drawn next

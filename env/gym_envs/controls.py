@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ..episode import Outcome
+from ..episode import Interval
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -46,12 +46,12 @@ class Controls:
             needed[group] |= len(self.curves[group, int(number_N[slot])]) <= interval_N[slot]
         return needed
 
-    def record(self, outcome: Outcome, active_G: Bools) -> None:
+    def record(self, interval: Interval, active_G: Bools) -> None:
         """Of one interval of those that were active."""
         for group in map(int, np.flatnonzero(active_G)):
             slot, curve = self.first_slot + group, self.curves[group, int(self.number_of[group])]
-            diverged = outcome.diverged_N[slot]
-            curve.append(0.0 if diverged else float(outcome.fall_N[slot]))
+            diverged = interval.diverged_N[slot]
+            curve.append(0.0 if diverged else float(interval.fall_N[slot]))
             if diverged:  # it stands still from here on
                 curve.extend([0.0] * (self.num_intervals - len(curve)))
 

@@ -1,8 +1,7 @@
-"""The transitions behind every face of the environment: runs, their controls, seeds and rewards."""
+"""The runs behind both environments: visible ones, their hidden controls, seeds and rewards."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,19 @@ from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
 from ..console.action_map import ActionMap
-from ..episode import Episode, Outcome
-from ..observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
+from ..console.weights import natural_weights
+from ..episode import Episode, Interval
+from ..observation.features import AGENT_FEATURES, TRAINING_FEATURES
+from ..observation.observation import Observation
 from ..recording.config_record import ConfigRecord
 from ..recording.record_file import RecordFile
 from ..recording.recorder import Recorder
-from ..scenarios.distribution import AXES, SETS, check_axes, check_references, run_seed, sample_scenario
+from ..scenarios.distribution import ScenarioDistribution
 from ..scenarios.scenario import Scenario
 from ..scenarios.task import Task
 from ..settings.setting import EpisodeSetting
 from .controls import Controls
 
-DIVERGENCE_PENALTY_NATS = 1.0  # about three times the largest gain seen: never worth it (assumed)
 REWARDS = ("paired", "raw")
 Bools = NDArray[np.bool_]
 
@@ -30,16 +30,17 @@ Bools = NDArray[np.bool_]
 @dataclass(frozen=True)
 class Transition:
     """One step of N runs: rewards (N,) nats, terminated (N,), stepped (N,): False where the step began an episode
-    instead (NEXT_STEP), run_seed (N,) of the episodes that the rewards belong to, and what happened underneath."""
+    instead (NEXT_STEP), run_seed (N,) of the episodes that the rewards belong to, and the interval, with the
+    controls."""
 
     reward_N: NDArray[np.float64]
     terminated_N: Bools
     stepped_N: Bools
     run_seed_N: NDArray[np.int64]
-    outcome: Outcome
+    interval: Interval
 
 
-class ConsoleCore:
+class PairedRuns:
     """N visible runs in groups of `group_size` that share scenario, initial weights and random numbers, and, for
     reward "paired", one hidden control a group: the twin under natural, whose fall of the loss is subtracted.
 
@@ -56,26 +57,22 @@ class ConsoleCore:
         num_envs: int,
         group_size: int,
         reward: str,
-        scenario_set: str,
+        distribution: ScenarioDistribution,
         autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
         records: Path | None = None,
-        axes: tuple[str, ...] = AXES,
-        references: tuple[str, ...] = (),
     ) -> None:
         if reward not in REWARDS:
             raise InputError(f"reward is '{reward}', expected one of {', '.join(REWARDS)}")
-        if scenario_set not in SETS:
-            raise InputError(f"scenario_set is '{scenario_set}', expected one of {', '.join(SETS)}")
         if num_envs < 1 or group_size < 1 or num_envs % group_size:
             raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
-        self.num_envs, self.group_size, self.scenario_set, self.reward = num_envs, group_size, scenario_set, reward
+        self.num_envs, self.group_size, self.distribution, self.reward = num_envs, group_size, distribution, reward
         self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode
-        self.axes, self.references = check_axes(tuple(axes)), check_references(task, tuple(references))
+        distribution.tasks(task)  # which refuses those that the corpus does not have
         num_controls = self.num_groups if reward == "paired" else 0
         self.task, self.setting, self.records = task, setting, records
         file = None if records is None else RecordFile(records, ConfigRecord.of(task, setting))
-        self.recorder = None if file is None else Recorder(file.append)
-        self.episode = Episode(task, setting.learner(task, num_envs + num_controls), setting.episode)
+        self.recorder = None if file is None else Recorder(task, file.append)
+        self.episode = Episode(task, setting.backend(task, num_envs + num_controls), setting.episode)
         self.group_of = np.repeat(np.arange(self.num_groups), group_size)  # of the visible slots
         self.number_of = np.zeros(num_envs, np.int64)  # of the episode each visible slot is in
         self.diverged = np.zeros(num_envs, bool)  # whether that ended by divergence
@@ -102,7 +99,7 @@ class ConsoleCore:
     @property
     def done_N(self) -> Bools:
         """Visible slots whose episode is over (before the first reset: all)."""
-        return self.episode.interval_N[: self.num_envs] >= self.setting.episode.num_intervals
+        return self.episode.done_N[: self.num_envs]
 
     @property
     def run_seed_N(self) -> NDArray[np.int64]:
@@ -110,16 +107,16 @@ class ConsoleCore:
         return self.episode.seed_N[: self.num_envs].copy()
 
     def run_seed(self, group: int, number: int) -> int:
-        """Seed of episode `number` of `group`: the sets never share one, but for those that reset named."""
+        """Seed of episode `number` of `group`: the splits never share one, but for those that reset named."""
         assert self.base_seed is not None, "reset comes first"
         if (group, number) in self.given_seeds:
             return self.given_seeds[group, number]
-        return run_seed(self.base_seed, self.scenario_set, group, number)
+        return self.distribution.run_seed(self.base_seed, group, number)
 
     def run_scenario(self, group: int, number: int) -> Scenario:
         if self.scenario is not None:
             return self.scenario
-        return sample_scenario(self.task, self.run_seed(group, number), self.axes, self.references)
+        return self.distribution.sample(self.task, self.run_seed(group, number))
 
     def reset(
         self, seed: int, number: int, scenario: Scenario | None, run_seeds: NDArray[np.int64] | None = None
@@ -160,42 +157,38 @@ class ConsoleCore:
         pairs = [*pairs, *new]
         runs = {pair: (self.run_seed(*pair), self.run_scenario(*pair)) for pair in dict.fromkeys(pairs)}
         seeds, scenarios = [runs[pair][0] for pair in pairs], [runs[pair][1] for pair in pairs]
-        begun = perf_counter()
-        self.episode.begin(every, scenarios, seeds)
         if self.recorder is not None:
-            self.recorder.begin(self.episode, every, pairs, scenarios, self.num_envs, begun)
+            self.recorder.begin(every, pairs, scenarios, seeds, self.num_envs)
+        self._train(None, self.episode.enter(every, scenarios, seeds))
 
     def _train(
-        self, weights: NDArray[np.float64], active: Bools, actions: NDArray[np.float64] | None = None
-    ) -> Outcome:
-        outcome = self.episode.step(weights, active)
+        self, weights: NDArray[np.float64] | None, active: Bools, actions: NDArray[np.float64] | None = None
+    ) -> Interval:
+        interval = self.episode.run_interval(weights, active)
         if self.recorder is not None:
-            self.recorder.step(self.episode, outcome, active, actions)
-        return outcome
+            self.recorder.add(interval, actions)
+        return interval
 
     def observation(self) -> Observation:
         """Of the visible runs."""
-        seen = self.episode.observe()
-        return Observation(seen.agents[: self.num_envs], seen.mask[: self.num_envs], seen.training[: self.num_envs])
+        return self.episode.observe().runs(slice(self.num_envs))
 
     def step(self, action: NDArray[np.floating[Any]]) -> Transition:
         """Train one interval. action: (N, K) in [-1, 1]. Runs that end are left at their end."""
         action, done_N = self._checked(action), self.done_N
         weights = self._natural()
         weights[: self.num_envs] = self.action_map.weights(action, self.episode.mask_NK[: self.num_envs])
-        interval_N = self.episode.interval_N[: self.num_envs].copy()
-        active_G = self.controls.needed(self.group_of, self.number_of, interval_N, ~done_N)
-        outcome = self._train(weights, np.concatenate([~done_N, active_G]), action)
-        self.controls.record(outcome, active_G)
-        diverged_N = outcome.diverged_N[: self.num_envs]
-        reward = np.where(diverged_N, 0.0, outcome.fall_N[: self.num_envs])
-        reward -= self.controls.falls(self.group_of, self.number_of, interval_N, ~done_N)
-        reward[diverged_N], reward[done_N] = -DIVERGENCE_PENALTY_NATS, 0.0
-        terminated_N = outcome.done_N[: self.num_envs] & ~done_N
-        self.diverged |= diverged_N
+        number_N = self.episode.interval_N[: self.num_envs].copy()
+        control_N = self.controls.needed(self.group_of, self.number_of, number_N, ~done_N)
+        interval = self._train(weights, np.concatenate([~done_N, control_N]), action)
+        self.controls.record(interval, control_N)
+        control_fall_N = self.controls.falls(self.group_of, self.number_of, number_N, ~done_N)
+        reward_N = interval.reward_N(control_fall_N, ~done_N)
+        terminated_N = interval.done_N[: self.num_envs] & ~done_N
+        self.diverged |= interval.diverged_N[: self.num_envs]
         if self.autoreset_mode == AutoresetMode.NEXT_STEP:
             self.begin_next(done_N)
-        return Transition(reward, terminated_N, ~done_N, self.run_seed_N, outcome)
+        return Transition(reward_N, terminated_N, ~done_N, self.run_seed_N, interval)
 
     def _checked(self, action: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
         action, shape = np.asarray(action), (self.num_envs, self.episode.mask_NK.shape[1])
@@ -214,9 +207,7 @@ class ConsoleCore:
         return action.astype(np.float64)
 
     def _natural(self) -> NDArray[np.float64]:
-        weights = np.zeros(self.episode.mask_NK.shape)
-        weights[:, 0] = 1.0
-        return weights
+        return natural_weights(*self.episode.mask_NK.shape)
 
     def _with_controls(self, controls_G: Bools) -> Bools:
         return np.concatenate([np.zeros(self.num_envs, bool), controls_G])

@@ -1,4 +1,4 @@
-"""What `reset` was asked for: its seed and options, checked and handed to the core."""
+"""What `reset` was asked for: its seed and options, checked and handed to the runs."""
 
 from typing import Any
 
@@ -9,60 +9,60 @@ from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
 from ..scenarios.scenario import Scenario
-from .paired_runs import ConsoleCore
+from .paired_runs import PairedRuns
 
 OPTIONS = ("episode", "scenario", "seeds", "reset_mask")
 
 
 def reset_core(
-    env: gym.Env | gym.vector.VectorEnv, core: ConsoleCore, seed: int | None, options: dict[str, Any] | None
+    env: gym.Env | gym.vector.VectorEnv, runs: PairedRuns, seed: int | None, options: dict[str, Any] | None
 ) -> NDArray[np.bool_]:
     """Begin what `options` say -> (N,) the slots that were begun. A seed starts the count of episodes at 0."""
     options = options or {}
     if unknown := sorted(set(options) - set(OPTIONS)):
         raise InputError(f"reset has no option {', '.join(map(repr, unknown))}, expected {', '.join(OPTIONS)}")
     if "reset_mask" in options:
-        mask = _mask(core, seed, options)
-        core.begin_next(mask)
+        mask = _mask(runs, seed, options)
+        runs.begin_next(mask)
         return mask
-    base_seed = core.base_seed if seed is None else seed
-    run_seeds = _of_groups(core, options["seeds"]) if "seeds" in options else None
+    base_seed = runs.base_seed if seed is None else seed
+    run_seeds = _of_groups(runs, options["seeds"]) if "seeds" in options else None
     if base_seed is None:
         base_seed = int(env.np_random.integers(2**31))
-    number, scenario = options.get("episode", core.next_number if seed is None else 0), options.get("scenario")
+    number, scenario = options.get("episode", runs.next_number if seed is None else 0), options.get("scenario")
     if not isinstance(number, int | np.integer) or number < 0:
         raise InputError(f"episode is {number!r}, expected a whole number from 0 up")
     if not (scenario is None or isinstance(scenario, Scenario)):
         raise InputError(f"scenario is {described(scenario)}, expected a Scenario")
-    core.reset(base_seed, int(number), scenario, run_seeds)
-    return np.ones(core.num_envs, bool)
+    runs.reset(base_seed, int(number), scenario, run_seeds)
+    return np.ones(runs.num_envs, bool)
 
 
-def _mask(core: ConsoleCore, seed: int | None, options: dict[str, Any]) -> NDArray[np.bool_]:
-    mask, shape = options["reset_mask"], (core.num_envs,)
-    if core.autoreset_mode != AutoresetMode.DISABLED:
-        mode = core.autoreset_mode.value
+def _mask(runs: PairedRuns, seed: int | None, options: dict[str, Any]) -> NDArray[np.bool_]:
+    mask, shape = options["reset_mask"], (runs.num_envs,)
+    if runs.autoreset_mode != AutoresetMode.DISABLED:
+        mode = runs.autoreset_mode.value
         raise InputError(f"reset_mask was given and autoreset_mode is {mode}, expected {AutoresetMode.DISABLED.value}")
     if seed is not None or len(options) > 1:
         others = [*(["seed"] if seed is not None else []), *(set(options) - {"reset_mask"})]
         raise InputError(f"reset_mask was given with {', '.join(sorted(others))}: it begins the next episodes, alone")
-    if core.base_seed is None:
+    if runs.base_seed is None:
         raise InputError("reset_mask was given to the first reset, which begins all slots: leave it out")
     if not isinstance(mask, np.ndarray) or mask.shape != shape or mask.dtype != bool:
         raise InputError(f"reset_mask is {described(mask)}, expected a numpy array of bool {shape}")
     if not mask.any():
-        raise InputError(f"reset_mask is False in all {core.num_envs} slots, expected True in at least one")
+        raise InputError(f"reset_mask is False in all {runs.num_envs} slots, expected True in at least one")
     return mask.copy()
 
 
-def _of_groups(core: ConsoleCore, seeds: Any) -> NDArray[np.int64]:
+def _of_groups(runs: PairedRuns, seeds: Any) -> NDArray[np.int64]:
     """The run seed of each group (G,) from that of each slot (N,)."""
-    shape = (core.num_envs,)
+    shape = (runs.num_envs,)
     if not isinstance(seeds, np.ndarray) or seeds.shape != shape or seeds.dtype.kind not in "iu":
         raise InputError(f"seeds are {described(seeds)}, expected a numpy array of integers {shape}: one a slot")
     if (seeds < 0).any() or (seeds > np.iinfo(np.int64).max).any():
         raise InputError(f"seeds are from {seeds.min()} to {seeds.max()}, expected 0 to 2**63 - 1")
-    by_group = seeds.astype(np.int64).reshape(core.num_groups, core.group_size)
+    by_group = seeds.astype(np.int64).reshape(runs.num_groups, runs.group_size)
     if (mixed := (by_group != by_group[:, :1]).any(1)).any():
         group = int(np.argmax(mixed))
         raise InputError(f"seeds of group {group} are {by_group[group].tolist()}, expected the same for all its slots")

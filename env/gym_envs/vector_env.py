@@ -9,36 +9,24 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from ...lm.io.errors import InputError
-from ..observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, bounds
-from ..scenarios.distribution import AXES
+from ..observation.features import AGENT_FEATURES, TRAINING_FEATURES, bounds
+from ..observation.observation import Batch
+from ..scenarios.distribution import ScenarioDistribution
 from ..settings.setting import EpisodeSetting, Setting
-from .paired_runs import ConsoleCore, Transition
+from .paired_runs import PairedRuns, Transition
 from .reset_options import reset_core
 from .state import Stateful
 
-Batch = dict[str, np.ndarray]
 
-
-def spaces(core: ConsoleCore) -> tuple[gym.spaces.Dict, gym.spaces.Box]:
+def spaces(runs: PairedRuns) -> tuple[gym.spaces.Dict, gym.spaces.Box]:
     """Observation and action space of one run."""
-    shape = core.observation_shapes
+    shape = runs.observation_shapes
     low, high = bounds(AGENT_FEATURES)
     agents = gym.spaces.Box(np.tile(low, shape["agents"][0]), np.tile(high, shape["agents"][0]))
     training = gym.spaces.Box(*bounds(TRAINING_FEATURES))
     mask = gym.spaces.Box(0.0, 1.0, shape["mask"], np.float32)
     observation = gym.spaces.Dict({"agents": agents, "mask": mask, "training": training})
     return observation, gym.spaces.Box(-1.0, 1.0, shape["mask"], np.float32)
-
-
-def as_batch(observation: Observation) -> Batch:
-    """The observation as fresh float32 arrays under the names of the space; rows of agents flattened, because
-    Stable-Baselines3 takes a matrix for a broken image."""
-    agents, mask = observation.agents, observation.mask
-    return {
-        "agents": agents.reshape(len(agents), -1).copy(),
-        "mask": mask.astype(np.float32),
-        "training": observation.training.copy(),
-    }
 
 
 class ConsoleVectorEnv(Stateful, VectorEnv):
@@ -50,8 +38,8 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
     terminates when the token budget is spent, after `horizon` steps.
 
     corpus: a built corpus' folder (default: the installed packages' text, built once); setting: model, recipe and
-    clock; group_size: neighbours that share scenario and random numbers; scenario_set: train, development or sealed;
-    axes: on which scenarios differ (`axes.py`); references: the reference tasks they may have (default: all).
+    clock; group_size: neighbours that share scenario and random numbers; distribution: what scenarios
+    are drawn from, and which split of them (default: `ScenarioDistribution()`, the train split).
     autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them; after SAME_STEP's last step `final_obs`
     has the end, and all other info is of the episode that the reward belongs to. records: a file that every finished
     episode is appended to, controls' too, as a line that `pretraingym replay` can run again (records.py).
@@ -72,40 +60,38 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         setting: EpisodeSetting | None = None,
         group_size: int = 1,
         reward: str = "paired",
-        scenario_set: str = "train",
-        axes: tuple[str, ...] = AXES,
-        references: tuple[str, ...] = (),
+        distribution: ScenarioDistribution | None = None,
         render_mode: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.SAME_STEP,
         records: str | Path | None = None,
     ) -> None:
         mode = as_mode(autoreset_mode)
-        setting = setting or Setting()
+        setting, distribution = setting or Setting(), distribution or ScenarioDistribution()
         task = setting.open_task(corpus)
         file = None if records is None else Path(records)
-        self.core = ConsoleCore(task, setting, num_envs, group_size, reward, scenario_set, mode, file, axes, references)
+        self.runs = PairedRuns(task, setting, num_envs, group_size, reward, distribution, mode, file)
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.num_envs, self.group_size, self.render_mode = num_envs, group_size, render_mode
-        self.single_observation_space, self.single_action_space = spaces(self.core)
+        self.single_observation_space, self.single_action_space = spaces(self.runs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self.agent_names, self.action_map = task.agent_names, self.core.action_map
+        self.agent_names, self.action_map = task.agent_names, self.runs.action_map
         self.horizon = setting.episode.num_intervals
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Batch, dict[str, Any]]:
         super().reset(seed=seed)
-        begun = reset_core(self, self.core, seed, options)
-        return as_batch(self.core.observation()), {"run_seed": self.core.run_seed_N, "_run_seed": begun}
+        begun = reset_core(self, self.runs, seed, options)
+        return self.runs.observation().as_batch(), {"run_seed": self.runs.run_seed_N, "_run_seed": begun}
 
     def step(self, actions: np.ndarray) -> tuple[Batch, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        move = self.core.step(actions)
-        observation, info, done = as_batch(self.core.observation()), step_info(self.core, move), move.terminated_N
-        if done.any() and self.core.autoreset_mode == AutoresetMode.SAME_STEP:
+        move = self.runs.step(actions)
+        observation, info, done = self.runs.observation().as_batch(), step_info(self.runs, move), move.terminated_N
+        if done.any() and self.runs.autoreset_mode == AutoresetMode.SAME_STEP:
             final = {key: done.copy() if key.startswith("_") else value.copy() for key, value in info.items()}
             ends = {"final_obs": observation, "final_info": final}
             info |= ends | {f"_{key}": done.copy() for key in ends}
-            self.core.next_episodes()
-            observation = as_batch(self.core.observation())
+            self.runs.next_episodes()
+            observation = self.runs.observation().as_batch()
         return observation, move.reward_N.astype(np.float32), done.copy(), np.zeros(self.num_envs, bool), info
 
 
@@ -119,17 +105,17 @@ def as_mode(mode: AutoresetMode | str) -> AutoresetMode:
         ) from None
 
 
-def step_info(core: ConsoleCore, move: Transition) -> dict[str, Any]:
+def step_info(runs: PairedRuns, move: Transition) -> dict[str, Any]:
     """Validation and training loss (nats per token), tokens spent and the weights that were in force, by run, for those
     that made a step; and the seeds of all."""
     values = {
-        "loss": move.outcome.loss_N,
-        "train_loss": move.outcome.train_loss_N,
-        "tokens": move.outcome.tokens_N,
-        "diverged": move.outcome.diverged_N,
-        "weights": core.episode.weights_NK,
+        "loss": move.interval.loss_N,
+        "train_loss": move.interval.train_loss_N,
+        "tokens": move.interval.tokens_N,
+        "diverged": move.interval.diverged_N,
+        "weights": runs.episode.weights_NK,
     }
     info: dict[str, Any] = {}
     for name, value in values.items():
-        info |= {name: value[: core.num_envs].copy(), f"_{name}": move.stepped_N.copy()}
-    return info | {"run_seed": move.run_seed_N, "_run_seed": np.ones(core.num_envs, bool)}
+        info |= {name: value[: runs.num_envs].copy(), f"_{name}": move.stepped_N.copy()}
+    return info | {"run_seed": move.run_seed_N, "_run_seed": np.ones(runs.num_envs, bool)}

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-class Evidence:
+class InfluenceMoments:
     """Second moments of standardised scores (N, K, K), of scores with influence (N, K), of influence (N,), what of the
     latter is the windows' own (N,), and the number of windows behind them (N,); by reference task: of scores with the
     task's influence (N, T, K), of scores (N, T, K) and of influence (N, T). Earlier probes fade by `memory` an interval

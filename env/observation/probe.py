@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.keyed_random import Words, stream, uniforms
-from ..cells.sampler import CellDraws
+from ..cells.sampler import CellSampler
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ProbeSample:
     seen: NDArray[np.bool_]
 
 
-def sample_probe(draws: CellDraws, slots: NDArray[np.intp], count: int, key_S: Words) -> ProbeSample:
+def sample_probe(draws: CellSampler, slots: NDArray[np.intp], count: int, key_S: Words) -> ProbeSample:
     """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
     large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata.
     key_S: mixed words, one a slot and call, from which all random numbers come."""

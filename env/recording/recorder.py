@@ -9,83 +9,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..cells.category_sums import category_sums
-from ..episode import Episode, Outcome
+from ..episode import WARMUP, Interval
 from ..scenarios.scenario import Scenario
+from ..scenarios.task import Task
 
 Json = dict[str, Any]
 
 
 class Recorder:
-    """`begin` and `step` follow the episode's own; `write` gets the objects of the episodes that a step ended. It only
-    looks: no number depends on it. A run is recorded from its beginning or not at all."""
+    """`begin` comes before the episode's `enter`, `add` after each of its intervals; `write` gets the objects of the
+    episodes that an interval ended. No number depends on it. A run is recorded from its beginning or not at all."""
 
-    def __init__(self, write: Callable[[list[Json]], None]) -> None:
+    def __init__(self, task: Task, write: Callable[[list[Json]], None]) -> None:
+        self._task = task
         self._write = write
         self._partial: dict[int, Json] = {}  # by slot, as JSON
         self._mark: dict[int, float] = {}  # the clock's reading when `wall_s` was last added to
 
     def begin(
         self,
-        episode: Episode,
         slots: list[int],
         pairs: list[tuple[int, int]],
         scenarios: list[Scenario],
+        seeds: list[int],
         num_visible: int,
-        begun: float,
     ) -> None:
-        """Just after `Episode.begin` with the same slots and scenarios. pairs: group and number of each; slots from
-        `num_visible` on are controls; begun: the clock's reading before."""
-        drawn = _drawn(episode, slots)
-        for place, (slot, (group, number), scenario) in enumerate(zip(slots, pairs, scenarios, strict=True)):
+        """Just before those slots enter with these scenarios and seeds. pairs: group and number of each; slots from
+        `num_visible` on are controls."""
+        now = perf_counter()
+        for slot, (group, number), scenario, seed in zip(slots, pairs, scenarios, seeds, strict=True):
             control = slot >= num_visible
-            self._mark[slot] = begun
+            self._mark[slot] = now
             self._partial[slot] = {
-                "seed": int(episode.seed_N[slot]),
+                "seed": int(seed),
                 "group": group,
                 "number": number,
                 "control": control,
                 "scenario": scenario.as_json(),
                 "actions": None if control else [],
                 "weights": [],
-                "loss": [_or_null(episode.losses_4N[3, slot])],
+                "loss": [],
                 "by_task": [],
                 "train_loss": [],
-                "tokens": [int(episode.tokens_N[slot])],
-                "drawn": {column: [shares[place].tolist()] for column, shares in drawn.items()},
+                "tokens": [],
+                "drawn": {column: [] for column in self._task.layout.columns},
                 "diverged": False,
                 "wall_s": 0.0,
             }
 
-    def step(
-        self,
-        episode: Episode,
-        outcome: Outcome,
-        active_N: NDArray[np.bool_],
-        actions: NDArray[np.float64] | None = None,
-    ) -> None:
-        """Just after `Episode.step` with the same `active_N`. actions: (visible, K)."""
-        slots = [int(slot) for slot in np.flatnonzero(active_N) if slot in self._partial]
-        drawn, ended, now = _drawn(episode, slots), [], perf_counter()
+    def add(self, interval: Interval, actions: NDArray[np.float64] | None = None) -> None:
+        """An interval of the runs, their warm-up too. actions: (visible, K), of an interval that followed a decision of
+        theirs."""
+        slots = [int(slot) for slot in np.flatnonzero(interval.active_N) if slot in self._partial]
+        drawn, ended, now = self._drawn(interval.shares_NC[slots]), [], perf_counter()
         for place, slot in enumerate(slots):
             partial = self._partial[slot]
+            partial["loss"].append(_or_null(interval.loss_N[slot]))
+            partial["tokens"].append(int(interval.tokens_N[slot]))
+            for column, shares in drawn.items():
+                partial["drawn"][column].append(shares[place].tolist())
+            partial["wall_s"] += now - self._mark[slot]
+            self._mark[slot] = now
+            if interval.number_N[slot] == WARMUP:
+                continue
             if partial["actions"] is not None:
                 assert actions is not None
                 partial["actions"].append(actions[slot].tolist())
-            partial["weights"].append(episode.weights_NK[slot].tolist())
-            partial["loss"].append(_or_null(outcome.loss_N[slot]))
-            partial["by_task"].append([_or_null(loss) for loss in outcome.by_task_NT[slot]])
-            partial["train_loss"].append(_or_null(outcome.train_loss_N[slot]))
-            partial["tokens"].append(int(outcome.tokens_N[slot]))
-            for column, shares in drawn.items():
-                partial["drawn"][column].append(shares[place].tolist())
-            partial["diverged"] = bool(outcome.diverged_N[slot])
-            partial["wall_s"] += now - self._mark[slot]
-            self._mark[slot] = now
-            if outcome.done_N[slot]:
+            partial["weights"].append(interval.weights_NK[slot].tolist())
+            partial["by_task"].append([_or_null(loss) for loss in interval.by_task_NT[slot]])
+            partial["train_loss"].append(_or_null(interval.train_loss_N[slot]))
+            partial["diverged"] = bool(interval.diverged_N[slot])
+            if interval.done_N[slot]:
                 ended.append(self._partial.pop(slot))
         if ended:
             time = datetime.now(UTC).isoformat(timespec="seconds")
             self._write([{**partial, "time": time} for partial in ended])
+
+    def _drawn(self, shares_NC: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """By label column, each category's share of the mixture in force, (N, categories)."""
+        task = self._task
+        return {
+            name: category_sums(np.broadcast_to(labels_C, shares_NC.shape), shares_NC, len(labels.names))
+            for (name, labels), labels_C in zip(task.layout.columns.items(), task.cells.labels_CA.T, strict=True)
+        }
 
     def state(self) -> Any:
         """Of the runs in the making, for `json.dumps`."""
@@ -95,15 +101,6 @@ class Recorder:
         """Go on from what `state` gave; with None, of an environment that did not record, those runs are left out."""
         self._partial = dict(state or ())
         self._mark = dict.fromkeys(self._partial, perf_counter())
-
-
-def _drawn(episode: Episode, slots: list[int]) -> dict[str, NDArray[np.float64]]:
-    """By label column, each category's share of the mixture in force, (len(slots), categories)."""
-    task, shares = episode.task, episode.shares_NC[slots]
-    return {
-        name: category_sums(np.broadcast_to(labels_C, shares.shape), shares, len(labels.names))
-        for (name, labels), labels_C in zip(task.layout.columns.items(), task.cells.labels_CA.T, strict=True)
-    }
 
 
 def _or_null(value: float) -> float | None:

@@ -1,6 +1,7 @@
-"""What scenarios are drawn from: the axes on which situations differ, each as a user meets it."""
+"""What scenarios are drawn from: one distribution, of which a learner, a comparison and a claim each have a split."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
@@ -10,8 +11,8 @@ from ..agents.match import PREFIX
 from .scenario import Scenario
 from .task import Task
 
-SETS = ("train", "development", "sealed")  # the learner's; for choosing defaults; opened once, for the claim
-AXES = ("reference", "pool", "text", "agents", "rate")
+SPLITS = ("train", "development", "sealed")
+ALL = ("reference", "pool", "text", "agents", "rate")  # what scenarios may vary in
 PLAIN = ("reference", "pool")  # one corpus as it is, and all agents as they are
 SCENARIO = 2**31  # keeps this random stream apart from an episode's, which share its seed
 DOMAIN = "domain"  # the label column whose categories may be missing
@@ -19,66 +20,75 @@ Rng = np.random.Generator
 Pairs = tuple[tuple[str, str], ...]
 
 
-def check_axes(axes: tuple[str, ...]) -> tuple[str, ...]:
-    """InputError: one that is not known, or no reference and pool."""
-    if set(axes) - set(AXES) or not set(PLAIN) <= set(axes):
-        raise InputError(f"axes are {', '.join(axes)}; expected {', '.join(PLAIN)} and any of {', '.join(AXES[2:])}")
-    return axes
+@dataclass(frozen=True)
+class ScenarioDistribution:
+    """Where the scenarios of an environment or a comparison come from. Every scenario is a function of a seed."""
 
+    split: Literal["train", "development", "sealed"] = "train"
+    """train: what policies are learned on; development: for choosing between them; sealed: opened once, for a claim.
+    No two splits share a seed"""
+    vary: tuple[str, ...] = ALL
+    """what scenarios differ in: reference and pool, and any of text, agents and rate"""
+    references: tuple[str, ...] = ()
+    """reference tasks that they may have (default: all of the corpus)"""
 
-def check_references(task: Task, references: tuple[str, ...]) -> tuple[str, ...]:
-    """Those reference tasks, or all if none is named. InputError: one that the corpus does not have."""
-    for name in references:
-        if name not in task.tasks:
-            raise InputError(f"references name '{name}'; {nearest(name, task.tasks)}")
-    return tuple(name for name in task.tasks if name in references) or task.tasks
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise InputError(f"split is '{self.split}', expected one of {', '.join(SPLITS)}")
+        if set(self.vary) - set(ALL) or not set(PLAIN) <= set(self.vary):
+            raise InputError(
+                f"scenarios vary in {', '.join(self.vary)}; expected {', '.join(PLAIN)} and any of {', '.join(ALL[2:])}"
+            )
 
+    def tasks(self, task: Task) -> tuple[str, ...]:
+        """The reference tasks that may be in play, in the corpus's order. InputError: one that it does not have."""
+        for name in self.references:
+            if name not in task.tasks:
+                raise InputError(f"references name '{name}'; {nearest(name, task.tasks)}")
+        return tuple(name for name in task.tasks if name in self.references) or task.tasks
 
-def run_seed(base_seed: int, scenario_set: str, group: int, number: int) -> int:
-    """Of episode `number` of `group` in a set: no two sets share one."""
-    entropy = [base_seed, SETS.index(scenario_set), group, number]
-    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+    def run_seed(self, base_seed: int, group: int, number: int) -> int:
+        """The seed of episode `number` of seed group `group` under `base_seed`."""
+        entropy = [base_seed, SPLITS.index(self.split), group, number]
+        return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
+    def numbered(self, task: Task, base_seed: int, number: int) -> tuple[Scenario, int]:
+        """Scenario `number`, which is that of an environment's first group, and its run's seed."""
+        seed = self.run_seed(base_seed, 0, number)
+        return self.sample(task, seed), seed
 
-def numbered_scenario(
-    task: Task, scenario_set: str, base_seed: int, number: int, axes: tuple[str, ...], references: tuple[str, ...]
-) -> tuple[Scenario, int]:
-    """Scenario `number` of a set, that of an environment's first group, and its run's seed."""
-    seed = run_seed(base_seed, scenario_set, 0, number)
-    return sample_scenario(task, seed, axes, check_references(task, references)), seed
+    def sample(self, task: Task, seed: int) -> Scenario:
+        """The scenario that `seed` stands for. What varies is drawn alike whatever else varies. All ranges are assumed.
 
-
-def sample_scenario(task: Task, seed: int, axes: tuple[str, ...] = AXES, references: tuple[str, ...] = ()) -> Scenario:
-    """The scenario that `seed` stands for; an axis is drawn alike whichever others are. All ranges are the design's, or
-    assumed. references: the reference tasks that may be in play (default: all).
-
-    reference: half have one reference task, half a mixture of three, or as many as there are (Dirichlet(2)). pool:
-    log-uniform from 1.5 to 100 budgets; with `text`, so much of it that its useful part would last .3 to 30 epochs,
-    log-uniform, were nothing else drawn. text: useful share of the pool from .3% to 30%, log-uniform, junk from 0 to
-    60%, and in three of ten the text of some domains is missing. agents: `agent_axis`. rate: half to twice the peak
-    learning rates, log-uniform. Runs of one scenario share the text of its pool."""
-    streams = {name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(AXES) if name in axes}
-    reference = _reference(references or task.tasks, streams["reference"])
-    if "text" not in axes:
-        fields: dict[str, Any] = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
-    else:
-        rng = streams["text"]
-        useful = _log_uniform(rng, 0.003, 0.3)
-        fields = {
-            "pool_budgets": 1 / (useful * _log_uniform(streams["pool"], 0.3, 30.0)),
-            "useful_share": useful,
-            "junk_share": float(rng.uniform(0, 0.6)),
-            "without": _missing_domains(task, rng),
+        reference: half have one reference task, half a mixture of three, or as many as there are (Dirichlet(2)).
+        pool: log-uniform from 1.5 to 100 budgets; with `text`, so much of it that its useful part would last .3 to 30
+        epochs, log-uniform, if nothing else were drawn. text: useful share of the pool from .3% to 30%, log-uniform,
+        junk from 0 to 60%, and in three of ten the text of some domains is missing. agents: `agent_roles`. rate: half
+        to twice the peak learning rates, log-uniform. Runs of one scenario share the text of its pool."""
+        streams = {
+            name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(ALL) if name in self.vary
         }
-    if "agents" in axes:
-        absent, copies, noise = agent_axis(task, tuple(name for name, _ in reference), streams["agents"])
-        fields |= {"absent": absent, "copies": copies, "noise": noise}
-    if "rate" in axes:
-        fields["lr_scale"] = _log_uniform(streams["rate"], 0.5, 2.0)
-    return Scenario(reference, **fields, pool_seed=seed)
+        reference = _reference(self.tasks(task), streams["reference"])
+        if "text" not in self.vary:
+            fields: dict[str, Any] = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
+        else:
+            rng = streams["text"]
+            useful = _log_uniform(rng, 0.003, 0.3)
+            fields = {
+                "pool_budgets": 1 / (useful * _log_uniform(streams["pool"], 0.3, 30.0)),
+                "useful_share": useful,
+                "junk_share": float(rng.uniform(0, 0.6)),
+                "without": _missing_domains(task, rng),
+            }
+        if "agents" in self.vary:
+            absent, copies, noise = agent_roles(task, tuple(name for name, _ in reference), streams["agents"])
+            fields |= {"absent": absent, "copies": copies, "noise": noise}
+        if "rate" in self.vary:
+            fields["lr_scale"] = _log_uniform(streams["rate"], 0.5, 2.0)
+        return Scenario(reference, **fields, pool_seed=seed)
 
 
-def agent_axis(
+def agent_roles(
     task: Task, in_play: tuple[str, ...], rng: Rng
 ) -> tuple[tuple[str, ...], Pairs, tuple[tuple[str, float], ...]]:
     """(absent, copies, noise) of a scenario whose reference tasks are `in_play`.
@@ -90,8 +100,8 @@ def agent_axis(
     agents = [agent for agent in task.prototypes[1:] if agent.weighted]
     match = [agent.name for agent in agents if agent.name.startswith(PREFIX)]
     own = [name for name in match if name.removeprefix(PREFIX) in in_play]
-    casts = [own, [name for name in match if name not in own]]
-    kept_match = [*filter(None, casts), []][rng.integers(1 + sum(map(bool, casts)))]
+    kinds = [own, [name for name in match if name not in own]]
+    kept_match = [*filter(None, kinds), []][rng.integers(1 + sum(map(bool, kinds)))]
     gone = rng.random(len(agents)) < 1 / 7
     here = [
         agent

@@ -32,7 +32,7 @@ def pool_of(task: Task, scenario: Scenario) -> Pool:
             raise InputError(f"scenario takes {scenario.without} out of the pool, which leaves nothing: take out less")
     if scenario.useful_share is None and scenario.junk_share is None:
         return Pool(tokens_C / tokens_C.sum(), float(tokens_C.sum()))
-    kind_C = _kinds(tokens_C, np.exp(task.likeness_CT) @ task.task_weights(scenario))
+    kind_C = _kinds(tokens_C, np.exp(task.similarity_CT) @ task.task_weights(scenario))
     tokens_3 = np.bincount(kind_C, tokens_C, 3)
     share_3 = tokens_3 / tokens_3.sum()
     asked = np.array([np.nan if x is None else x for x in (scenario.useful_share, None, scenario.junk_share)])
@@ -44,10 +44,10 @@ def pool_of(task: Task, scenario: Scenario) -> Pool:
     return Pool(tokens_C * factor_3[kind_C], float(1 / factor_3.max()))
 
 
-def _kinds(tokens_C: Array, likeness_C: Array) -> NDArray[np.intp]:
+def _kinds(tokens_C: Array, similarity_C: Array) -> NDArray[np.intp]:
     """0: the cells most like the reference, a tenth of the tokens or the one that goes beyond; 2: the least, three
     tenths or a little less; 1: between."""
-    order = np.argsort(-likeness_C, kind="stable")
+    order = np.argsort(-similarity_C, kind="stable")
     end = np.cumsum(tokens_C[order])
     kind_C = np.ones(len(order), np.intp)
     kind_C[order[end > (1 - JUNK) * end[-1]]] = 2

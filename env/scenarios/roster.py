@@ -1,11 +1,11 @@
-"""The cast of an episode: which agents stand in the rows of N runs, some absent, some twice, some noisy."""
+"""The roster of an episode: which agents stand in the rows of N runs, some absent, some twice, some noisy."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
-from ...lm.keyed_random import Words, mix, normals
+from ...lm.keyed_random import Words, hash64, normals
 from ..agents.base import Agent
 from .scenario import Scenario
 
@@ -14,7 +14,7 @@ Scales = dict[tuple[int, int], tuple[float, float]]
 NOISE = np.uint64(2**33)  # keeps these random numbers apart from others of the same seed
 
 
-class Cast:
+class Roster:
     """shown_NK: the agent that stands in each row, its own or a copy; present_NK: whether one does; noise_NK: how much
     of its scores is chance; key_NK: which chance. weighted_K: whether the row's own agent takes weight."""
 
@@ -44,7 +44,7 @@ class Cast:
         return self.moves_K[self.shown_NK].astype(np.float64)
 
     def begin(self, slot: int, scenario: Scenario, seed: int) -> None:
-        """Cast `slot` as the scenario says. InputError: agents that there are not, or that cannot be so."""
+        """Roster `slot` as the scenario says. InputError: agents that there are not, or that cannot be so."""
         row = {name: index for index, name in enumerate(self.names)}
         named = [
             *scenario.absent,
@@ -68,7 +68,7 @@ class Cast:
                 raise InputError(f"scenario makes '{name}' noisy, expected a static agent with a label column")
             self.noise_NK[slot, row[name]] = share
         of_row: Words = np.arange(len(row), dtype=np.uint64) + NOISE
-        self.key_NK[slot] = mix(mix(np.full(len(row), seed, np.uint64)) + of_row)
+        self.key_NK[slot] = hash64(hash64(np.full(len(row), seed, np.uint64)) + of_row)
 
     def rows(self, of_agents_NKX: NDArray) -> NDArray:
         """What is known of each agent, as it stands in the rows, (N, K, X)."""
@@ -97,7 +97,7 @@ class Cast:
     def _noisy(self, slot: int, row: int, z_NKX: Array, labels_XA: NDArray[np.uint16]) -> Array:
         share = self.noise_NK[slot, row]
         label_X: Words = labels_XA[:, self.column_NK[slot, row]].astype(np.uint64)
-        chance_X = normals(mix(self.key_NK[slot, row] ^ mix(label_X)))
+        chance_X = normals(hash64(self.key_NK[slot, row] ^ hash64(label_X)))
         return np.asarray(np.sqrt(1 - share**2) * z_NKX[slot, row] + share * chance_X, np.float64)
 
     def state_dict(self) -> dict[str, NDArray]:

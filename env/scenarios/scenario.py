@@ -1,4 +1,4 @@
-"""Scenarios: one setting of the task each. What they are drawn from is in `axes.py`."""
+"""Scenarios: one setting of the task each. What they are drawn from is in `distribution.py`."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -13,7 +13,7 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.corpus.windows import Windows
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
-from ...lm.keyed_random import Words, mix
+from ...lm.keyed_random import Words, hash64
 from ..agents.base import Agent, Layout
 from ..agents.registry import default_agents, label_name, make_agents
 from ..cells.builder import LabelledDocuments, build_cells
@@ -105,7 +105,7 @@ class Task:
         return stored_cells(self.corpus.path / f"cells-{hashlib.sha256(key.encode()).hexdigest()[:16]}", source)
 
     @cached_property
-    def likeness_CT(self) -> NDArray[np.float64]:
+    def similarity_CT(self) -> NDArray[np.float64]:
         """How like each reference task a cell is, by its labels: see `label_log_ratios`."""
         return label_log_ratios(self.cells.labels_CA, self.cells.natural_C, self.reference_labels, self.reference_share)
 
@@ -150,7 +150,7 @@ class Task:
 
         task_M = for_each_window(np.tile(owner_T.astype(np.intp), len(number_NT)))
         turn_M = np.arange(len(task_M)) % count - for_each_window(np.cumsum(number_NT, 1) - number_NT)
-        key_M = for_each_window(mix(key_N[:, None] + owner_T))
+        key_M = for_each_window(hash64(key_N[:, None] + owner_T))
         member_M = permute(turn_M % size_T[task_M], size_T[task_M], key_M)
         ids_M = np.concatenate(windows)[(np.cumsum(size_T) - size_T)[task_M] + member_M]
         shape = len(number_NT), count

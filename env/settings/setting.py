@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import torch
 from transformers import PretrainedConfig
 
-from ...lm.backend import Decay, Learner, Schedule
+from ...lm.backend import Backend, Decay, Schedule
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...lm.models.causal_lm import config_in, llama
@@ -32,7 +32,7 @@ class EpisodeSetting(Protocol):
     def open_task(self, corpus: str | Path | None = None) -> Task:
         """The built corpus in that folder (None: a default one) as this setting reads it."""
 
-    def learner(self, task: Task, num_slots: int) -> Learner:
+    def backend(self, task: Task, num_slots: int) -> Backend:
         """`num_slots` fresh runs on this task's windows."""
 
 
@@ -121,7 +121,7 @@ class Setting:
         half_life = max(1.0, clock.steps_per_interval / 2)
         return TrainConfig(schedule, self.optimizer, half_life, products=self.products)
 
-    def learner(self, task: Task, num_slots: int) -> ProxyStack:
+    def backend(self, task: Task, num_slots: int) -> ProxyStack:
         """`num_slots` fresh models on this task's windows. InputError: `origin` is for targets."""
         if self.origin is not None:
             raise InputError(f"origin is {self.origin}, expected none: proxies begin afresh, a target may go on")

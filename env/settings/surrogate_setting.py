@@ -66,7 +66,7 @@ class SurrogateSetting:
         """`corpus` as this setting reads it."""
         return Task(corpus, self.context, self.agents)
 
-    def learner(self, task: Task, num_slots: int) -> Surrogate:
+    def backend(self, task: Task, num_slots: int) -> Surrogate:
         """`num_slots` fresh runs on this task's windows."""
         kind_D, task_D = _of_documents(task)
         schedule = Schedule(self.episode.total_steps, warmup_steps=0)
@@ -79,7 +79,7 @@ class SurrogateSetting:
         if self.fitted is not None:
             return FittedDynamics.load(self.fitted).dynamics(task, budget, self.influence_noise)
         rng, natural_C = np.random.default_rng([self.seed, 0]), task.cells.natural_C
-        log_CT = task.likeness_CT + self.twist * rng.standard_normal(task.likeness_CT.shape)
+        log_CT = task.similarity_CT + self.twist * rng.standard_normal(task.similarity_CT.shape)
         early_CT = np.exp(log_CT) / (natural_C @ np.exp(log_CT))
         other_CT = np.exp(-log_CT)
         late_CT = (1 - self.turn) * early_CT + self.turn * other_CT / (natural_C @ other_CT)

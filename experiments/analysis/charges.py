@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import sqrt
 
-from ...env.episode import TASK_STRIDE
+from ...env.measuring import TASK_STRIDE
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 

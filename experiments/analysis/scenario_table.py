@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...env.gym_envs.paired_runs import DIVERGENCE_PENALTY_NATS
+from ...env.episode import DIVERGENCE_PENALTY_NATS
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError

@@ -21,7 +21,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from ...env.scenarios.distribution import AXES, check_axes, numbered_scenario
+from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
@@ -57,10 +57,7 @@ class AnewConfig:
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     setting: Setting = field(default_factory=Setting)
-    axes: tuple[str, ...] = AXES
-    """on which scenarios differ"""
-    references: tuple[str, ...] = ()
-    """reference tasks they may have (default: all of the corpus)"""
+    distribution: ScenarioDistribution = field(default_factory=lambda: ScenarioDistribution(split="development"))
     scenarios: int = 12
     """of the development set"""
     population: int = 16
@@ -77,7 +74,6 @@ class AnewConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        check_axes(self.axes)
         check_names(self.policies)
         if self.population < 4 or min(self.scenarios, self.generations, self.seeds) < 1 or not self.policies:
             raise InputError("expected at least 1 policy, scenario, generation and seed, and a population of 4")
@@ -115,7 +111,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """One a scenario and fresh seed, as `compare` keeps them."""
     for number in range(config.scenarios):
-        scenario, seed = numbered_scenario(task, "development", config.seed, number, config.axes, config.references)
+        scenario, seed = config.distribution.numbered(task, config.seed, number)
         consoles = folder.stage(
             f"search-{number}", partial(search, config, task, next(iter(policies.values())), scenario, seed)
         )
@@ -142,9 +138,9 @@ def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, se
     for generation in range(config.generations):
         candidates = strategy.ask()
         consoles = [_constant(names, candidate) for candidate in candidates]
-        outcome = play(config.setting, task, consoles, scenario, seed + 1 + generation).outcome
-        strategy.tell(candidates, list(np.nan_to_num(outcome.loss_N, nan=DIVERGED_NATS)))
-        losses.append(round(float(np.nanmean(outcome.loss_N)), 4))
+        last = play(config.setting, task, consoles, scenario, seed + 1 + generation).last
+        strategy.tell(candidates, list(np.nan_to_num(last.loss_N, nan=DIVERGED_NATS)))
+        losses.append(round(float(np.nanmean(last.loss_N)), 4))
     ends = {ANEW: _constant(names, strategy.result.xfavorite), START: _constant(names, point)}
     return {name: {"strength": of.strength, "shares": of.shares} for name, of in ends.items()} | {"losses": losses}
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from ...env.cells.builder import LabelledDocuments
 from ...env.cells.index import CellIndex
-from ...env.cells.sampler import CellDraws, edges
+from ...env.cells.sampler import CellSampler, edges
 from ...env.cells.store import open_cells, write_cells
 from ...env.console.agent_scores import Standardiser
 from ...env.console.console import Console
-from ...lm.keyed_random import mix
+from ...lm.keyed_random import hash64
 
 CONTEXT = 1024
 CHUNK = 1 << 20
@@ -65,7 +65,7 @@ def draw(folder: Path, windows: int) -> Figures:
     open_s, _ = _clocks() - t0
     rng = np.random.default_rng(1)
     z_NKC = _scores(cells, rng)
-    draws, console = CellDraws(cells, 1), Console()
+    draws, console = CellSampler(cells, 1), Console()
     draws.reset(0, 0, cells.tokens_C.sum() / 2, cells.natural_C)
     spent_s = []  # wall and processor seconds of re-weighting, and of drawing
     for turn in range(REPEATS + 1):
@@ -76,7 +76,7 @@ def draw(folder: Path, windows: int) -> Figures:
         )
         edges(shares_NC, cells.window_tokens_C)
         t1 = _clocks()
-        draws.draw(np.array([0]), shares_NC, windows, mix(np.array([turn], np.uint64)))
+        draws.draw(np.array([0]), shares_NC, windows, hash64(np.array([turn], np.uint64)))
         spent_s.append([t1 - t0, _clocks() - t1])
     reweight, drawing = 1e3 * np.median(spent_s[1:], 0)
     for array in (cells.document_R, cells.start_R, cells.group_start_G):

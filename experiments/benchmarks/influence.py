@@ -27,7 +27,7 @@ from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.cores import usable_cores
 from ...lm.corpus.windows import PART_BITS, count_parts
-from ...lm.keyed_random import mix
+from ...lm.keyed_random import hash64
 from ...lm.models.optimizer import OptimizerConfig
 from ...lm.proxies.stack import ProxyStack
 
@@ -66,22 +66,22 @@ class InfluenceConfig:
 def measure(config: InfluenceConfig) -> dict[str, Any]:
     """Correlations and seconds of one model at one point of its training."""
     task, rng = config.setting.open_task(config.corpus), np.random.default_rng(config.seed)
-    learner = trained(config, task, rng)
+    backend = trained(config, task, rng)
     documents = stratified(task, config.category, config.documents, rng)
     offsets = task.corpus.token_offsets
     parts = count_parts(offsets[documents + 1] - offsets[documents], task.context)
     probe = documents << PART_BITS | (rng.random(len(documents)) * parts).astype(np.int64)
     even = np.full((1, len(task.tasks)), 1 / len(task.tasks))
-    reference = task.sample_reference(even, config.references, "validation", mix(np.array([config.seed], np.uint64)))
+    reference = task.sample_reference(even, config.references, "validation", hash64(np.array([config.seed], np.uint64)))
 
     influence_s: list[float] = []
     for _ in range(config.repeats):
-        influence_s.append(seconds(lambda: influence_on(learner, reference.ids, probe)))
+        influence_s.append(seconds(lambda: influence_on(backend, reference.ids, probe)))
     t0 = perf_counter()
-    fall_PR = oracle(learner, reference.ids[0], probe)
+    fall_PR = oracle(backend, reference.ids[0], probe)
     oracle_s = perf_counter() - t0
     for _ in range(config.repeats):
-        influence_s.append(seconds(lambda: influence_on(learner, reference.ids, probe)))
+        influence_s.append(seconds(lambda: influence_on(backend, reference.ids, probe)))
 
     halves = {"all": np.ones(config.references, bool)}
     halves |= {name: reference.task[0] == index for index, name in enumerate(task.tasks)}
@@ -89,8 +89,8 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
     for name, rows in halves.items():
         ids = reference.ids[:, rows], probe[None]
         scores = {
-            "influence": influence_on(learner, reference.ids[:, rows], probe),
-            "preconditioned": preconditioned(learner, *ids),
+            "influence": influence_on(backend, reference.ids[:, rows], probe),
+            "preconditioned": preconditioned(backend, *ids),
         }
         for kind, score_P in scores.items():
             agreement[kind][name] = correlations(task, documents, score_P, fall_PR[:, rows].mean(1))
@@ -103,26 +103,26 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
         "influence_s": round(float(np.median(influence_s)), 3),
         "influence_s_range": [round(min(influence_s), 3), round(max(influence_s), 3)],
         "agreement": agreement,
-        "params": learner.num_params,
-        "steps": int(learner.steps_N[0]),
-        "lr_fraction": round(float(learner.learning_rate()[0]), 3),
+        "params": backend.num_params,
+        "steps": int(backend.steps_N[0]),
+        "lr_fraction": round(float(backend.learning_rate()[0]), 3),
     }
 
 
-def influence_on(learner: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
+def influence_on(backend: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
     """Of the probe windows (P,) on the mean loss of reference windows (1, R), (P,)."""
-    return learner.influence(reference[:, None], np.ones((1, 1)), probe[None], 1)[0][0]
+    return backend.influence(reference[:, None], np.ones((1, 1)), probe[None], 1)[0][0]
 
 
 def trained(config: InfluenceConfig, task: Task, rng: np.random.Generator) -> ProxyStack:
     """One model after `trained` of its steps on windows drawn at random from all of the training split."""
-    learner, clock = config.setting.learner(task, 1), config.setting.episode
+    backend, clock = config.setting.backend(task, 1), config.setting.episode
     steps = round(config.trained * clock.total_steps)
     windows = rng.choice(task.windows.ids(task.corpus.splits["train"]), steps * clock.batch_windows, replace=False)
-    learner.start(0, config.seed)
-    loss = learner.train(windows.reshape(1, steps, clock.batch_windows), np.ones(1, bool))
-    print(f"{learner.num_params} parameters, {steps} steps, mean training loss {loss[0]:.3f}", flush=True)
-    return learner
+    backend.start(0, config.seed)
+    loss = backend.train(windows.reshape(1, steps, clock.batch_windows), np.ones(1, bool))
+    print(f"{backend.num_params} parameters, {steps} steps, mean training loss {loss[0]:.3f}", flush=True)
+    return backend
 
 
 def stratified(task: Task, column: str, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -139,12 +139,12 @@ def stratified(task: Task, column: str, count: int, rng: np.random.Generator) ->
     return np.concatenate(picks) + train.start
 
 
-def oracle(learner: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
+def oracle(backend: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
     """Fall of each reference window's loss by one optimiser step on each probe window alone: (P, R), nats."""
-    torch.set_num_threads(usable_cores())  # as a learner's own thread does where there is one model
-    shard, rate = learner.shards[0], torch.from_numpy(learner.learning_rate()).float()
-    reference_1RT = torch.from_numpy(learner.windows.fetch(reference[None]))
-    probe_1PT = torch.from_numpy(learner.windows.fetch(probe[None]))
+    torch.set_num_threads(usable_cores())  # as a stack's own thread does where there is one model
+    shard, rate = backend.shards[0], torch.from_numpy(backend.learning_rate()).float()
+    reference_1RT = torch.from_numpy(backend.windows.fetch(reference[None]))
+    probe_1PT = torch.from_numpy(backend.windows.fetch(probe[None]))
     tensors = shard.tensors()
     saved = [tensor.clone() for tensor in tensors]
     before, after = shard.evaluate(reference_1RT), []
@@ -155,12 +155,12 @@ def oracle(learner: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.
     return (before - torch.cat(after)).double().numpy()
 
 
-def preconditioned(learner: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
+def preconditioned(backend: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
     """Influence along what the optimiser makes of the reference gradient, (P,): half the difference of its steps
     on `SHARE` times that gradient and on as much of its opposite, both from where it stands (AdamW's division by the
     root of the second moment, and the derivative of Muon's orthogonalisation, whose Jacobian is symmetric)."""
-    shard, rate = learner.shards[0], torch.from_numpy(learner.learning_rate()).float()
-    gradient = shard.gradient(torch.from_numpy(learner.windows.fetch(reference)))
+    shard, rate = backend.shards[0], torch.from_numpy(backend.learning_rate()).float()
+    gradient = shard.gradient(torch.from_numpy(backend.windows.fetch(reference)))
     tensors = shard.tensors()
     saved = [tensor.clone() for tensor in tensors]
     direction: dict[str, torch.Tensor] = {}
@@ -173,8 +173,8 @@ def preconditioned(learner: ProxyStack, reference: NDArray[np.int64], probe: NDA
             step_down = sign * parameter.data / 2
             direction[name] = direction[name] - step_down if name in direction else -step_down
         torch._foreach_copy_(tensors, saved)
-    tokens = torch.from_numpy(learner.windows.fetch(probe))
-    return shard.slopes(direction, tokens, learner.train_config.influence_step)[0][0].double().numpy()
+    tokens = torch.from_numpy(backend.windows.fetch(probe))
+    return shard.slopes(direction, tokens, backend.train_config.influence_step)[0][0].double().numpy()
 
 
 def correlations(task: Task, documents: NDArray[np.int64], influence_P: Floats, fall_P: Floats) -> dict[str, float]:

@@ -37,7 +37,7 @@ import tyro
 
 from ...env.episode import Episode
 from ...env.episode_config import EpisodeConfig
-from ...env.scenarios.distribution import sample_scenario
+from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Precision, Setting
 from ...lm.backend import Schedule
@@ -251,13 +251,15 @@ def peak_flops(device: str) -> float:
 
 def overhead_fraction(setting: Setting, task: Task) -> float:
     """Share of an interval's time, observation included, that is not training; after the warm-up of `begin`."""
-    episode = Episode(task, setting.learner(task, OVERHEAD_SLOTS), setting.episode)
+    episode = Episode(task, setting.backend(task, OVERHEAD_SLOTS), setting.episode)
     slots = list(range(OVERHEAD_SLOTS))
-    episode.begin(slots, [sample_scenario(task, slot) for slot in slots], slots)
-    before = dict(episode.seconds)
+    distribution = ScenarioDistribution()
+    episode.enter(slots, [distribution.sample(task, slot) for slot in slots], slots)
+    episode.run_interval(None)
+    before = dict(episode.stopwatch.seconds)
     episode.observe()
-    episode.step(episode.weights_NK)
-    spent = {part: second - before[part] for part, second in episode.seconds.items()}
+    episode.run_interval(episode.weights_NK)
+    spent = {part: second - before[part] for part, second in episode.stopwatch.seconds.items()}
     return 1 - spent["train"] / sum(spent.values())
 
 

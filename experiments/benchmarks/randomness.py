@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from ...env.episode import Episode
-from ...env.scenarios.distribution import PLAIN, sample_scenario
+from ...env.episode import Episode, Interval, run_episode
+from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...env.settings.surrogate_setting import SurrogateSetting
@@ -95,13 +95,16 @@ def episode_falls(config: RandomnessConfig, task: Task, groups: list[int]) -> Ar
     (len(groups), 1 + 2 * runs)."""
     size = 1 + len(CONSOLES) * config.runs
     seeds = [int(np.random.SeedSequence([config.seed, group]).generate_state(1)[0]) for group in groups]
-    scenarios = [sample_scenario(task, seed, PLAIN) for seed in seeds]
-    learner = config.setting.learner(task, size * len(groups))
-    episode = Episode(task, learner, config.setting.episode)
+    distribution = ScenarioDistribution(vary=PLAIN)
+    scenarios = [distribution.sample(task, seed) for seed in seeds]
+    backend = config.setting.backend(task, size * len(groups))
+    episode = Episode(task, backend, config.setting.episode)
     every = np.repeat(np.arange(len(groups)), size)
-    episode.begin(list(range(len(every))), [scenarios[i] for i in every], [seeds[i] for i in every])
+    episode.enter(list(range(len(every))), [scenarios[i] for i in every], [seeds[i] for i in every])
     weights = np.concatenate([group_weights(config, task, group) for group in groups])
-    falls = sum(episode.step(weights).fall_N for _ in range(config.setting.episode.num_intervals))
+    intervals: list[Interval] = []
+    run_episode(episode, lambda _: weights, on_interval=intervals.append)
+    falls = sum(interval.fall_N for interval in intervals[1:])
     return np.reshape(falls, (len(groups), size))
 
 

@@ -29,8 +29,8 @@ from scipy.special import gammaincinv
 from scipy.stats import qmc, spearmanr
 
 from ...env.console.action_map import ActionMap
-from ...env.gym_envs.paired_runs import DIVERGENCE_PENALTY_NATS
-from ...env.scenarios.distribution import AXES, check_axes, numbered_scenario
+from ...env.episode import DIVERGENCE_PENALTY_NATS
+from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
@@ -65,10 +65,7 @@ class RoomConfig:
     """of the training set"""
     seeds: int = 2
     """of each scenario"""
-    axes: tuple[str, ...] = AXES
-    """on which scenarios differ"""
-    references: tuple[str, ...] = ()
-    """reference tasks they may have (default: all of the corpus)"""
+    distribution: ScenarioDistribution = field(default_factory=ScenarioDistribution)
     seed: int = 0
     """of the scenarios"""
     setting: Setting = field(default_factory=Setting)
@@ -77,7 +74,6 @@ class RoomConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        check_axes(self.axes)
         if self.scenarios < 2 or self.seeds < 2 or self.consoles < 2:
             raise InputError(
                 f"{self.consoles} consoles, {self.scenarios} scenarios, {self.seeds} seeds given, expected two of each"
@@ -105,7 +101,7 @@ def _pieces(
 ) -> Iterator[dict[str, Any]]:
     """One a scenario and seed."""
     for number in range(config.scenarios):
-        scenario, first = numbered_scenario(task, "train", config.seed, number, config.axes, config.references)
+        scenario, first = config.distribution.numbered(task, config.seed, number)
         for seed in range(config.seeds):
             work = partial(run_piece, config, task, consoles, scenario, first ^ seed)
             yield {"scenario": scenario.as_json()} | folder.stage(f"scenario-{number}-{seed}", work)
@@ -130,10 +126,10 @@ def run_piece(
 ) -> dict[str, Any]:
     """Final gains (nats) of the consoles over natural, natural's loss, the weights, and natural's first observation."""
     played = play(config.setting, task, [Natural(), *consoles], scenario, seed)
-    outcome, first = played.outcome, played.first
+    last, first = played.last, played.first
     return {
-        "gain": (outcome.loss_N[0] - outcome.loss_N[1:]).tolist(),
-        "natural_loss": float(outcome.loss_N[0]),
+        "gain": (last.loss_N[0] - last.loss_N[1:]).tolist(),
+        "natural_loss": float(last.loss_N[0]),
         "weights": played.weights_INK[0, 1:].tolist(),
         "agents": first.agents[0].tolist(),
         "mask": first.mask[0].tolist(),

@@ -15,7 +15,7 @@ from time import perf_counter
 import numpy as np
 import tyro
 
-from ...env.episode import Episode
+from ...env.episode import Episode, Interval, run_episode
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
@@ -41,25 +41,26 @@ def measure(config: SignalConfig) -> dict[str, float]:
     tasks."""
     task = config.setting.open_task(config.corpus)
     names = task.agent_names
-    learner = config.setting.learner(task, 2 * config.seeds)
+    backend = config.setting.backend(task, 2 * config.seeds)
     gains, losses, t0 = [], [], perf_counter()
     for reference in task.tasks:
-        episode = Episode(task, learner, config.setting.episode)
+        episode = Episode(task, backend, config.setting.episode)
         scenario = Scenario(((reference, 1.0),), config.pool_budgets)
         seeds = [seed for seed in range(config.seeds) for _ in range(2)]
-        episode.begin(list(range(2 * config.seeds)), [scenario] * 2 * config.seeds, seeds)
+        episode.enter(list(range(2 * config.seeds)), [scenario] * 2 * config.seeds, seeds)
         weights = np.zeros((2 * config.seeds, len(names)))
         weights[0::2, 0] = 1.0
         weights[1::2, 0] = 1 - config.strength
         weights[1::2, names.index(f"match-{reference}")] = config.strength
-        for _ in range(config.setting.episode.num_intervals):
-            outcome = episode.step(weights)
-        gains.append(outcome.loss_N[0::2] - outcome.loss_N[1::2])
-        losses.append(outcome.loss_N[0::2])
+        intervals: list[Interval] = []
+        run_episode(episode, lambda _, weights=weights: weights, on_interval=intervals.append)  # type: ignore[misc]
+        last_N = intervals[-1].loss_N
+        gains.append(last_N[0::2] - last_N[1::2])
+        losses.append(last_N[0::2])
         print(reference, "gains", np.round(gains[-1], 3), "natural loss", np.round(losses[-1], 3))
     elapsed_s = perf_counter() - t0
     mean, deviation = np.mean(gains, 1), np.std(gains, 1, ddof=1)
-    spent = episode.seconds
+    spent = episode.stopwatch.seconds
     return {
         "gain_nats": float(mean.mean()),
         "seed_sd_nats": float(deviation.mean()),
@@ -69,7 +70,7 @@ def measure(config: SignalConfig) -> dict[str, float]:
         "bigram_loss_nats": bigram_loss_nats(task, config.setting.budget_tokens),
         "natural_seed_sd_nats": float(np.std(losses, 1, ddof=1).mean()),
         "overhead_fraction": 1 - spent["train"] / sum(spent.values()),
-        "proxy_params": learner.num_params,
+        "proxy_params": backend.num_params,
     }
 
 

@@ -41,7 +41,7 @@ def measure(config: SurrogateSpeedConfig) -> dict[str, object]:
         config.num_envs, corpus=config.corpus, setting=SurrogateSetting(), group_size=config.group_size
     )
     env.reset(seed=0)
-    rng, episode = np.random.default_rng(0), env.core.episode
+    rng, episode = np.random.default_rng(0), env.runs.episode
     rates, cpu_rates = [], []
     for _ in range(config.rounds):
         begun, begun_cpu, episodes = perf_counter(), process_time(), 0
@@ -51,13 +51,13 @@ def measure(config: SurrogateSpeedConfig) -> dict[str, object]:
             episodes += config.num_envs
         rates.append(episodes / (perf_counter() - begun))
         cpu_rates.append(episodes / (process_time() - begun_cpu))
-    everything = sum(episode.seconds.values())
+    everything = sum(episode.stopwatch.seconds.values())
     return {
         "num_envs": config.num_envs,
         "episodes_per_s": round(median(rates), 1),
         "episodes_per_cpu_s": round(median(cpu_rates), 1),
         "runs_per_s": round(median(rates) * episode.num_slots / config.num_envs, 1),
-        "share": {part: round(seconds / everything, 3) for part, seconds in episode.seconds.items()},
+        "share": {part: round(seconds / everything, 3) for part, seconds in episode.stopwatch.seconds.items()},
     }
 
 

@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
-from ...env.episode import Episode
+from ...env.episode import Episode, run_episode
 from ...env.scenarios.pool import whole_corpus
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
@@ -190,16 +191,24 @@ def _console_s(setting: Setting, task: Task, target: Target) -> float:
     clock = replace(setting.episode, num_intervals=4, steps_per_interval=1, warmup_steps=1, batch_windows=4)
     episode, policy = Episode(task, target, clock), make_policy("ten-tasks")
     policy.reset(task.agent_names, 1)
-    episode.begin([0], [whole_corpus(task, setting.budget_tokens, {})], [0])
-    spent = []
-    for _ in range(3):
-        before = {**episode.seconds}
+    episode.enter([0], [whole_corpus(task, setting.budget_tokens, {})], [0])
+    decided: list[float] = []
+
+    def decide(episode: Episode) -> NDArray[np.float64]:
         t0 = perf_counter()
         weights = policy.act(episode.observe())
-        decided = perf_counter() - t0
-        episode.step(weights)
-        spent.append(decided + sum(episode.seconds[part] - before[part] for part in ("influence", "select")))
-    return min(spent[1:])
+        decided.append(perf_counter() - t0)
+        return weights
+
+    spent: list[float] = []  # of probe and selection, after each interval
+    run_episode(
+        episode,
+        decide,
+        active=lambda: np.array([len(decided) < 3]),
+        on_interval=lambda _: spent.append(sum(episode.stopwatch.seconds[part] for part in ("influence", "select"))),
+    )
+    each = np.array(decided) + np.diff(spent)
+    return float(each[1:].min())
 
 
 def _optimizer_s(target: Target) -> float:

@@ -4,10 +4,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ...env.scenarios.distribution import AXES, check_axes, numbered_scenario
-from ...env.scenarios.roster import Cast
+from ...env.scenarios.distribution import ScenarioDistribution
+from ...env.scenarios.roster import Roster
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
@@ -36,12 +36,7 @@ class CompareConfig:
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     setting: Setting = field(default_factory=Setting)
-    scenario_set: Literal["train", "development", "sealed"] = "development"
-    """development for choosing, sealed to be opened once"""
-    axes: tuple[str, ...] = AXES
-    """on which scenarios differ"""
-    references: tuple[str, ...] = ()
-    """reference tasks they may have (default: all of the corpus)"""
+    distribution: ScenarioDistribution = field(default_factory=lambda: ScenarioDistribution(split="development"))
     scenarios: int = 24
     """how many of the set"""
     seeds: int = 1
@@ -59,7 +54,6 @@ class CompareConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        check_axes(self.axes)
         if self.scenarios < 2 or self.seeds < 1 or self.test_windows < 1:
             raise InputError(
                 f"{self.scenarios} scenarios, {self.seeds} seeds, {self.test_windows} test windows given, expected at "
@@ -92,13 +86,13 @@ def main(config: CompareConfig) -> dict[str, Any]:
 
 def _scenario(config: CompareConfig, task: Task, number: int) -> tuple[Scenario, int]:
     """Scenario `number` without the agents that are left out, and its first seed. InputError: it has no agent left."""
-    scenario, seed = numbered_scenario(task, config.scenario_set, config.seed, number, config.axes, config.references)
+    scenario, seed = config.distribution.numbered(task, config.seed, number)
     if not config.without:
         return scenario, seed
     copies = tuple((place, of) for place, of in scenario.copies if of not in config.without)
     scenario = replace(scenario, absent=tuple(dict.fromkeys(scenario.absent + config.without)), copies=copies)
     try:
-        Cast(task.prototypes, list(task.layout.columns), 1).begin(0, scenario, seed)
+        Roster(task.prototypes, list(task.layout.columns), 1).begin(0, scenario, seed)
     except InputError as error:
         raise InputError(f"without {', '.join(config.without)}, scenario {number}: {error}") from None
     return scenario, seed

@@ -6,7 +6,7 @@ from pathlib import Path
 import tyro
 
 from ...env.episode_config import EpisodeConfig
-from ...env.scenarios.distribution import AXES
+from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.settings.setting import Setting
 from ...lm.models.engine_config import EngineConfig
 from ...lm.models.optimizer import OptimizerConfig
@@ -20,8 +20,9 @@ def quick_console() -> TrainConsoleConfig:
 
 
 def long_console() -> TrainConsoleConfig:
-    """Ten times the quickstart's episodes, eight scenarios at a time, on every axis: about 20 minutes on two cores."""
-    learn = LearnConfig(episodes=960, groups=8, axes=AXES)
+    """Ten times the quickstart's episodes, eight scenarios at a time, which vary in everything: about 20 minutes on two
+    cores."""
+    learn = LearnConfig(episodes=960, groups=8, distribution=ScenarioDistribution())
     return TrainConsoleConfig(preset="long", folder=Path("runs/console-long"), learn=learn)
 
 

@@ -3,7 +3,6 @@
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from ...env.console.action_map import ActionMap
-from ...env.episode import Episode
+from ...env.episode import Episode, run_episode
 from ...env.recording.config_record import ConfigRecord
 from ...env.recording.episode_record import EpisodeRecord
 from ...env.recording.record_file import read_records
 from ...env.recording.recorder import Recorder
-from ...env.scenarios.roster import Cast
+from ...env.scenarios.roster import Roster
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
@@ -108,9 +107,9 @@ def weights_of_actions(record: EpisodeRecord, task: Task, config: ConfigRecord) 
     """What weights the record's actions stand for, (I, K); natural's for a control."""
     if record.actions_IK is None:
         return np.tile(np.eye(len(config.agents))[0], (record.num_intervals, 1))
-    cast = Cast(task.prototypes, list(task.layout.columns), 1)
-    cast.begin(0, record.scenario, record.seed)
-    mask = np.repeat(cast.mask_NK, record.num_intervals, 0)
+    roster = Roster(task.prototypes, list(task.layout.columns), 1)
+    roster.begin(0, record.scenario, record.seed)
+    mask = np.repeat(roster.mask_NK, record.num_intervals, 0)
     action_map: ActionMap = config.setting.episode.action_map
     return action_map.weights(record.actions_IK, mask)
 
@@ -124,15 +123,21 @@ def replay(task: Task, config: ConfigRecord, records: list[EpisodeRecord]) -> li
             value = {"kind": "episode", "config": records[0].config, **line}
             again[line["number"]] = EpisodeRecord.from_json(value, "the replay", {records[0].config: config})
 
-    slots, scenarios = list(range(len(records))), [record.scenario for record in records]
-    episode = Episode(task, config.setting.learner(task, len(records)), config.setting.episode)
-    recorder, begun = Recorder(write), perf_counter()
-    episode.begin(slots, scenarios, [record.seed for record in records])
-    recorder.begin(episode, slots, [(0, slot) for slot in slots], scenarios, 0, begun)
-    for interval in range(max(record.num_intervals for record in records)):
-        due = np.array([interval < record.num_intervals for record in records])
-        active = due & (episode.interval_N < config.setting.episode.num_intervals)
-        weights = np.stack([record.weights_IK[min(interval, record.num_intervals - 1)] for record in records])
-        if active.any():
-            recorder.step(episode, episode.step(weights, active), active)
+    clock, slots = config.setting.episode, list(range(len(records)))
+    scenarios, seeds = [record.scenario for record in records], [record.seed for record in records]
+    episode = Episode(task, config.setting.backend(task, len(records)), clock)
+    recorder = Recorder(task, write)
+    recorder.begin(slots, [(0, slot) for slot in slots], scenarios, seeds, 0)
+    episode.enter(slots, scenarios, seeds)
+
+    def recorded(episode: Episode) -> NDArray[np.float64]:
+        """The weights of the interval that is due, or the last ones."""
+        place = np.minimum(episode.interval_N, [record.num_intervals - 1 for record in records])
+        return np.stack([record.weights_IK[interval] for record, interval in zip(records, place, strict=True)])
+
+    def due() -> NDArray[np.bool_]:
+        """Which runs have an interval left of those that were recorded."""
+        return ~episode.done_N & (episode.interval_N < [record.num_intervals for record in records])
+
+    run_episode(episode, recorded, active=due, on_interval=recorder.add)
     return again

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...env.gym_envs.vector_env import ConsoleVectorEnv
-from ...env.scenarios.distribution import PLAIN, check_axes
+from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
@@ -44,10 +44,7 @@ class LearnConfig:
     """scenarios at a time"""
     group_size: int = 4
     """runs a scenario, which differ in their weights alone: few suit response, 8 suit cma-es, which ranks them"""
-    axes: tuple[str, ...] = PLAIN
-    """on which its scenarios differ: reference and pool, and any of text, agents, rate"""
-    references: tuple[str, ...] = ()
-    """reference tasks they may have (default: all of the corpus)"""
+    distribution: ScenarioDistribution = field(default_factory=lambda: ScenarioDistribution(vary=PLAIN))
     seed: int = 0
     """of scenarios, proxies and learner"""
 
@@ -57,7 +54,11 @@ class LearnConfig:
                 f"{self.groups} groups of {self.group_size} runs given, expected at least 1 group of at least 4"
             )
         check_seed(self.seed)
-        check_axes(self.axes)
+        if self.distribution.split != "train":
+            raise InputError(
+                f"scenarios to learn on are of the {self.distribution.split} split, expected train: the others are for "
+                "judging what was learned"
+            )
         as_start(make_policy(self.start))
         if self.start != "lift" and self.algorithm not in FROM_A_START:
             raise InputError(f"start is '{self.start}', but {self.algorithm} starts from nothing: leave it out")
@@ -97,22 +98,22 @@ def train_console(
         corpus=corpus.path,
         setting=proxy,
         group_size=config.group_size,
-        axes=config.axes,
-        references=config.references,
+        distribution=config.distribution,
         records=folder.path / "episodes.jsonl",
     )
-    episode, rounds = env.core.episode, config.episodes // num_envs
-    begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), "clock": episode.clock}
-    episode.clock = begun["clock"]
+    episode, rounds = env.runs.episode, config.episodes // num_envs
+    stopwatch = episode.stopwatch
+    begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), **stopwatch.state_dict()}
+    stopwatch.load_state_dict(begun)
 
     def on_update(row: dict[str, float]) -> None:
         if row["update"] > begun["rounds"]:  # the others were logged when they were run
             folder.log([{"stage": "learn", **row}])
-            folder.save_checkpoint("learn", {"rounds": np.array(row["update"]), "clock": episode.clock})
+            folder.save_checkpoint("learn", {"rounds": np.array(row["update"]), **stopwatch.state_dict()})
         progress.update(row["episodes"], rounds * num_envs, best_return=row["return_best"])
 
     def on_interval(episodes: float) -> None:
-        progress.update(int(episodes), rounds * num_envs, tokens_per_s=episode.tokens_per_s)
+        progress.update(int(episodes), rounds * num_envs, tokens_per_s=stopwatch.tokens_per_s)
 
     start = as_start(make_policy(config.start))
     actor, ranges = learn(
@@ -122,7 +123,7 @@ def train_console(
     card = PolicyCard(
         algorithm=config.algorithm,
         agents=env.agent_names,
-        proxies=f"{episode.learner.num_params} parameters, {proxy.episode.total_steps} steps of "
+        proxies=f"{episode.backend.num_params} parameters, {proxy.episode.total_steps} steps of "
         f"{proxy.episode.batch_windows} windows of {proxy.context} tokens, {rounds * num_envs} episodes",
         corpus=corpus.fingerprint,
         command=" ".join(["pretraingym", *sys.argv[1:]]),
@@ -134,8 +135,8 @@ def train_console(
     return {
         "episodes": rounds * num_envs,
         "controls": rounds * config.groups,
-        "proxy_params": episode.learner.num_params,
-        "profile_s": episode.seconds,
+        "proxy_params": episode.backend.num_params,
+        "profile_s": stopwatch.seconds,
     }
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import spearmanr
 
-from ...env.scenarios.distribution import PLAIN, check_axes, check_references, numbered_scenario
+from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
@@ -45,10 +45,9 @@ class TransferConfig:
     widths: tuple[int, ...] = (16, 32, 48, 96)
     """hidden sizes of the proxies, else as `proxy`"""
     target: Setting = field(default_factory=quick_target)
-    axes: tuple[str, ...] = PLAIN
-    """on which scenarios differ"""
-    references: tuple[str, ...] = ()
-    """reference tasks they may have (default: all of the corpus)"""
+    distribution: ScenarioDistribution = field(
+        default_factory=lambda: ScenarioDistribution(split="development", vary=PLAIN)
+    )
     scenarios: int = 4
     """of the development set"""
     seed: int = 0
@@ -58,7 +57,6 @@ class TransferConfig:
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
-        check_axes(self.axes)
         check_names(self.policies)
         if self.scenarios < 1 or not self.widths:
             raise InputError(
@@ -74,7 +72,7 @@ def main(config: TransferConfig) -> dict[str, Any]:
         settings = {f"width-{width}": replace(config.proxy, width=width) for width in config.widths}
         settings["target"] = config.target
         tasks = {name: preflight(setting, corpus) for name, setting in settings.items()}
-        check_references(tasks["target"], config.references)
+        config.distribution.tasks(tasks["target"])
         for name, task in tasks.items():
             if task.agent_names != tasks["target"].agent_names:
                 raise InputError(
@@ -104,7 +102,7 @@ def main(config: TransferConfig) -> dict[str, Any]:
 
 def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -> dict[str, float]:
     """Final validation loss by console on scenario `number`, nats; the same for every size."""
-    scenario, seed = numbered_scenario(task, "development", config.seed, number, config.axes, config.references)
+    scenario, seed = config.distribution.numbered(task, config.seed, number)
     families = sorted({family(agent) for agent in task.agent_names[1:]})
     constants = tuple(f"constant:strength={strength},{of}=1" for of in families for strength in STRENGTHS)
     policies = make_policies(config.policies + constants, task.agent_names)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ...env.episode import Episode
+from ...env.episode import Episode, run_episode
 from ...env.observation.observation import Observation
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
@@ -23,12 +23,11 @@ def final_losses(
     """Validation loss at the end of N runs, one a seed, (N,) nats per token: the formula's own, without the noise of
     measuring it. What agents learn from noisy influence stays as noisy as it is. choose: weights (N, K) of what is
     observed."""
-    learner = setting.learner(task, len(seeds))
-    episode = Episode(task, learner, setting.episode)
-    episode.begin(list(range(len(seeds))), [scenario] * len(seeds), seeds)
-    for _ in range(setting.episode.num_intervals):
-        episode.step(choose(episode.observe()))
-    return learner.dynamics.loss(learner.effective_NT) @ task.task_weights(scenario)
+    backend = setting.backend(task, len(seeds))
+    episode = Episode(task, backend, setting.episode)
+    episode.enter(list(range(len(seeds))), [scenario] * len(seeds), seeds)
+    run_episode(episode, lambda episode: choose(episode.observe()))
+    return backend.dynamics.loss(backend.effective_NT) @ task.task_weights(scenario)
 
 
 def best_static(

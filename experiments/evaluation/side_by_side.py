@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...env.episode import Episode, Outcome
+from ...env.console.weights import natural_weights
+from ...env.episode import Episode, Interval, run_episode
 from ...env.observation.observation import Observation
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
@@ -20,27 +21,33 @@ from ..analysis.statistics import NATURAL
 @dataclass(frozen=True)
 class Played:
     """A finished episode of N runs, one a policy: what they saw first, the weights of every interval (I, N, K), and
-    what came of the last one, in which a run that diverged at any time has no loss."""
+    the last interval, in which a run that diverged at any time has no loss."""
 
     episode: Episode
     first: Observation
     weights_INK: NDArray[np.float64]
-    outcome: Outcome
+    last: Interval
 
 
 def play(setting: Setting, task: Task, policies: Sequence[Policy], scenario: Scenario, seed: int) -> Played:
     """All of `policies` on the scenario, with fresh models of that seed, to the end or until all have diverged."""
+    count = len(policies)
     for policy in policies:
         policy.reset(task.agent_names, 1)
-    episode = Episode(task, setting.learner(task, len(policies)), setting.episode)
-    episode.begin(list(range(len(policies))), [scenario] * len(policies), [seed] * len(policies))
-    seen, weights = [], []
-    while (active := episode.interval_N < setting.episode.num_intervals).any():
+    seen: list[Observation] = []
+    chosen: list[NDArray[np.float64]] = []
+    intervals: list[Interval] = []
+
+    def decide(episode: Episode) -> NDArray[np.float64]:
         seen.append(episode.observe())
-        natural = np.eye(len(task.agent_names))[0]
-        weights.append(np.where(active[:, None], act_apart(policies, seen[-1]), natural))
-        outcome = episode.step(weights[-1], active)
-    return Played(episode, seen[0], np.stack(weights), outcome)
+        natural = natural_weights(count, len(task.agent_names))
+        chosen.append(np.where(episode.done_N[:, None], natural, act_apart(policies, seen[-1])))
+        return chosen[-1]
+
+    episode = Episode(task, setting.backend(task, count), setting.episode)
+    episode.enter(list(range(count)), [scenario] * count, [seed] * count)
+    run_episode(episode, decide, on_interval=intervals.append)
+    return Played(episode, seen[0], np.stack(chosen), intervals[-1])
 
 
 def side_by_side(
@@ -50,13 +57,13 @@ def side_by_side(
     mixture, `test_loss_nats` by task, `tokens`, and the mean `weights` that it chose. A run that diverged has null."""
     own = {NATURAL: Natural(), **policies}
     played = play(setting, task, list(own.values()), scenario, seed)
-    outcome, weights_NK = played.outcome, played.weights_INK.mean(0)
-    test_NT = played.episode.test_losses(test_windows)
+    last, weights_NK = played.last, played.weights_INK.mean(0)
+    test_NT = played.episode.measuring.test_losses(test_windows)
     return {
         name: {
-            "validation_loss_nats": _number(outcome.loss_N[run]),
+            "validation_loss_nats": _number(last.loss_N[run]),
             "test_loss_nats": {of: _number(loss) for of, loss in zip(task.tasks, test_NT[run], strict=True)},
-            "tokens": int(outcome.tokens_N[run]),
+            "tokens": int(last.tokens_N[run]),
             "weights": dict(zip(task.agent_names, weights_NK[run].round(3).tolist(), strict=True)),
         }
         for run, name in enumerate(own)

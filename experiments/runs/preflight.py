@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ...env.scenarios.distribution import check_references
+from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
@@ -28,14 +28,14 @@ class ScenarioRun(Protocol):
     @property
     def setting(self) -> Setting: ...
     @property
-    def references(self) -> tuple[str, ...]: ...
+    def distribution(self) -> ScenarioDistribution: ...
 
 
 def run_task(config: ScenarioRun, progress: Progress) -> Task:
     """The checked task of a run that is to begin or to go on. InputError: `preflight`'s, or unknown reference tasks."""
     progress.stage("corpus", 90)
     task = preflight(config.setting, run_corpus(config.folder, config.corpus, progress))
-    check_references(task, config.references)
+    config.distribution.tasks(task)
     return task
 
 
@@ -44,9 +44,9 @@ def preflight(setting: Setting, corpus: Corpus) -> Task:
     unknown agents, sizes that do not fit, a model or a device that cannot be used."""
     task = setting.task(corpus)
     with _naming_the_model(setting):
-        learner = setting.learner(task, 2)  # two: a stack is what has to work
-        learner.start(0, 0)
-        learner.influence(np.zeros((2, 1, 1), np.int64), np.ones((2, 1)), np.zeros((2, 1), np.int64), 1)
+        backend = setting.backend(task, 2)  # two: a stack is what has to work
+        backend.start(0, 0)
+        backend.influence(np.zeros((2, 1, 1), np.int64), np.ones((2, 1)), np.zeros((2, 1), np.int64), 1)
     return task
 
 

@@ -1,14 +1,15 @@
 """Pretraining: a policy drives one target through its budget, on any number of ranks, through kills and restarts."""
 
 from dataclasses import dataclass, field
-from time import monotonic, perf_counter
+from functools import partial
+from time import monotonic
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...env.episode import Episode, Outcome
+from ...env.episode import WARMUP, Episode, Interval, run_episode
 from ...env.episode_config import EpisodeConfig
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
@@ -20,7 +21,6 @@ from ...policies.base import Policy
 from ..progress import Progress
 from .run_folder import RunFolder
 
-ACTIVE = np.ones(1, bool)
 PART_STEPS = 10  # between two looks at the clock and at the loss
 TEST_WINDOWS = 512  # of each reference task's test half
 
@@ -43,73 +43,63 @@ class Pretraining:
 
     def __post_init__(self) -> None:
         self.episode = Episode(self.task, self.target, self.config)
-        self.ids_1SB = np.zeros((1, 0, self.config.batch_windows), np.int64)  # of the interval in hand
-        self.steps_done, self.loss_sum, self.saved_at = 0, 0.0, monotonic()
+        self.validation_loss: float | None = None  # after the last interval
+        self.saved_at = monotonic()
         self.told_to_stop = False  # by the machine's scheduler; the next part of an interval is the last
 
     def run(self, found: Checkpoint | None, folder: RunFolder | None, progress: Progress) -> dict[str, float]:
         """To the end of the budget, from a checkpoint if one was found -> test loss by task, nats a token. Rank 0 alone
         has a folder. InputError: the model diverged."""
-        episode, ranks = self.episode, self.target.ranks
         self.policy.reset(self.task.agent_names, 1)
         if found is None:
-            episode.enter([0], [self.scenario], [self.seed])
-            self._begin(episode.draw_warmup(ACTIVE))
+            self.episode.enter([0], [self.scenario], [self.seed])
         else:
             self._restore(found)
-        while True:
-            train_loss_N = self._train_interval(folder, progress)
-            validation_loss = None
-            if episode.interval_N[0] < 0:
-                episode.settle(train_loss_N, ACTIVE)
-            else:
-                outcome = episode.measure(train_loss_N, ACTIVE)
-                if outcome.diverged_N[0]:
-                    self._refuse_divergence()
-                validation_loss = self._log(outcome, folder)
-            if episode.interval_N[0] >= self.config.num_intervals:
-                break
-            self._begin(episode.draw_interval(self._decide(), ACTIVE))
-            self._save(folder, validation_loss)
-            if self._due_and_told()[1]:
-                self._stop()
-        losses = episode.test_losses(TEST_WINDOWS)[0]
+        run_episode(
+            self.episode,
+            self._decide,
+            part_steps=PART_STEPS,
+            on_draw=partial(self._save_decision, folder),
+            on_part=partial(self._tell, folder, progress),
+            on_interval=partial(self._log, folder),
+        )
+        losses = self.episode.measuring.test_losses(TEST_WINDOWS)[0]
         self.checkpoints.finish()
-        ranks.wait()
+        self.target.ranks.wait()
         return dict(zip(self.task.tasks, map(float, losses), strict=True))
 
-    def _begin(self, ids_1SB: NDArray[np.int64]) -> None:
-        self.ids_1SB, self.steps_done, self.loss_sum = ids_1SB, 0, 0.0
+    def _decide(self, episode: Episode) -> NDArray[np.float64]:
+        """Rank 0's policy decides for all."""
+        weights = np.zeros(episode.mask_NK.shape)
+        observation = episode.observe() if self.target.ranks.first else None
+        with episode.stopwatch.part("observe"):
+            if observation is not None:
+                weights = np.asarray(self.policy.act(observation), np.float64)
+            return self.target.ranks.word_of_first(weights)
 
-    def _decide(self) -> NDArray[np.float64]:
-        weights = np.zeros(self.episode.mask_NK.shape)
-        observation = self.episode.observe() if self.target.ranks.first else None  # which keeps its own time
-        t0 = perf_counter()
-        if observation is not None:
-            weights = np.asarray(self.policy.act(observation), np.float64)
-        weights = self.target.ranks.word_of_first(weights)
-        self.episode.seconds["observe"] += perf_counter() - t0
-        return weights
+    def _save_decision(self, folder: RunFolder | None) -> None:
+        if self.episode.interval_N[0] == WARMUP:
+            return
+        self._save(folder, self.validation_loss)
+        if self._due_and_told()[1]:
+            self._stop()
 
-    def _train_interval(self, folder: RunFolder | None, progress: Progress) -> NDArray[np.float64]:
-        """What is left of the interval in hand -> its mean training loss (1,)."""
-        steps = self.ids_1SB.shape[1]
+    def _tell(self, folder: RunFolder | None, progress: Progress, loss_N: NDArray[np.float64]) -> None:
+        """After a part of an interval: how far the run is; a checkpoint, if it is time for one."""
+        in_hand = self.episode.in_hand
+        if not np.isfinite(loss_N[0]):  # before it is saved
+            self._refuse_divergence()
         budget = self.config.budget_tokens(self.task.context)
-        while self.steps_done < steps:
-            stop = min(self.steps_done + PART_STEPS, steps)
-            loss_N = self.episode.train(self.ids_1SB[:, self.steps_done : stop], ACTIVE)
-            if not np.isfinite(loss_N[0]):  # before it is saved
-                self._refuse_divergence()
-            self.loss_sum += float(loss_N[0]) * (stop - self.steps_done)
-            self.steps_done = stop
-            done = int(self.target.steps_N[0]) * budget // self.config.total_steps
-            progress.update(done, budget, tokens_per_s=self.episode.tokens_per_s, loss_nats=float(loss_N[0]))
-            due, told = self._due_and_told() if stop < steps else (False, False)
-            if due or told:
-                self._save(folder, None)
-            if told:
-                self._stop()
-        return np.array([self.loss_sum / steps])
+        done = int(self.target.steps_N[0]) * budget // self.config.total_steps
+        speed = self.episode.stopwatch.tokens_per_s
+        progress.update(done, budget, tokens_per_s=speed, loss_nats=float(loss_N[0]))
+        if in_hand is None or in_hand.steps_done == in_hand.windows.shape[1]:
+            return
+        due, told = self._due_and_told()
+        if due or told:
+            self._save(folder, None)
+        if told:
+            self._stop()
 
     def _due_and_told(self) -> tuple[bool, bool]:
         """(Rank 0's clock says save, any rank was told to stop), the same on all ranks."""
@@ -127,8 +117,7 @@ class Pretraining:
     def _save(self, folder: RunFolder | None, validation_loss: float | None) -> None:
         arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}
         arrays |= {f"policy/{key}": value for key, value in self.policy.state_dict().items()}
-        arrays |= {"ids": self.ids_1SB, "clock": self.target.clock}
-        arrays["interval"] = np.array([self.steps_done, self.loss_sum])
+        arrays |= {"clock": self.target.clock}
         about = {"validation_loss_nats": validation_loss, "metrics_bytes": 0, "elapsed_s": 0.0}
         if folder is not None:
             about |= {"metrics_bytes": folder.metrics_bytes(), "elapsed_s": folder.elapsed_s}
@@ -140,24 +129,26 @@ class Pretraining:
         self.policy.load_state_dict(state_under("policy/", found.arrays))
         self.target.load_pieces(found.read)
         self.target.clock = found.arrays["clock"]
-        self.ids_1SB = found.arrays["ids"]
-        self.steps_done, self.loss_sum = int(found.arrays["interval"][0]), float(found.arrays["interval"][1])
 
-    def _log(self, outcome: Outcome, folder: RunFolder | None) -> float:
-        by_task = zip(self.task.tasks, outcome.by_task_NT[0], strict=True)
+    def _log(self, folder: RunFolder | None, interval: Interval) -> None:
+        if interval.number_N[0] == WARMUP:
+            return
+        if interval.diverged_N[0]:
+            self._refuse_divergence()
+        self.validation_loss = float(interval.loss_N[0])
+        by_task = zip(self.task.tasks, interval.by_task_NT[0], strict=True)
         row = {
             "stage": "target",
             "policy": self.policy.name,
             "seed": self.seed,
-            "interval": int(self.episode.interval_N[0]),
-            "tokens": int(outcome.tokens_N[0]),
-            "train_loss_nats": float(outcome.train_loss_N[0]),
+            "interval": int(interval.number_N[0]) + 1,
+            "tokens": int(interval.tokens_N[0]),
+            "train_loss_nats": float(interval.train_loss_N[0]),
             "validation_loss_nats": {task: float(loss) for task, loss in by_task if np.isfinite(loss)},
-            "weights": dict(zip(self.task.agent_names, map(float, self.episode.weights_NK[0]), strict=True)),
+            "weights": dict(zip(self.task.agent_names, map(float, interval.weights_NK[0]), strict=True)),
         }
         if folder is not None and self.log_curve:
             folder.log([row])
-        return float(outcome.loss_N[0])
 
     def _refuse_divergence(self) -> None:
         raise InputError(
@@ -180,6 +171,6 @@ def as_result(losses: dict[str, float], target: Target, episode: Episode) -> dic
         "test_loss_nats": losses,
         "target_params": target.num_params,
         "tokens": int(episode.tokens_N[0]),
-        **shares_of_time(episode.seconds),
-        "profile_s": episode.seconds,
+        **shares_of_time(episode.stopwatch.seconds),
+        "profile_s": episode.stopwatch.seconds,
     }

@@ -53,7 +53,7 @@ class TargetRuns:
             self.folder.log([row])
             if model_folder is not None:
                 save_model(target, self.task, model_folder)
-            return {"row": row, "params": target.num_params, "profile_s": run.episode.seconds}
+            return {"row": row, "params": target.num_params, "profile_s": run.episode.stopwatch.seconds}
 
         before_s = 0.0 if found is None else found.about["elapsed_s"]
         result: dict[str, Any] = self.folder.stage(name, work, elapsed_before_s=before_s)

@@ -35,7 +35,7 @@ class Differentiable(ABC):
     def influence(
         self, reference_NGRT: Tensor, weight_NG: Tensor, probe_NPT: Tensor, step: float, stride: int
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As a Learner's: derivatives of probe windows' losses along reference gradients.
+        """As a Backend's: derivatives of probe windows' losses along reference gradients.
 
         Of the plain gradient. What the optimiser makes of it tells better what one real step does with a million
         parameters late in training (rank correlation .92 to .85 by document, .93 to .90 by category), but not on the

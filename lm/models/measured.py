@@ -1,4 +1,4 @@
-"""What one model, wherever it is trained, is measured by: the losses and influence of a Learner's windows."""
+"""What one model, wherever it is trained, is measured by: the losses and influence of a Backend's windows."""
 
 from abc import ABC, abstractmethod
 
@@ -11,7 +11,7 @@ from .influence import InPlace
 
 
 class Measured(ABC):
-    """The measuring half of a Learner of one model, in the Learner's terms."""
+    """The measuring half of a Backend of one model, in the Backend's terms."""
 
     num_slots = 1
     windows: Windows

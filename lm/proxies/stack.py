@@ -24,7 +24,7 @@ MOST_MODELS, MOST_PARAMETERS = 8, 2_400_000  # of a shard, which is at least one
 
 
 class ProxyStack:
-    """A Learner of `num_slots` models of one transformers config, in shards that threads work on side by side.
+    """A backend of `num_slots` models of one transformers config, in shards that threads work on side by side.
 
     On a CPU each shard of at most eight models is one thread's, while there are as many shards as cores; on a GPU
     there is one shard. A model's result does not depend on how many models there are, nor on its slot: bit for bit on

@@ -1,4 +1,4 @@
-"""Guest: a model that another trainer trains, as a Learner that measures."""
+"""Guest: a model that another trainer trains, as a Backend that measures."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,7 +75,7 @@ class GuestModel(InPlace):
 
 
 class Guest(Measured):
-    """A Learner of one model whose trainer steps and saves for itself."""
+    """A backend of one model whose trainer steps and saves for itself."""
 
     def __init__(self, windows: Windows, half_life: float, pass_rows: int = 64, influence_step: float = 1e-3) -> None:
         self.windows, self.half_life, self.pass_rows, self.influence_step = (

@@ -23,7 +23,7 @@ from .target_model import TargetModel
 
 
 class Target(Measured):
-    """A Learner of one model of any transformers config, or one that goes on from the weights in `origin`. It must
+    """A backend of one model of any transformers config, or one that goes on from the weights in `origin`. It must
     fit a device once, before its tensors are shared out.
 
     On several ranks all call everything with the same arguments; each trains on its share of every batch, and all get

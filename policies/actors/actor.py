@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...env.console.action_map import ActionMap
-from ...env.observation.observation import Feature
+from ...env.observation.features import Feature
 
 
 class Actor(nn.Module, ABC):

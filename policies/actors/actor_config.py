@@ -2,47 +2,12 @@
 
 from dataclasses import dataclass
 
-from ...env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Feature
+from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 
 AGENT_BY_NAME = {feature.name: feature for feature in AGENT_FEATURES}
 TRAINING_BY_NAME = {feature.name: feature for feature in TRAINING_FEATURES}
-# Mean and standard deviation, by name, over the agents and intervals of 8 scenarios of the default corpus, proxies and
-# agents under random consoles (measured once, two digits). The actor works in these units, which makes one step of a
-# learner, or one standard deviation of a search, mean about the same for every feature. is_null is constant there.
-TYPICAL: dict[str, tuple[float, float]] = {
-    "is_null": (0.0, 1.0),
-    "moves": (0.5, 0.5),
-    "weight": (0.06, 0.07),
-    "draw_mean": (0.47, 0.58),
-    "draw_spread": (0.81, 0.23),
-    "lift_mean": (0.75, 0.69),
-    "lift_useful": (0.9, 0.7),
-    "lift_log": (-0.7, 1.1),
-    "lift_min": (0.61, 0.78),
-    "agreement": (0.08, 0.16),
-    "agreement_t": (0.12, 0.24),
-    "agreement_allowed": (0.13, 0.45),
-    "agreement_task_mean": (0.04, 0.18),
-    "agreement_task_min": (0.0, 0.2),
-    "ridge": (0.03, 0.11),
-    "drift": (0.4, 0.5),
-    "seen_gap": (-0.2, 0.4),
-    "paper_reward": (0.18, 0.36),
-    "mix_correlation": (0.53, 0.28),
-    "epochs_used": (0.12, 0.17),
-    "epochs_projected": (0.45, 0.43),
-    "progress": (0.44, 0.28),
-    "lr_fraction": (0.50, 0.21),
-    "loss_fall": (0.22, 0.35),
-    "loss_slope": (0.44, 0.36),
-    "train_gap": (-0.05, 0.17),
-    "scarcity": (-1.35, 0.66),
-    "effective_cells": (0.54, 0.35),
-    "divergence": (1.27, 1.09),
-    "probe_error": (0.08, 0.02),
-}
 POOLS = ("max", "trusted")  # over the agents but null: the largest value; the mean, weighted by the trust in each
 POOLED_BY_NAME = {f"{pool}.{feature.name}": feature for pool in POOLS for feature in AGENT_FEATURES}
 MAX_HIDDEN = 1024

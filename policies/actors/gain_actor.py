@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...env.console.action_map import ActionMap
-from ...env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
+from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from .actor import Actor, other_agents
 from .actor_config import AGENT_BY_NAME, TRAINING_BY_NAME, check_names
 from .set_actor import Normaliser

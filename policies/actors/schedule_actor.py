@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...env.console.action_map import ActionMap
-from ...env.observation.observation import TRAINING_FEATURES, column
+from ...env.observation.features import TRAINING_FEATURES, column
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from ..baselines.constant import family

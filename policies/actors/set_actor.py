@@ -10,25 +10,25 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ...env.console.action_map import ActionMap
-from ...env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
+from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from ...lm.io.errors import InputError
 from ..baselines.rules import Agreement, Lift
 from .actor import Actor, other_agents
-from .actor_config import AGENT_BY_NAME, POOLED_BY_NAME, TRAINING_BY_NAME, TYPICAL, SetActorConfig
+from .actor_config import AGENT_BY_NAME, POOLED_BY_NAME, TRAINING_BY_NAME, SetActorConfig
 
 ABSENT = -1e9  # trust logit of null and of absent agents: finite, so that a run of null alone has no NaN
 
 
 class Normaliser(nn.Module):
-    """(x - mean) / scale by feature, in units of `TYPICAL`. The numbers travel with a saved actor."""
+    """(x - mean) / scale by feature, in units of its typical values. The numbers travel with a saved actor."""
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, features: list[Feature]) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor([TYPICAL[feature.name][0] for feature in features]))
-        self.register_buffer("scale", torch.tensor([TYPICAL[feature.name][1] for feature in features]))
+        self.register_buffer("mean", torch.tensor([feature.typical[0] for feature in features]))
+        self.register_buffer("scale", torch.tensor([feature.typical[1] for feature in features]))
 
     def forward(self, x: Tensor) -> Tensor:
         return (x - self.mean) / self.scale

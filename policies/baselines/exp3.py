@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from ...env.observation.observation import AGENT_FEATURES, Observation, column
+from ...env.observation.features import AGENT_FEATURES, column
+from ...env.observation.observation import Observation
 from ...lm.io.errors import InputError
 from ..base import Policy, Weights, check_reset, mix, others
 from .rules import check_strength

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.sac import policies as sac
 from torch import Tensor, nn
 
-from ...env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES
+from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
 from ..actors.actor import Actor
 from ..actors.set_actor import Normaliser
 from ..sb3.set_policy import Parts, SplitRows

@@ -7,7 +7,7 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
-from ...env.observation.observation import TRAINING_FEATURES, column
+from ...env.observation.features import TRAINING_FEATURES, column
 from ..actors.actor import as_actions, other_agents
 from ..actors.set_actor import SetActor
 from .search import Array, EpisodeSearch, Parts

@@ -7,7 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
+from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
+from ...env.observation.observation import Observation
 from ..actors.actor import Actor
 from ..actors.actor_config import AGENT_BY_NAME
 from ..base import Policy, Weights, others

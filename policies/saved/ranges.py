@@ -3,7 +3,7 @@
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ...env.observation.observation import AGENT_FEATURES, Observation
+from ...env.observation.observation import Observation
 from ..actors.actor import Actor
 from .learned import observed_values
 
@@ -18,12 +18,6 @@ def widest(one: Ranges, other: Ranges) -> Ranges:
         if name in other
     }
     return one | other | both
-
-
-def as_observation(batch: dict[str, np.ndarray]) -> Observation:
-    """The environment's dictionary of arrays as an Observation."""
-    mask = batch["mask"] > 0.5
-    return Observation(batch["agents"].reshape(*mask.shape, len(AGENT_FEATURES)), mask, batch["training"])
 
 
 class FeatureRanges(BaseCallback):
@@ -42,7 +36,7 @@ class FeatureRanges(BaseCallback):
         return True
 
     def _widen(self, batch: dict[str, np.ndarray]) -> None:
-        for name, values in observed_values(self.actor, as_observation(batch)).items():
+        for name, values in observed_values(self.actor, Observation.of_batch(batch)).items():
             low, high = self.ranges.get(name, (np.inf, -np.inf))
             if len(values):
                 self.ranges[name] = (min(low, float(values.min())), max(high, float(values.max())))

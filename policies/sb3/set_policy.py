@@ -10,7 +10,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
-from ...env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES
+from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
 from ..actors.actor import Actor
 from ..actors.set_actor import Normaliser
 

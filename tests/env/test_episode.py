@@ -8,6 +8,7 @@ import pytest
 
 from pretraingym.env.episode import Episode
 from pretraingym.env.episode_config import EpisodeConfig
+from pretraingym.env.observation.features import AGENT_FEATURES, column
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
@@ -25,7 +26,7 @@ def task(tiny_corpus: Corpus, tiny_setting: Setting) -> Task:
 
 @pytest.fixture(scope="module")
 def make(task: Task, tiny_setting: Setting) -> Callable[[int], Episode]:
-    return lambda count: Episode(task, tiny_setting.learner(task, count), tiny_setting.episode)
+    return lambda count: Episode(task, tiny_setting.backend(task, count), tiny_setting.episode)
 
 
 def only(task: Task, agents: list[str], strength: float = 0.5) -> np.ndarray:
@@ -40,14 +41,14 @@ def finish(episode: Episode, weights: np.ndarray) -> list[np.ndarray]:
     losses = []
     while (episode.interval_N < episode.config.num_intervals).all():
         episode.observe()
-        losses.append(episode.step(weights).loss_N)
+        losses.append(episode.run_interval(weights).loss_N)
     return losses
 
 
 def test_a_run_depends_neither_on_slot_nor_on_company(task: Task, make: Callable[[int], Episode]) -> None:
     alone, crowd = make(1), make(4)
-    alone.begin([0], [MIXED], [11])
-    crowd.begin([0, 1, 2, 3], [PROSE, PROSE, MIXED, MIXED], [1, 2, 11, 11])
+    alone.run_interval(None, alone.enter([0], [MIXED], [11]))
+    crowd.run_interval(None, crowd.enter([0, 1, 2, 3], [PROSE, PROSE, MIXED, MIXED], [1, 2, 11, 11]))
     agents = ["influence", "quality", "topic", "match-code"]
     expected = finish(alone, only(task, ["topic"]))
     seen = finish(crowd, only(task, agents))
@@ -59,11 +60,11 @@ def test_runs_of_a_scenario_share_its_pool(task: Task, make: Callable[[int], Epi
 
     def drawn(pool_seed: int | None) -> list[set[int]]:
         episode, scenario = make(2), replace(MIXED, pool_budgets=0.2, pool_seed=pool_seed)
-        episode.begin([0, 1], [scenario, scenario], [5, 6])
+        episode.run_interval(None, episode.enter([0, 1], [scenario, scenario], [5, 6]))
         slots, cells = np.arange(2), np.zeros((2, 1), np.int64)
-        number = int(episode.draws.pool_NC[0, 0])
+        number = int(episode.sampler.pool_NC[0, 0])
         turns = np.tile(np.arange(number), (2, 1))
-        return [set(row) for row in episode.draws.windows_at(slots, cells.repeat(number, 1), turns).tolist()]
+        return [set(row) for row in episode.sampler.windows_at(slots, cells.repeat(number, 1), turns).tolist()]
 
     first, second = drawn(3)
     assert first == second
@@ -75,7 +76,7 @@ def test_same_seed_same_run(task: Task, make: Callable[[int], Episode]) -> None:
     runs = []
     for _ in range(2):
         episode = make(2)
-        episode.begin([0, 1], [PROSE, MIXED], [5, 6])
+        episode.run_interval(None, episode.enter([0, 1], [PROSE, MIXED], [5, 6]))
         runs.append(finish(episode, only(task, ["influence", "topic"])))
     np.testing.assert_array_equal(runs[0], runs[1])
 
@@ -83,11 +84,11 @@ def test_same_seed_same_run(task: Task, make: Callable[[int], Episode]) -> None:
 def test_state_goes_on_exactly(task: Task, make: Callable[[int], Episode]) -> None:
     weights = only(task, ["influence", "domain"])
     one, other = make(2), make(2)
-    one.begin([0, 1], [PROSE, MIXED], [5, 6])
-    one.step(weights)
-    other.begin([0, 1], [MIXED, PROSE], [7, 8])
+    one.run_interval(None, one.enter([0, 1], [PROSE, MIXED], [5, 6]))
+    one.run_interval(weights)
+    other.run_interval(None, other.enter([0, 1], [MIXED, PROSE], [7, 8]))
     other.load_state_dict(one.state_dict())
-    other.learner.load_state_dict(one.learner.state_dict())
+    other.backend.load_state_dict(one.backend.state_dict())
     seen = [one.observe(), other.observe()]
     np.testing.assert_array_equal(seen[0].agents, seen[1].agents)
     np.testing.assert_array_equal(seen[0].training, seen[1].training)
@@ -98,13 +99,13 @@ def test_selecting_the_references_own_text_pays(task: Task) -> None:
     clock = EpisodeConfig(num_intervals=3, steps_per_interval=20, probe_windows=32, reference_windows=16)
     setting = Setting(width=32, context=32, episode=clock)
     task = Task(task.corpus, 32)
-    episode = Episode(task, setting.learner(task, 3), clock)
-    episode.begin([0, 1, 2], [PROSE] * 3, [0] * 3)
+    episode = Episode(task, setting.backend(task, 3), clock)
+    episode.run_interval(None, episode.enter([0, 1, 2], [PROSE] * 3, [0] * 3))
     losses = finish(episode, only(task, ["null", "match-prose", "match-code"]))[-1]
     assert losses[1] < losses[0] - 0.1
     assert losses[2] > losses[0] + 0.1
     seen = episode.observe()
-    agreement = seen.agents[0, :, 7]
+    agreement = seen.agents[0, :, column(AGENT_FEATURES, "agreement")]
     assert agreement[task.agent_names.index("match-prose")] > 0.3 > agreement[task.agent_names.index("match-code")]
 
 
@@ -113,10 +114,10 @@ def test_divergence_ends_one_run_and_changes_no_other(task: Task, make: Callable
     outcomes = []
     for sick in (False, True):
         episode = make(3)
-        episode.begin([0, 1, 2], [PROSE] * 3, [1, 2, 3])
+        episode.run_interval(None, episode.enter([0, 1, 2], [PROSE] * 3, [1, 2, 3]))
         if sick:
             _break(episode, 1)
-        outcomes.append(episode.step(weights))
+        outcomes.append(episode.run_interval(weights))
     healthy, seen = outcomes
     assert list(seen.diverged_N) == [False, True, False]
     assert list(seen.done_N) == [False, True, False]
@@ -124,9 +125,9 @@ def test_divergence_ends_one_run_and_changes_no_other(task: Task, make: Callable
 
 
 def _break(episode: Episode, slot: int) -> None:
-    state = episode.learner.state_dict()
+    state = episode.backend.state_dict()
     state["weight.lm_head.weight"][slot] = np.nan
-    episode.learner.load_state_dict(state)
+    episode.backend.load_state_dict(state)
 
 
 def test_a_restart_changes_no_neighbour(task: Task, make: Callable[[int], Episode]) -> None:
@@ -134,11 +135,11 @@ def test_a_restart_changes_no_neighbour(task: Task, make: Callable[[int], Episod
     losses = []
     for restart in (False, True):
         episode = make(3)
-        episode.begin([0, 1, 2], [PROSE] * 3, [1, 2, 3])
-        episode.step(weights)
+        episode.run_interval(None, episode.enter([0, 1, 2], [PROSE] * 3, [1, 2, 3]))
+        episode.run_interval(weights)
         if restart:
-            episode.begin([1], [MIXED], [9])
-        losses.append(episode.step(weights).loss_N)
+            episode.run_interval(None, episode.enter([1], [MIXED], [9]))
+        losses.append(episode.run_interval(weights).loss_N)
     np.testing.assert_array_equal(losses[0][[0, 2]], losses[1][[0, 2]])
     assert losses[0][1] != losses[1][1]
 
@@ -147,37 +148,42 @@ def test_a_run_that_is_not_active_stays_as_it_is(task: Task, make: Callable[[int
     weights = only(task, ["influence", "topic", "influence"])
     alone, partly = make(3), make(3)
     for episode in (alone, partly):
-        episode.begin([0, 1, 2], [PROSE] * 3, [1, 2, 3])
-        episode.step(weights)
+        episode.run_interval(None, episode.enter([0, 1, 2], [PROSE] * 3, [1, 2, 3]))
+        episode.run_interval(weights)
     before = partly.state_dict()
-    outcome = partly.step(weights[[1, 0, 2]], np.array([False, True, False]))
+    outcome = partly.run_interval(weights[[1, 0, 2]], np.array([False, True, False]))
     assert np.isnan(outcome.loss_N[[0, 2]]).all()
     assert not outcome.diverged_N.any()
     after = partly.state_dict()
-    for name in set(before) - {"clock"}:
-        of_run = 1 if name in ("losses_4N", "spent_2N") else 0
-        np.testing.assert_array_equal(*(state[name].take([0, 2], of_run) for state in (before, after)), err_msg=name)
-        if name in ("losses_4N", "spent_2N", "interval_N", "weights_NK", "shares_NC"):
-            assert not np.array_equal(*(state[name].take([1], of_run) for state in (before, after))), name
-    expected = alone.step(weights).loss_N
-    seen = partly.step(weights, np.array([True, False, True])).loss_N
+    for name in (name for name in before if not name.startswith("stopwatch/")):
+        np.testing.assert_array_equal(*(state[name].take([0, 2], 0) for state in (before, after)), err_msg=name)
+    for name in (
+        "measuring/history/last_end_N",
+        "measuring/history/tokens_end_N",
+        "interval_N",
+        "weights_NK",
+        "shares_NC",
+    ):
+        assert not np.array_equal(before[name][1], after[name][1]), name
+    expected = alone.run_interval(weights).loss_N
+    seen = partly.run_interval(weights, np.array([True, False, True])).loss_N
     np.testing.assert_array_equal(seen[[0, 2]], expected[[0, 2]])
 
 
 def test_budget_is_spent_and_counted(task: Task, make: Callable[[int], Episode]) -> None:
     episode = make(1)
-    episode.begin([0], [PROSE], [1])
+    episode.run_interval(None, episode.enter([0], [PROSE], [1]))
     finish(episode, only(task, ["quality"]))
     clock = episode.config
     assert episode.tokens_N[0] == clock.total_steps * clock.batch_windows * task.context
-    with pytest.raises(InputError, match="a run is done, expected `begin`"):
-        episode.step(only(task, ["quality"]))
+    with pytest.raises(InputError, match="a run is done, expected `enter`"):
+        episode.run_interval(only(task, ["quality"]))
 
 
 def test_test_losses_are_the_same_windows_for_every_run(task: Task, make: Callable[[int], Episode]) -> None:
     episode = make(2)
-    episode.begin([0, 1], [PROSE, MIXED], [4, 4])
-    losses = episode.test_losses(16)
+    episode.run_interval(None, episode.enter([0, 1], [PROSE, MIXED], [4, 4]))
+    losses = episode.measuring.test_losses(16)
     assert losses.shape == (2, 2)
     assert np.isfinite(losses).all()
 

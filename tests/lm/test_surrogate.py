@@ -9,7 +9,7 @@ from scipy.stats import chisquare
 from pretraingym.lm.backend import Schedule
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.windows import Windows
-from pretraingym.lm.keyed_random import mix, normals, stream, uniforms
+from pretraingym.lm.keyed_random import hash64, normals, stream, uniforms
 from pretraingym.lm.surrogate import Dynamics, Surrogate
 
 CONTEXT, TOTAL = 16, 40
@@ -24,10 +24,10 @@ def make(corpus: Corpus, num_slots: int = 1, dynamics: Dynamics = QUIET) -> Surr
     kind = np.arange(corpus.num_documents) % 2
     task = np.zeros(corpus.num_documents, np.intp)
     task[np.array(corpus.splits["code/validation"])] = 1
-    learner = Surrogate(dynamics, Windows(corpus, CONTEXT), kind, task, Schedule(TOTAL, 0), num_slots)
+    backend = Surrogate(dynamics, Windows(corpus, CONTEXT), kind, task, Schedule(TOTAL, 0), num_slots)
     for slot in range(num_slots):
-        learner.start(slot, 100 + slot)
-    return learner
+        backend.start(slot, 100 + slot)
+    return backend
 
 
 def ids_of_kind(corpus: Corpus, kind: int, count: int) -> np.ndarray:
@@ -37,63 +37,63 @@ def ids_of_kind(corpus: Corpus, kind: int, count: int) -> np.ndarray:
     return full[:count]
 
 
-def losses_by_task(corpus: Corpus, learner: Surrogate) -> np.ndarray:
+def losses_by_task(corpus: Corpus, backend: Surrogate) -> np.ndarray:
     windows = Windows(corpus, CONTEXT)
     ids = [windows.ids(corpus.splits[f"{task}/validation"])[0] for task in ("prose", "code")]
-    return learner.evaluate(np.tile(ids, (learner.num_slots, 1)), False)
+    return backend.evaluate(np.tile(ids, (backend.num_slots, 1)), False)
 
 
 def test_loss_falls_by_the_power_law(tiny_corpus: Corpus) -> None:
-    learner = make(tiny_corpus)
-    learner.train(ids_of_kind(tiny_corpus, 0, 20 * 8).reshape(1, 20, 8), np.ones(1, bool))
+    backend = make(tiny_corpus)
+    backend.train(ids_of_kind(tiny_corpus, 0, 20 * 8).reshape(1, 20, 8), np.ones(1, bool))
     transfer = 0.75 * QUIET.transfer_CT[0] + 0.25 * QUIET.late_CT[0]  # half of the training, a quarter in the middle
     effective = 20 * 8 * CONTEXT * transfer
-    np.testing.assert_allclose(learner.effective_NT[0], effective)
+    np.testing.assert_allclose(backend.effective_NT[0], effective)
     expected = 2.5 + 1.28 * (0.05 + effective / 10_000) ** -0.355
-    np.testing.assert_allclose(losses_by_task(tiny_corpus, learner)[0], expected)
+    np.testing.assert_allclose(losses_by_task(tiny_corpus, backend)[0], expected)
 
 
 def test_repeats_decay(tiny_corpus: Corpus) -> None:
     """Whether inside one call or over several; other windows are as fresh as before."""
     one, two = ids_of_kind(tiny_corpus, 0, 2)
     for calls in ([[one, one, one, two]], [[one], [one], [one, two]], [[two, one], [one, one]]):
-        learner = make(tiny_corpus, dynamics=replace(QUIET, late_CT=QUIET.transfer_CT))
+        backend = make(tiny_corpus, dynamics=replace(QUIET, late_CT=QUIET.transfer_CT))
         for call in calls:
-            learner.train(np.array(call).reshape(1, 1, -1), np.ones(1, bool))
+            backend.train(np.array(call).reshape(1, 1, -1), np.ones(1, bool))
         worth = 2 + np.exp(-1 / 15) + np.exp(-2 / 15)
-        np.testing.assert_allclose(learner.effective_NT[0], worth * CONTEXT * QUIET.transfer_CT[0])
+        np.testing.assert_allclose(backend.effective_NT[0], worth * CONTEXT * QUIET.transfer_CT[0])
 
 
 def test_influence_is_the_fall_of_a_small_step(tiny_corpus: Corpus) -> None:
-    learner = make(tiny_corpus, 2, replace(QUIET, unit_tokens=1e6, late_CT=QUIET.transfer_CT))
+    backend = make(tiny_corpus, 2, replace(QUIET, unit_tokens=1e6, late_CT=QUIET.transfer_CT))
     old = ids_of_kind(tiny_corpus, 1, 4)
-    learner.train(np.tile(old, (2, 1, 1)), np.ones(2, bool))
+    backend.train(np.tile(old, (2, 1, 1)), np.ones(2, bool))
     code = Windows(tiny_corpus, CONTEXT).ids(tiny_corpus.splits["code/validation"])[:5]
     probe = np.array([ids_of_kind(tiny_corpus, 0, 1)[0], ids_of_kind(tiny_corpus, 1, 9)[8], old[0]])
-    influence, _, alone = learner.influence(np.tile(code, (2, 1, 1)), np.ones((2, 1)), np.tile(probe, (2, 1)), 2)
+    influence, _, alone = backend.influence(np.tile(code, (2, 1, 1)), np.ones((2, 1)), np.tile(probe, (2, 1)), 2)
     np.testing.assert_allclose(alone[:, 0], influence[:, ::2])
-    state, before = learner.state_dict(), losses_by_task(tiny_corpus, learner)[:, 1]
+    state, before = backend.state_dict(), losses_by_task(tiny_corpus, backend)[:, 1]
     for index, window in enumerate(probe):
-        learner.train(np.full((2, 1, 1), window), np.ones(2, bool))
-        fall = before - losses_by_task(tiny_corpus, learner)[:, 1]
+        backend.train(np.full((2, 1, 1), window), np.ones(2, bool))
+        fall = before - losses_by_task(tiny_corpus, backend)[:, 1]
         np.testing.assert_allclose(influence[:, index] * CONTEXT, fall, rtol=1e-2)
-        learner.load_state_dict(state)
+        backend.load_state_dict(state)
     assert influence[0, 1] > influence[0, 2] > influence[0, 0] > 0
 
 
 def test_noise_is_that_of_the_run_and_of_what_it_drew(tiny_corpus: Corpus) -> None:
-    learner = make(tiny_corpus, 300, replace(QUIET, loss_sd=0.02))
+    backend = make(tiny_corpus, 300, replace(QUIET, loss_sd=0.02))
     for slot in range(300):
-        learner.start(slot, slot // 2)
+        backend.start(slot, slot // 2)
     ids = np.tile(ids_of_kind(tiny_corpus, 0, 4), (300, 1, 1))
-    learner.train(ids, np.ones(300, bool))
-    same = losses_by_task(tiny_corpus, learner)
+    backend.train(ids, np.ones(300, bool))
+    same = losses_by_task(tiny_corpus, backend)
     np.testing.assert_array_equal(same[0::2], same[1::2])  # twins that drew the same
     assert same.std(0) == pytest.approx(0.02, rel=0.2)
     assert abs(np.corrcoef(same[0::2].T)[0, 1]) < 0.25  # of the two tasks
     ids[1::2] = ids_of_kind(tiny_corpus, 0, 8)[4:]
-    learner.train(ids, np.ones(300, bool))
-    apart = losses_by_task(tiny_corpus, learner)
+    backend.train(ids, np.ones(300, bool))
+    apart = losses_by_task(tiny_corpus, backend)
     assert abs(np.corrcoef(apart[0::2, 0], apart[1::2, 0])[0, 1]) < 0.25
 
 
@@ -135,7 +135,7 @@ def test_normals_are_normal() -> None:
 
 
 def test_streams_are_uniform_and_of_their_key_alone() -> None:
-    keys = mix(np.arange(500, dtype=np.uint64))
+    keys = hash64(np.arange(500, dtype=np.uint64))
     drawn = uniforms(stream(keys, 200))
     np.testing.assert_array_equal(uniforms(stream(keys[7:8], 200))[0], drawn[7])
     np.testing.assert_array_equal(uniforms(stream(keys, 3)), drawn[:, :3])
@@ -149,15 +149,15 @@ def test_streams_are_uniform_and_of_their_key_alone() -> None:
 def test_what_was_read_is_known_by_heart(tiny_corpus: Corpus) -> None:
     """The loss of a window falls with every draw of it, ever less, beyond that of its kind; in training too."""
     known = replace(QUIET, transfer_CT=np.ones((2, 2)), late_CT=np.ones((2, 2)), memorised=0.1)
-    learner = make(tiny_corpus, dynamics=known)
+    backend = make(tiny_corpus, dynamics=known)
     often, once, never = ids_of_kind(tiny_corpus, 0, 3)
-    learner.train(np.array([often, often, once]).reshape(1, 1, 3), np.ones(1, bool))
+    backend.train(np.array([often, often, once]).reshape(1, 1, 3), np.ones(1, bool))
     read = np.array([[often, once, never]])
-    losses = learner.influence(read[:, None], np.ones((1, 1)), read, 1)[1][0]
+    losses = backend.influence(read[:, None], np.ones((1, 1)), read, 1)[1][0]
     twice = 0.1 * (1 + np.exp(-1 / 15))
     np.testing.assert_allclose(losses[2] - losses, [twice, 0.1, 0.0], atol=1e-12)
-    np.testing.assert_allclose(learner.evaluate(read, False)[0] - losses[2], [-twice, -0.1, 0.0], atol=1e-12)
-    again = learner.state_dict()
-    seen = learner.train(np.full((1, 1, 1), often), np.ones(1, bool))
-    learner.load_state_dict(again)
-    np.testing.assert_allclose(learner.train(np.full((1, 1, 1), never), np.ones(1, bool)) - seen, twice, atol=5e-3)
+    np.testing.assert_allclose(backend.evaluate(read, False)[0] - losses[2], [-twice, -0.1, 0.0], atol=1e-12)
+    again = backend.state_dict()
+    seen = backend.train(np.full((1, 1, 1), often), np.ones(1, bool))
+    backend.load_state_dict(again)
+    np.testing.assert_allclose(backend.train(np.full((1, 1, 1), never), np.ones(1, bool)) - seen, twice, atol=5e-3)

@@ -10,13 +10,13 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
 from pretraingym.env.console.action_map import ActionMap
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, bounds, column
+from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, bounds, column
+from pretraingym.env.observation.observation import Observation
 from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.base import Policy
 from pretraingym.policies.baselines.rules import Agreement
 from pretraingym.policies.saved.card import PolicyCard
-from pretraingym.policies.saved.ranges import as_observation
 
 AGENTS = ("null", "a", "b", "c", "d")
 HORIZON = 4
@@ -165,13 +165,13 @@ def toy_actor() -> SetActor:
 
 
 def gain_on_toy(policy: Policy, num_runs: int = 128) -> float:
-    """Mean noiseless gain of an episode over runs that no learner saw; the optimum is about 1.05."""
+    """Mean noiseless gain of an episode over runs that no backend saw; the optimum is about 1.05."""
     env = ToyVectorEnv(num_runs, 1)
     env.reset(seed=777)
     policy.reset(AGENTS, num_runs)
     total = 0.0
     for _ in range(HORIZON):
-        weights = policy.act(as_observation(env._seen()))
+        weights = policy.act(Observation.of_batch(env._seen()))
         total += sum(run.gain(row) for run, row in zip(env.runs, weights, strict=True))
         env.step(np.zeros((num_runs, len(AGENTS)), np.float32))
     return total / num_runs

@@ -15,11 +15,11 @@ from pretraingym.env.agents.plugins import kinds
 from pretraingym.env.agents.registry import make_agent, make_labellers
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
-from pretraingym.env.scenarios.distribution import PLAIN
+from pretraingym.env.observation.observation import Observation
+from pretraingym.env.scenarios.distribution import PLAIN, ScenarioDistribution
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.writer import add_labels
-from pretraingym.policies.saved.ranges import as_observation
 from pretraingym.policies.saved.storage import load_policy
 
 BROUGHT = ("shortness", "brevity")
@@ -43,14 +43,14 @@ def main(corpus_folder: Path, policy_folder: Path) -> dict[str, Any]:
         validation_windows=8, final_windows=16,
     )  # fmt: skip
     setting = Setting(width=16, context=16, lr_warmup_steps=2, episode=clock, agents=("null", "domain", *BROUGHT))
-    env = ConsoleVectorEnv(2, corpus=corpus_folder, setting=setting, axes=PLAIN)
+    env = ConsoleVectorEnv(2, corpus=corpus_folder, setting=setting, distribution=ScenarioDistribution(vary=PLAIN))
     batch, _ = env.reset(seed=0)
     policy = load_policy(policy_folder)
     policy.reset(env.agent_names, env.num_envs)
     seen |= {"agents": env.agent_names, "trained_with": policy.card.agents, "action": env.single_action_space.shape}
     seen |= {"rows": [], "masks": [], "chosen": [], "in_force": []}
     for _ in range(env.horizon):
-        observation = as_observation(batch)
+        observation = Observation.of_batch(batch)
         seen["rows"].append(observation.agents.tolist())
         seen["masks"].append(observation.mask.tolist())
         seen["chosen"].append(policy.act(observation).tolist())

@@ -84,8 +84,8 @@ def ours(task: Task) -> list[list[float]]:
     episode = Episode(task, SETTING.target(task, EngineConfig(packing="none")), CLOCK)
     policy = make_policy("lift")
     policy.reset(task.agent_names, 1)
-    episode.begin([0], [whole_corpus(task, SETTING.budget_tokens, {"prose": 1.0})], [SEED])
-    outcomes = [episode.step(policy.act(episode.observe())) for _ in range(CLOCK.num_intervals)]
+    episode.run_interval(None, episode.enter([0], [whole_corpus(task, SETTING.budget_tokens, {"prose": 1.0})], [SEED]))
+    outcomes = [episode.run_interval(policy.act(episode.observe())) for _ in range(CLOCK.num_intervals)]
     return [[outcome.train_loss_N[0], outcome.loss_N[0], outcome.tokens_N[0]] for outcome in outcomes]
 
 
@@ -146,10 +146,10 @@ def test_what_does_not_fit_is_refused(task: Task, tmp_path: Path) -> None:
 def test_a_guest_is_trained_by_its_trainer(task: Task, tmp_path: Path) -> None:
     made, console = trainer(task, tmp_path)
     with pytest.raises(InputError, match="no model is being trained, expected the trainer to have begun"):
-        console.learner.evaluate(np.zeros((1, 1), np.int64), averaged=False)
+        console.backend.evaluate(np.zeros((1, 1), np.int64), averaged=False)
     made.train()
     with pytest.raises(InputError, match="a guest was asked to train, expected its own trainer to"):
-        console.episode.train(np.zeros((1, 1, 8), np.int64), np.ones(1, bool))
+        console.backend.train(np.zeros((1, 1, 8), np.int64), np.ones(1, bool))
 
 
 def test_several_ranks_see_the_same(task: Task, ours: list[list[float]], tmp_path: Path, all_ranks: Any) -> None:

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from pretraingym.env.console.action_map import ActionMap
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, bounds
+from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, bounds
+from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.actors.actor import Actor
 from pretraingym.policies.actors.gain_actor import GainActor, GainConfig

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from pretraingym.env.console.action_map import ActionMap
-from pretraingym.env.observation.observation import AGENT_FEATURES, column
+from pretraingym.env.observation.features import AGENT_FEATURES, column
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor

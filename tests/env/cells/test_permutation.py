@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from pretraingym.env.cells.permutation import permute
-from pretraingym.lm.keyed_random import mix
+from pretraingym.lm.keyed_random import hash64
 
 
 @given(st.integers(1, 5000), st.integers(0, 2**64 - 1))
@@ -33,7 +33,7 @@ def test_sizes_may_differ_by_row() -> None:
 @pytest.mark.parametrize("size", [2, 3, 5, 6, 7, 100])
 def test_every_place_is_as_likely(size: int) -> None:
     """Over keys, in small ranges too."""
-    keys = mix(np.arange(20_000, dtype=np.uint64))
+    keys = hash64(np.arange(20_000, dtype=np.uint64))
     for index in (0, size - 1):
         places = permute(np.full(len(keys), index), np.full(len(keys), size), keys)
         assert chisquare(np.bincount(places, minlength=size)).pvalue > 0.001

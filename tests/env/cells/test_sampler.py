@@ -8,8 +8,8 @@ from scipy.stats import chisquare
 
 from pretraingym.env.cells.builder import LabelledDocuments, build_cells
 from pretraingym.env.cells.index import CellIndex
-from pretraingym.env.cells.sampler import CellDraws
-from pretraingym.lm.keyed_random import mix
+from pretraingym.env.cells.sampler import CellSampler
+from pretraingym.lm.keyed_random import hash64
 
 CONTEXT = 10
 
@@ -37,11 +37,11 @@ def cell_of(index: CellIndex) -> dict[int, int]:
 
 
 def key(seed: int) -> np.ndarray:
-    return mix(np.array([seed], np.uint64))
+    return hash64(np.array([seed], np.uint64))
 
 
-def begun(index: CellIndex, seed: int, pool_tokens: float = 1e12) -> CellDraws:
-    draws = CellDraws(index, 1)
+def begun(index: CellIndex, seed: int, pool_tokens: float = 1e12) -> CellSampler:
+    draws = CellSampler(index, 1)
     draws.reset(0, seed, pool_tokens, index.natural_C)
     return draws
 
@@ -121,7 +121,7 @@ def test_every_window_of_a_cell_is_as_likely_and_at_any_place() -> None:
 @given(seed=st.integers(0, 2**32), before=st.lists(st.integers(1, 300), max_size=4), pool=st.floats(0.01, 1.0))
 def test_state_goes_on_exactly_from_any_point(index: CellIndex, seed: int, before: list[int], pool: float) -> None:
     share = np.random.default_rng(seed).dirichlet(np.ones(index.num_cells))
-    one, other = CellDraws(index, 2), CellDraws(index, 2)
+    one, other = CellSampler(index, 2), CellSampler(index, 2)
     one.reset(1, seed, pool * index.tokens_C.sum(), share)
     for count in before:
         one.draw(np.array([1]), share[None], count, key(count))[0]
@@ -134,7 +134,7 @@ def test_state_goes_on_exactly_from_any_point(index: CellIndex, seed: int, befor
 
 
 def test_slots_do_not_touch_each_other(index: CellIndex) -> None:
-    draws = CellDraws(index, 2)
+    draws = CellSampler(index, 2)
     for slot in (0, 1):
         draws.reset(slot, 9, 1e5, index.natural_C)
     first = draws.draw(np.array([0]), index.natural_C[None], 300, key(0))[0]

@@ -69,7 +69,7 @@ def one_array(env: ConsoleVectorEnv, reward: np.ndarray) -> np.ndarray:
 def summed(env: ConsoleVectorEnv, reward: np.ndarray) -> np.ndarray:
     """Depends on an array that was handed out."""
     previous = vars(env).get("previous", np.zeros_like(reward))
-    env.previous = np.where(env.core.episode.interval_N[:2] == 1, 0, previous) + reward  # type: ignore[attr-defined]
+    env.previous = np.where(env.runs.episode.interval_N[:2] == 1, 0, previous) + reward  # type: ignore[attr-defined]
     handed: np.ndarray = env.previous  # type: ignore[attr-defined]
     return handed
 
@@ -101,7 +101,7 @@ class GoesOn(ConsoleVectorEnv):
     """DISABLED, and steps of done slots are taken."""
 
     def step(self, actions: np.ndarray) -> Any:
-        if self.core.done_N.any():
+        if self.runs.done_N.any():
             return self.last
         self.last = super().step(actions)
         return self.last

@@ -49,7 +49,7 @@ def weights_IK(task: Task) -> list[np.ndarray]:
 
 
 class Recorder:
-    """A learner of one slot that learns nothing and keeps the windows it was given."""
+    """A backend of one slot that learns nothing and keeps the windows it was given."""
 
     num_slots, num_params = 1, 0
 
@@ -76,12 +76,12 @@ class Recorder:
 @pytest.fixture(scope="module")
 def expected(task: Task, weights_IK: list[np.ndarray]) -> list[list[int]]:
     """The windows of an Episode's 14 steps."""
-    learner = Recorder()
-    episode = Episode(task, learner, CLOCK)  # type: ignore[arg-type]
-    episode.begin([0], [Scenario((("prose", 1.0),), POOL_BUDGETS)], [SEED])
+    backend = Recorder()
+    episode = Episode(task, backend, CLOCK)  # type: ignore[arg-type]
+    episode.run_interval(None, episode.enter([0], [Scenario((("prose", 1.0),), POOL_BUDGETS)], [SEED]))
     for weights in weights_IK:
-        episode.step(weights[None])
-    return [step.tolist() for step in learner.steps]
+        episode.run_interval(weights[None])
+    return [step.tolist() for step in backend.steps]
 
 
 @pytest.fixture

@@ -32,14 +32,14 @@ def action_of(slot: int, number: int, interval: int) -> np.ndarray:
 
 
 def actions_of(env: ConsoleVectorEnv) -> np.ndarray:
-    numbers, intervals = env.core.number_of, env.core.episode.interval_N
+    numbers, intervals = env.runs.number_of, env.runs.episode.interval_N
     return np.stack([action_of(slot, int(numbers[slot]), int(intervals[slot])) for slot in range(env.num_envs)])
 
 
 def make_sick(env: ConsoleVectorEnv, slot: int) -> None:
-    state = env.core.episode.learner.state_dict()
+    state = env.runs.episode.backend.state_dict()
     state["weight.lm_head.weight"][slot] = np.nan
-    env.core.episode.learner.load_state_dict(state)
+    env.runs.episode.backend.load_state_dict(state)
 
 
 def returns(
@@ -55,7 +55,7 @@ def returns(
         _, reward, done, _, info = env.step(actions_of(env))
         for slot in np.flatnonzero(info["_loss"]):
             seen.setdefault((int(slot), int(info["run_seed"][slot])), []).append(float(reward[slot]))
-        if env.core.autoreset_mode is OFF and done.any():
+        if env.runs.autoreset_mode is OFF and done.any():
             env.reset(options={"reset_mask": done})
     return seen
 
@@ -123,7 +123,7 @@ def test_a_mask_begins_some_slots_and_leaves_the_others(make: Make) -> None:
     mask = np.array([False, True, True, True])
     after, info = env.reset(options={"reset_mask": mask})
     np.testing.assert_array_equal(info["_run_seed"], mask)
-    np.testing.assert_array_equal(info["run_seed"][mask], whole.core.run_seed_N[mask])
+    np.testing.assert_array_equal(info["run_seed"][mask], whole.runs.run_seed_N[mask])
     for key, expected in new.items():
         np.testing.assert_array_equal(after[key][0], before[key][0])
         np.testing.assert_array_equal(after[key][1:], expected[1:])

@@ -47,12 +47,12 @@ def play(env: Any, seed: int, steps: int) -> list[Any]:
     rng, answers = np.random.default_rng(seed), []
     for _ in range(steps):
         if rng.random() < 0.15:
-            state = env.core.episode.learner.state_dict()
-            state["weight.lm_head.weight"][rng.integers(env.core.episode.num_slots)] = np.nan
-            env.core.episode.learner.load_state_dict(state)
+            state = env.runs.episode.backend.state_dict()
+            state["weight.lm_head.weight"][rng.integers(env.runs.episode.num_slots)] = np.nan
+            env.runs.episode.backend.load_state_dict(state)
         answers.append(env.step(rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)))
         done = answers[-1][2]
-        if env.core.autoreset_mode is AutoresetMode.DISABLED and np.any(done):
+        if env.runs.autoreset_mode is AutoresetMode.DISABLED and np.any(done):
             mask = np.atleast_1d(done)
             answers.append(env.reset(options={"reset_mask": mask} if rng.random() < 0.5 else None))
         elif rng.random() < 0.1:
@@ -69,7 +69,7 @@ def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: Autores
     for _ in range(rounds):
         play(env, int(rng.integers(99)), int(rng.integers(1, 6)))
         twin, seed, kept = env.fork(), int(rng.integers(99)), env.get_state()
-        assert twin.core.task is env.core.task
+        assert twin.runs.task is env.runs.task
         ahead = play(twin, seed, 5)
         assert_same(env.get_state(), kept)
         assert_same(tuple(play(env, seed, 5)), tuple(ahead))
@@ -82,11 +82,11 @@ def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: Autores
 def test_a_fork_knows_that_a_run_diverged(make: Make) -> None:
     env = make(2, autoreset_mode="NextStep")
     env.reset(seed=0)
-    env.core.episode.learner.load_state_dict(spoilt(env, 1))
+    env.runs.episode.backend.load_state_dict(spoilt(env, 1))
     env.step(np.zeros((2, 7)))
     twin = env.fork()
     assert_same(twin.step(np.zeros((2, 7))), env.step(np.zeros((2, 7))))
-    assert twin.core.number_of.tolist() == [0, 0]
+    assert twin.runs.number_of.tolist() == [0, 0]
 
 
 def test_a_fork_draws_its_seeds_apart(make: Make) -> None:
@@ -95,7 +95,7 @@ def test_a_fork_draws_its_seeds_apart(make: Make) -> None:
     twin = env.fork()
     drawn = [each.reset()[1]["run_seed"][0] for each in (env, twin)]
     assert drawn[0] == drawn[1]
-    assert make(1).fork().core.base_seed is None
+    assert make(1).fork().runs.base_seed is None
     assert twin.np_random_seed == env.np_random_seed
     twin.metadata["mine"] = True
     assert "mine" not in env.metadata
@@ -109,8 +109,8 @@ def test_a_state_goes_through_a_file_into_another_environment(make: Make, tmp_pa
     with np.load(tmp_path / "state.npz", allow_pickle=False) as file:
         state = dict(file)
     other.set_state(state)
-    assert other.core.scenario == SCENARIO
-    assert other.core.given_seeds == {(0, 0): 11}
+    assert other.runs.scenario == SCENARIO
+    assert other.runs.given_seeds == {(0, 0): 11}
     for _ in range(4):
         assert_same(env.step(np.ones((2, 7))), other.step(np.ones((2, 7))))
 
@@ -139,7 +139,7 @@ def test_given_seeds_name_the_first_episode(make: Make) -> None:
     seeds = info["run_seed"]
     _, info = named.reset(seed=6, options={"seeds": seeds[::-1]})
     np.testing.assert_array_equal(info["run_seed"], seeds[::-1])
-    named.core.episode.learner.load_state_dict(spoilt(named, 1))
+    named.runs.episode.backend.load_state_dict(spoilt(named, 1))
     action = np.zeros((2, 7), np.float32)
     rewards = np.array([env.step(action)[1] for _ in range(3)])
     seen = [named.step(action) for _ in range(4)]
@@ -149,11 +149,11 @@ def test_given_seeds_name_the_first_episode(make: Make) -> None:
         np.testing.assert_array_equal(step[4]["run_seed"], seeds[::-1])
         assert step[4]["_run_seed"].all()
     np.testing.assert_array_equal(seen[2][4]["final_info"]["run_seed"], seeds[::-1])
-    assert seen[3][4]["run_seed"][0] == named.core.run_seed(0, 1) != seeds[1]
+    assert seen[3][4]["run_seed"][0] == named.runs.run_seed(0, 1) != seeds[1]
 
 
 def spoilt(env: Any, slot: int) -> dict[str, np.ndarray]:
-    state: dict[str, np.ndarray] = env.core.episode.learner.state_dict()
+    state: dict[str, np.ndarray] = env.runs.episode.backend.state_dict()
     state["weight.lm_head.weight"][slot] = np.nan
     return state
 

@@ -97,7 +97,7 @@ def test_resets_can_name_episode_and_scenario(options: dict[str, Any]) -> None:
         np.testing.assert_array_equal(seen[1], expected[1])
     scenario = Scenario((("code", 1.0),), 3.0)
     env.reset(seed=7, options={"scenario": scenario})
-    assert env.unwrapped.core.run_scenario(0, 0) == scenario
+    assert env.unwrapped.runs.run_scenario(0, 0) == scenario
 
 
 def test_a_run_that_diverges_is_terminated_with_the_penalty(options: dict[str, Any]) -> None:
@@ -105,10 +105,10 @@ def test_a_run_that_diverges_is_terminated_with_the_penalty(options: dict[str, A
     action = np.zeros(env.action_space.shape, np.float32)
     healthy = roll(env, action, 6, seed=3)
     env.reset(seed=3)
-    episode = env.unwrapped.core.episode
-    state = episode.learner.state_dict()
+    episode = env.unwrapped.runs.episode
+    state = episode.backend.state_dict()
     state["weight.lm_head.weight"][1] = np.nan
-    episode.learner.load_state_dict(state)
+    episode.backend.load_state_dict(state)
     seen = [env.step(action) for _ in range(6)]
     assert seen[0][1][1] == -1.0
     assert list(seen[0][2]) == [False, True, False]
@@ -124,7 +124,6 @@ def test_a_run_that_diverges_is_terminated_with_the_penalty(options: dict[str, A
     [
         ({"group_size": 3}, "num_envs 4 is not a multiple of group_size 3"),
         ({"reward": "fun"}, "reward is 'fun', expected one of paired, raw"),
-        ({"scenario_set": "secret"}, "scenario_set is 'secret', expected one of train, development, sealed"),
     ],
 )
 def test_bad_arguments_are_refused(options: dict[str, Any], given: dict[str, Any], message: str) -> None:

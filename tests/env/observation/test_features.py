@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from pretraingym.env.episode import Episode
-from pretraingym.env.observation.influence_moments import Evidence
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
+from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
+from pretraingym.env.observation.influence_moments import InfluenceMoments
+from pretraingym.env.observation.observation import Observation
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.surrogate_setting import SurrogateSetting
@@ -21,11 +22,11 @@ def task(tiny_corpus: Corpus) -> Task:
 
 
 def observed(task: Task, scenarios: list[Scenario], agent: str = "null", intervals: int = 4) -> Observation:
-    episode = Episode(task, SETTING.learner(task, len(scenarios)), SETTING.episode)
-    episode.begin(list(range(len(scenarios))), scenarios, [5] * len(scenarios))
+    episode = Episode(task, SETTING.backend(task, len(scenarios)), SETTING.episode)
+    episode.run_interval(None, episode.enter(list(range(len(scenarios))), scenarios, [5] * len(scenarios)))
     weights = np.eye(len(task.agent_names))[[task.agent_names.index(agent)] * len(scenarios)]
     for _ in range(intervals):
-        episode.step(weights)
+        episode.run_interval(weights)
     return episode.observe()
 
 
@@ -78,7 +79,7 @@ def test_agents_that_help_one_task_alone_show_by_task(task: Task) -> None:
 def test_agreement_over_what_noise_allows_is_that_with_the_clean_influence() -> None:
     """Scores of cells against influence of which four fifths are the windows' own: correlations halve, not these."""
     rng = np.random.default_rng(0)
-    evidence, clean = Evidence(1, 2, 1), []
+    evidence, clean = InfluenceMoments(1, 2, 1), []
     for _ in range(40):
         cell = np.sort(rng.integers(40, size=200))
         worth = np.sin(cell / 6.0)  # neighbouring cells are alike
@@ -95,7 +96,7 @@ def test_pure_noise_has_a_low_ceiling_and_pure_signal_none() -> None:
     share = np.full((1, 500), 1 / 500)
     rng, slow = np.random.default_rng(0), np.linspace(-1, 1, 500)[None]
     for influence, low, high in ((rng.normal(size=(1, 500)), 0.2, 0.35), (slow, 0.99, 1.0)):
-        evidence = Evidence(1, 1, 1)
+        evidence = InfluenceMoments(1, 1, 1)
         evidence.update(slow[:, None], influence, share)
         assert low <= evidence.ceiling()[0] <= high
 
@@ -104,7 +105,7 @@ def test_task_agreement_is_a_weighted_correlation_and_skips_tasks_not_in_play() 
     rng = np.random.default_rng(0)
     z, share = rng.normal(size=(1, 3, 50)), rng.dirichlet(np.ones(50))[None]
     r = np.stack([z[0, 1] + rng.normal(size=50), np.full(50, np.nan)])[None]
-    evidence = Evidence(1, 3, 2)
+    evidence = InfluenceMoments(1, 3, 2)
     for _ in range(3):
         evidence.update_tasks(z, r * 1e-5, share)  # whatever the unit
     covariance = np.cov(np.vstack([z[0], r[0, 0]]), aweights=share[0])

@@ -3,23 +3,31 @@
 import numpy as np
 import pytest
 
-from pretraingym.env.cells.sampler import CellDraws
+from pretraingym.env.cells.sampler import CellSampler
 from pretraingym.env.episode import Episode
-from pretraingym.env.observation.features import paper_rewards, seen_gaps
-from pretraingym.env.observation.influence_moments import Evidence
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, bounds, column
+from pretraingym.env.observation.features import (
+    AGENT_FEATURES,
+    TRAINING_FEATURES,
+    bounds,
+    column,
+    paper_rewards,
+    seen_gaps,
+)
+from pretraingym.env.observation.influence_moments import InfluenceMoments
 from pretraingym.env.observation.probe import sample_probe
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
-from pretraingym.lm.keyed_random import mix
+from pretraingym.lm.keyed_random import hash64
 
 
 def test_observations_are_named_bounded_and_finite(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
     task = Task(tiny_corpus, tiny_setting.context)
-    episode = Episode(task, tiny_setting.learner(task, 2), tiny_setting.episode)
-    episode.begin([0, 1], [Scenario((("prose", 1.0),), 0.2), Scenario((("code", 1.0),), 50.0)], [0, 1])
+    episode = Episode(task, tiny_setting.backend(task, 2), tiny_setting.episode)
+    episode.run_interval(
+        None, episode.enter([0, 1], [Scenario((("prose", 1.0),), 0.2), Scenario((("code", 1.0),), 50.0)], [0, 1])
+    )
     weights = np.zeros((2, len(task.agent_names)))
     weights[:, -1] = 1.0
     for _ in range(tiny_setting.episode.num_intervals):
@@ -29,7 +37,7 @@ def test_observations_are_named_bounded_and_finite(tiny_corpus: Corpus, tiny_set
             assert values.dtype == np.float32
             assert values.shape[-1] == len(features)
             assert ((values >= low) & (values <= high)).all()
-        episode.step(weights)
+        episode.run_interval(weights)
     scarce, plentiful = seen.training[:, column(TRAINING_FEATURES, "scarcity")]
     assert scarce > plentiful + 1
     used = seen.agents[:, :, column(AGENT_FEATURES, "epochs_used")]
@@ -45,7 +53,7 @@ def test_agreement_is_a_weighted_correlation() -> None:
     rng = np.random.default_rng(0)
     z, r, share = rng.normal(size=(1, 3, 50)), rng.normal(size=(1, 50)), rng.dirichlet(np.ones(50))[None]
     r += z[:, 1]
-    evidence = Evidence(1, 3, 1)
+    evidence = InfluenceMoments(1, 3, 1)
     evidence.update(z, r, share)
     covariance = np.cov(np.vstack([z[0], r]), aweights=share[0])
     expected = covariance[:3, 3] / np.sqrt(np.diag(covariance)[:3] * covariance[3, 3])
@@ -58,7 +66,7 @@ def test_ridge_tells_the_cause_from_its_companion() -> None:
     rng = np.random.default_rng(0)
     cause = rng.normal(size=(1, 4000))
     companion = cause + rng.normal(size=(1, 4000))
-    evidence = Evidence(1, 2, 1)
+    evidence = InfluenceMoments(1, 2, 1)
     evidence.update(
         np.stack([cause, companion], 1), cause + 0.5 * rng.normal(size=(1, 4000)), np.full((1, 4000), 1 / 4000)
     )
@@ -84,10 +92,10 @@ def test_seen_gap_compares_the_windows_an_agent_favours() -> None:
 
 def test_probes_tell_what_was_drawn(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
     task = Task(tiny_corpus, tiny_setting.context)
-    draws = CellDraws(task.cells, 1)
+    draws = CellSampler(task.cells, 1)
     draws.reset(0, 3, 5000.0, task.cells.natural_C)
-    drawn = set(draws.draw(np.array([0]), task.cells.natural_C[None], 200, mix(np.zeros(1, np.uint64)))[0].tolist())
-    probe = sample_probe(draws, np.array([0]), 100, mix(np.ones(1, np.uint64)))
+    drawn = set(draws.draw(np.array([0]), task.cells.natural_C[None], 200, hash64(np.zeros(1, np.uint64)))[0].tolist())
+    probe = sample_probe(draws, np.array([0]), 100, hash64(np.ones(1, np.uint64)))
     assert 10 < probe.seen.sum() < 90
     assert [window in drawn for window in probe.ids[0].tolist()] == probe.seen[0].tolist()
 

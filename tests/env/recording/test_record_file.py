@@ -82,11 +82,11 @@ def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus
 def test_what_was_drawn_is_the_mixture_in_force(make: Make, file: Path) -> None:
     env = make()
     env.reset(seed=1)
-    labels = env.core.task.cells.labels_CA
-    mixtures = [env.core.episode.draws.natural_NC[0].copy()]
+    labels = env.runs.task.cells.labels_CA
+    mixtures = [env.runs.episode.sampler.natural_NC[0].copy()]
     for action in np.random.default_rng(2).uniform(-1, 1, (env.horizon, 7)):
         env.step(action)
-        mixtures.append(env.core.episode.shares_NC[0].copy())
+        mixtures.append(env.runs.episode.shares_NC[0].copy())
     episode = read_records(file)[1][0]
     for column, (name, shares) in enumerate(episode.drawn.items()):
         for row, mixture in zip(shares, mixtures, strict=True):
@@ -112,9 +112,9 @@ def test_a_run_that_diverged_is_recorded_as_far_as_it_came(make: Make, file: Pat
     env = make(2, setting=tiny_setting, reward="raw")
     env.reset(seed=0)
     play(env, 1)
-    state = env.core.episode.learner.state_dict()
+    state = env.runs.episode.backend.state_dict()
     state["weight.lm_head.weight"][1] = np.nan
-    env.core.episode.learner.load_state_dict(state)
+    env.runs.episode.backend.load_state_dict(state)
     play(env, 2)
     sick, healthy = read_records(file)[1]
     assert (sick.diverged, sick.num_intervals, healthy.diverged, healthy.num_intervals) == (True, 2, False, 3)

@@ -1,19 +1,20 @@
-"""What scenarios are drawn from, axis by axis."""
+"""What scenarios are drawn from, and that each thing they vary in is drawn apart from the others."""
 
 from collections import Counter
 
 import numpy as np
 import pytest
 
-from pretraingym.env.scenarios.distribution import AXES, PLAIN, check_axes, check_references, sample_scenario
+from pretraingym.env.scenarios.distribution import ALL, PLAIN, ScenarioDistribution
 from pretraingym.env.scenarios.pool import pool_of
-from pretraingym.env.scenarios.roster import Cast
+from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
 SEEDS = range(600)
+EVERYTHING, LITTLE = ScenarioDistribution(), ScenarioDistribution(vary=PLAIN)
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +24,16 @@ def task(tiny_corpus: Corpus) -> Task:
 
 @pytest.fixture(scope="module")
 def drawn(task: Task) -> list[Scenario]:
-    return [sample_scenario(task, seed) for seed in SEEDS]
+    return [EVERYTHING.sample(task, seed) for seed in SEEDS]
 
 
-def test_a_seed_is_a_scenario_and_an_axis_does_not_change_the_others(task: Task, drawn: list[Scenario]) -> None:
-    assert drawn[:50] == [sample_scenario(task, seed) for seed in range(50)]
+def test_a_seed_is_a_scenario_and_what_varies_does_not_change_the_rest(task: Task, drawn: list[Scenario]) -> None:
+    assert drawn[:50] == [EVERYTHING.sample(task, seed) for seed in range(50)]
     for seed in range(50):
-        plain = sample_scenario(task, seed, PLAIN)
+        plain = LITTLE.sample(task, seed)
         assert plain.reference == drawn[seed].reference
         assert plain == Scenario(plain.reference, plain.pool_budgets, pool_seed=seed)
-        rate = sample_scenario(task, seed, ("rate", *PLAIN))
+        rate = ScenarioDistribution(vary=("rate", *PLAIN)).sample(task, seed)
         assert (rate.lr_scale, rate.pool_budgets) == (drawn[seed].lr_scale, plain.pool_budgets)
 
 
@@ -40,18 +41,18 @@ def test_references_and_pools(task: Task, drawn: list[Scenario]) -> None:
     single = np.mean([len(scenario.reference) == 1 for scenario in drawn])
     assert 0.4 < single < 0.6
     assert {scenario.reference[0][0] for scenario in drawn if len(scenario.reference) == 1} == set(task.tasks)
-    pools = np.array([sample_scenario(task, seed, PLAIN).pool_budgets for seed in SEEDS])
+    pools = np.array([LITTLE.sample(task, seed).pool_budgets for seed in SEEDS])
     assert 1.5 <= pools.min() < 2 < 80 < pools.max() <= 100
 
 
 def test_only_the_references_named(task: Task, drawn: list[Scenario]) -> None:
-    some = check_references(task, ("prose",))
-    held = [sample_scenario(task, seed, references=some) for seed in SEEDS[:50]]
+    prose = ScenarioDistribution(references=("prose",))
+    held = [prose.sample(task, seed) for seed in SEEDS[:50]]
     assert {name for scenario in held for name, _ in scenario.reference} == {"prose"}
     assert [scenario.pool_budgets for scenario in held] == [scenario.pool_budgets for scenario in drawn[:50]]
-    assert check_references(task, ()) == task.tasks
+    assert EVERYTHING.tasks(task) == task.tasks
     with pytest.raises(InputError, match="references name 'prse'; did you mean 'prose'"):
-        check_references(task, ("prse",))
+        ScenarioDistribution(references=("prse",)).tasks(task)
 
 
 def test_text_of_every_kind(drawn: list[Scenario]) -> None:
@@ -88,19 +89,24 @@ def test_agents_of_every_kind(task: Task, drawn: list[Scenario]) -> None:
 
 
 def test_all_of_them_can_be_run(task: Task, drawn: list[Scenario]) -> None:
-    cast = Cast(task.prototypes, list(task.layout.columns), 1)
+    roster = Roster(task.prototypes, list(task.layout.columns), 1)
     for seed, scenario in enumerate(drawn):
         assert pool_of(task, scenario).natural_C.sum() == pytest.approx(1)
-        cast.begin(0, scenario, seed)
-        assert cast.mask_NK[0, 1:].any()
+        roster.begin(0, scenario, seed)
+        assert roster.mask_NK[0, 1:].any()
         assert Scenario.from_json(scenario.as_json()) == scenario
 
 
-@pytest.mark.parametrize("axes", [("pool",), (*PLAIN, "weather")])
-def test_unknown_axes_are_refused(axes: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("vary", [("pool",), (*PLAIN, "weather")])
+def test_what_scenarios_cannot_vary_in_is_refused(vary: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="expected reference, pool and any of text, agents, rate"):
-        check_axes(axes)
-    assert check_axes(AXES) == AXES
+        ScenarioDistribution(vary=vary)
+    assert ScenarioDistribution(vary=ALL) == EVERYTHING
+
+
+def test_a_split_that_is_none_is_refused() -> None:
+    with pytest.raises(InputError, match="split is 'secret', expected one of train, development, sealed"):
+        ScenarioDistribution(split="secret")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("reference", [(("prose", float("nan")),), (("prose", 0.5), ("prose", 0.5)), ()])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pretraingym.env.cells.sampler import CellDraws
+from pretraingym.env.cells.sampler import CellSampler
 from pretraingym.env.scenarios.pool import JUNK, USEFUL, pool_of
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
@@ -28,8 +28,8 @@ def test_without_a_wish_the_pool_is_the_corpus(task: Task) -> None:
 def test_useful_text_and_junk_have_their_shares(task: Task, useful: float | None, junk: float | None) -> None:
     pool = pool_of(task, Scenario(PROSE, 3.0, useful_share=useful, junk_share=junk))
     assert pool.natural_C.sum() == pytest.approx(1)
-    likeness, natural = task.likeness_CT[:, task.tasks.index("prose")], task.cells.natural_C
-    order = np.argsort(-likeness, kind="stable")
+    similarity, natural = task.similarity_CT[:, task.tasks.index("prose")], task.cells.natural_C
+    order = np.argsort(-similarity, kind="stable")
     before = np.cumsum(natural[order]) - natural[order]
     top, bottom = order[before < USEFUL], order[before + natural[order] > 1 - JUNK]
     if useful is not None:
@@ -48,7 +48,7 @@ def test_a_missing_domain_is_never_drawn(task: Task) -> None:
     pool = pool_of(task, scenario)
     assert not pool.natural_C[gone].any()
     assert (pool.natural_C[~gone] > 0).all()
-    draws = CellDraws(task.cells, 1)
+    draws = CellSampler(task.cells, 1)
     draws.reset(0, 1, 1e9, pool.natural_C)
     assert not draws.pool_NC[0, gone].any()
     assert (draws.pool_NC[0, ~gone] == task.cells.windows_C[~gone]).all()

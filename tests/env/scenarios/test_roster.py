@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pretraingym.env.episode import Episode
-from pretraingym.env.observation.observation import AGENT_FEATURES, Observation, column
+from pretraingym.env.observation.features import AGENT_FEATURES, column
+from pretraingym.env.observation.observation import Observation
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.surrogate_setting import SurrogateSetting
@@ -26,11 +27,11 @@ def task(tiny_corpus: Corpus) -> Task:
 
 def observed(task: Task, scenarios: list[Scenario], seed: int = 3, intervals: int = INTERVALS) -> Observation:
     """After some intervals under natural."""
-    episode = Episode(task, SETTING.learner(task, len(scenarios)), SETTING.episode)
-    episode.begin(list(range(len(scenarios))), scenarios, [seed] * len(scenarios))
+    episode = Episode(task, SETTING.backend(task, len(scenarios)), SETTING.episode)
+    episode.run_interval(None, episode.enter(list(range(len(scenarios))), scenarios, [seed] * len(scenarios)))
     natural = np.eye(len(task.agent_names))[[0] * len(scenarios)]
     for _ in range(intervals):
-        episode.step(natural)
+        episode.run_interval(natural)
     return episode.observe()
 
 

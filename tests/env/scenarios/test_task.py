@@ -5,10 +5,10 @@ import pytest
 
 from pretraingym.env.scenarios.task import Task, task_means
 from pretraingym.lm.corpus.corpus import Corpus
-from pretraingym.lm.keyed_random import mix
+from pretraingym.lm.keyed_random import hash64
 
 WEIGHTS_NT = np.array([[1.0, 0.0], [0.3, 0.7], [0.3, 0.7], [0.01, 0.99]])
-KEYS_N = mix(np.array([1, 2, 2, 3], np.uint64))
+KEYS_N = hash64(np.array([1, 2, 2, 3], np.uint64))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import pretraingym.env  # noqa: F401 (registers the environments)
 from pretraingym.env.episode import Episode
-from pretraingym.env.observation.observation import AGENT_FEATURES, column
+from pretraingym.env.observation.features import AGENT_FEATURES, column
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.surrogate_setting import SurrogateSetting
@@ -133,11 +133,13 @@ def test_the_observation_tells_seen_from_unseen(tiny_corpus: Corpus) -> None:
     for memorised in (0.0, 0.3):
         setting = SurrogateSetting(agents=("null", "match-prose"))
         task = setting.task(tiny_corpus)
-        learner = setting.learner(task, 16)
-        learner.dynamics = replace(learner.dynamics, memorised=memorised)
-        episode = Episode(task, learner, setting.episode)
-        episode.begin(list(range(16)), [replace(PROSE, pool_budgets=1.0)] * 16, list(range(16)))
+        backend = setting.backend(task, 16)
+        backend.dynamics = replace(backend.dynamics, memorised=memorised)
+        episode = Episode(task, backend, setting.episode)
+        episode.run_interval(
+            None, episode.enter(list(range(16)), [replace(PROSE, pool_budgets=1.0)] * 16, list(range(16)))
+        )
         for _ in range(3):
-            episode.step(np.tile([1.0, 0.0], (16, 1)))
+            episode.run_interval(np.tile([1.0, 0.0], (16, 1)))
         gaps.append(episode.observe().agents[:, 1, column(AGENT_FEATURES, "seen_gap")].mean())
     assert gaps[1] < gaps[0] - 0.2

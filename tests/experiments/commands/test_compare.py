@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pretraingym.env.scenarios.distribution import AXES, numbered_scenario
+from pretraingym.env.scenarios.distribution import ScenarioDistribution
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.analysis.bootstrap import bootstrap_weights, interval, resampled
@@ -195,7 +195,7 @@ def test_a_run_that_diverges_ends_alone(
     tiny_corpus: Corpus, tiny_setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, train = Task(tiny_corpus, tiny_setting.context), ProxyStack.train
-    scenario, seed = numbered_scenario(task, "development", 0, 0, AXES, ())
+    scenario, seed = ScenarioDistribution("development").numbered(task, 0, 0)
     intervals = iter(range(100))
 
     def fails(self: ProxyStack, ids: np.ndarray, active: np.ndarray) -> np.ndarray:
@@ -218,7 +218,7 @@ def test_an_agent_that_is_left_out_is_no_copy_either(
     config = CompareConfig(("lift",), tmp_path, setting=tiny_setting, without=("influence",))
     copied = 0
     for number in range(200):
-        whole, _ = numbered_scenario(task, "development", 0, number, AXES, ())
+        whole, _ = ScenarioDistribution("development").numbered(task, 0, number)
         copied += any(other == "influence" for _, other in whole.copies)
         if not {*task.agent_names[1:]} - {*whole.absent, "influence"}:
             with pytest.raises(InputError, match="leaves no agent that takes weight"):

@@ -14,7 +14,7 @@ import pytest
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
 from pretraingym.env.recording.config_record import content_hash
-from pretraingym.env.scenarios.distribution import PLAIN
+from pretraingym.env.scenarios.distribution import PLAIN, ScenarioDistribution
 from pretraingym.env.settings.setting import Setting
 from pretraingym.env.settings.surrogate_setting import SurrogateSetting
 from pretraingym.experiments import __main__ as command_line
@@ -28,7 +28,14 @@ Json = dict[str, Any]
 
 def record(file: Path, corpus: Corpus, setting: Any, num_envs: int = 4) -> None:
     """An episode of every slot, and the controls'."""
-    env = ConsoleVectorEnv(num_envs, corpus=corpus.path, setting=setting, group_size=2, axes=PLAIN, records=file)
+    env = ConsoleVectorEnv(
+        num_envs,
+        corpus=corpus.path,
+        setting=setting,
+        group_size=2,
+        distribution=ScenarioDistribution(vary=PLAIN),
+        records=file,
+    )
     env.reset(seed=0)
     rng = np.random.default_rng(0)
     for _ in range(env.horizon):

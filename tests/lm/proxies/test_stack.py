@@ -51,10 +51,10 @@ def configs(vocab_size: int) -> dict[str, PretrainedConfig]:
 
 
 def stack(config: PretrainedConfig, windows: Windows, count: int) -> ProxyStack:
-    learner = ProxyStack(config, windows, TrainConfig(SCHEDULE, RATES), count)
+    backend = ProxyStack(config, windows, TrainConfig(SCHEDULE, RATES), count)
     for slot in range(count):
-        learner.start(slot, 100 + slot)
-    return learner
+        backend.start(slot, 100 + slot)
+    return backend
 
 
 def orthogonal(matrix: torch.Tensor, coefficients: tuple[float, ...], steps: int, eps: float) -> torch.Tensor:
@@ -92,9 +92,9 @@ def test_stacked_equals_alone(tiny_corpus: Corpus, name: str, monkeypatch: pytes
     windows = Windows(tiny_corpus, CONTEXT)
     config = configs(tiny_corpus.vocab_size)[name]
     ids = some_ids(windows, tiny_corpus, 3)
-    learner = stack(config, windows, 3)
+    backend = stack(config, windows, 3)
     active = np.ones(3, bool)
-    stacked = np.stack([learner.train(ids[:, step : step + 1], active) for step in range(STEPS)], 1)
+    stacked = np.stack([backend.train(ids[:, step : step + 1], active) for step in range(STEPS)], 1)
     alone = train_alone(config, tiny_corpus, ids[2], 102, monkeypatch)
     np.testing.assert_allclose(stacked[2], alone, atol=TOLERANCE_NATS)
     np.testing.assert_allclose(stacked[2, :2], alone[:2], atol=1e-5)
@@ -128,11 +128,11 @@ def test_divergence_stays_in_its_slot(tiny_corpus: Corpus) -> None:
 
 def test_inactive_slots_come_out_as_they_went_in(tiny_corpus: Corpus) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
-    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 3)
+    backend = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 3)
     ids = some_ids(windows, tiny_corpus, 3)
-    before = learner.state_dict()
-    losses = learner.train(ids, np.array([False, True, False]))
-    after = learner.state_dict()
+    before = backend.state_dict()
+    losses = backend.train(ids, np.array([False, True, False]))
+    after = backend.state_dict()
     assert np.isnan(losses[[0, 2]]).all()
     for name, value in before.items():
         np.testing.assert_array_equal(after[name][[0, 2]], value[[0, 2]], err_msg=name)
@@ -152,33 +152,33 @@ def test_state_goes_on_exactly(tiny_corpus: Corpus) -> None:
 
 def test_saved_model_is_a_transformers_model(tiny_corpus: Corpus, tmp_path: Path) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
-    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 2)
+    backend = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 2)
     ids = some_ids(windows, tiny_corpus, 2)
-    learner.train(ids, np.ones(2, bool))
-    learner.save_pretrained(1, tmp_path)
+    backend.train(ids, np.ones(2, bool))
+    backend.save_pretrained(1, tmp_path)
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     tokens = torch.from_numpy(windows.fetch(ids[1, 0]))
     loss = model(input_ids=tokens, labels=tokens).loss.item()
-    expected = learner.evaluate(ids[:, 0], averaged=False)[1].mean()
+    expected = backend.evaluate(ids[:, 0], averaged=False)[1].mean()
     assert loss == pytest.approx(expected, abs=1e-4)
 
 
 def test_averaged_weights_follow_the_trained_ones(tiny_corpus: Corpus) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
-    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 1)
+    backend = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 1)
     ids = some_ids(windows, tiny_corpus, 1)
-    np.testing.assert_array_equal(learner.evaluate(ids[:, 0], True), learner.evaluate(ids[:, 0], False))
-    learner.train(ids, np.ones(1, bool))
-    assert (learner.evaluate(ids[:, 0], True) != learner.evaluate(ids[:, 0], False)).all()
+    np.testing.assert_array_equal(backend.evaluate(ids[:, 0], True), backend.evaluate(ids[:, 0], False))
+    backend.train(ids, np.ones(1, bool))
+    assert (backend.evaluate(ids[:, 0], True) != backend.evaluate(ids[:, 0], False)).all()
 
 
 def test_influence_is_the_inner_product_of_gradients(tiny_corpus: Corpus, tmp_path: Path) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
     config = configs(tiny_corpus.vocab_size)["llama"]
-    learner = stack(config, windows, 2)
+    backend = stack(config, windows, 2)
     ids = some_ids(windows, tiny_corpus, 2)
-    learner.train(ids, np.ones(2, bool))
-    learner.save_pretrained(0, tmp_path)
+    backend.train(ids, np.ones(2, bool))
+    backend.save_pretrained(0, tmp_path)
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
 
     def gradient(rows: np.ndarray) -> torch.Tensor:
@@ -190,21 +190,21 @@ def test_influence_is_the_inner_product_of_gradients(tiny_corpus: Corpus, tmp_pa
 
     reference = gradient(ids[0, 0])
     exact = [float(reference @ gradient(ids[0, 1, window : window + 1])) for window in range(8)]
-    influence, loss, _ = learner.influence(ids[:, :1], np.ones((len(ids), 1)), ids[:, 1], 4)
+    influence, loss, _ = backend.influence(ids[:, :1], np.ones((len(ids), 1)), ids[:, 1], 4)
     np.testing.assert_allclose(influence[0], exact, rtol=0.05, atol=0.02 * np.abs(exact).max())
-    np.testing.assert_allclose(loss, learner.evaluate(ids[:, 1], False), atol=5e-3)
+    np.testing.assert_allclose(loss, backend.evaluate(ids[:, 1], False), atol=5e-3)
 
 
 def test_influence_on_groups_adds_up(tiny_corpus: Corpus) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
-    learner = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 2)
+    backend = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 2)
     ids = some_ids(windows, tiny_corpus, 2)
-    learner.train(ids[:, :10], np.ones(2, bool))
+    backend.train(ids[:, :10], np.ones(2, bool))
     groups, weight = ids[:, 10:13], np.array([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]])
-    influence, _, alone = learner.influence(groups, weight, ids[:, 20], 2)
+    influence, _, alone = backend.influence(groups, weight, ids[:, 20], 2)
     scale = np.abs(influence).max(1, keepdims=True)
     np.testing.assert_allclose(np.einsum("ng,ngs->ns", weight, alone) / scale, influence[:, ::2] / scale, atol=0.06)
-    one = learner.influence(groups[:, :1], np.ones((2, 1)), ids[:, 20], 2)
+    one = backend.influence(groups[:, :1], np.ones((2, 1)), ids[:, 20], 2)
     np.testing.assert_allclose(alone[1, 0] / scale[1], one[2][1, 0] / scale[1], atol=0.03)
     np.testing.assert_allclose(one[2][:, 0], one[0][:, ::2])
 
@@ -212,18 +212,18 @@ def test_influence_on_groups_adds_up(tiny_corpus: Corpus) -> None:
 def test_learning_rates_scale_a_run_alone(tiny_corpus: Corpus) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
     config, ids = configs(tiny_corpus.vocab_size)["llama"], some_ids(windows, tiny_corpus, 3)
-    learner = stack(config, windows, 3)
-    learner.start(1, 101, lr_scale=0.5)
+    backend = stack(config, windows, 3)
+    backend.start(1, 101, lr_scale=0.5)
     halved = TrainConfig(SCHEDULE, OptimizerConfig(0.01, 0.005))
     alone = ProxyStack(config, windows, halved, 1)
     alone.start(0, 101)
-    losses = learner.train(ids, np.ones(3, bool))
+    losses = backend.train(ids, np.ones(3, bool))
     np.testing.assert_allclose(losses[1], alone.train(ids[1:2], np.ones(1, bool))[0], atol=1e-6)
     np.testing.assert_array_equal(losses[[0, 2]], stack(config, windows, 3).train(ids, np.ones(3, bool))[[0, 2]])
-    state = learner.state_dict()
-    learner.start(1, 7)
-    learner.load_state_dict(state)
-    assert learner.lr_scale_N.tolist() == [1.0, 0.5, 1.0]
+    state = backend.state_dict()
+    backend.start(1, 7)
+    backend.load_state_dict(state)
+    assert backend.lr_scale_N.tolist() == [1.0, 0.5, 1.0]
 
 
 def test_a_run_is_clipped_by_its_own_gradient(tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,10 +231,10 @@ def test_a_run_is_clipped_by_its_own_gradient(tiny_corpus: Corpus, monkeypatch: 
     windows = Windows(tiny_corpus, CONTEXT)
     config, ids = configs(tiny_corpus.vocab_size)["llama"], some_ids(windows, tiny_corpus, 3)[:, :10]
     rates = OptimizerConfig(0.02, 0.01, clip_norm=0.5)
-    learner = ProxyStack(config, windows, TrainConfig(SCHEDULE, rates), 3)
+    backend = ProxyStack(config, windows, TrainConfig(SCHEDULE, rates), 3)
     for slot in range(3):
-        learner.start(slot, 100 + slot)
-    losses = np.stack([learner.train(ids[:, step : step + 1], np.ones(3, bool)) for step in range(10)], 1)
+        backend.start(slot, 100 + slot)
+    losses = np.stack([backend.train(ids[:, step : step + 1], np.ones(3, bool)) for step in range(10)], 1)
     alone = train_alone(config, tiny_corpus, ids[1], 101, monkeypatch, rates)
     np.testing.assert_allclose(losses[1], alone, atol=TOLERANCE_NATS)
     free = train_alone(config, tiny_corpus, ids[1], 101, monkeypatch)
@@ -247,32 +247,32 @@ def test_bfloat16_products_train_as_well(tiny_corpus: Corpus) -> None:
     final = {}
     for products in (torch.float32, torch.bfloat16):
         train = TrainConfig(SCHEDULE, RATES, products=products)
-        learner = ProxyStack(config, windows, train, 2)
+        backend = ProxyStack(config, windows, train, 2)
         for slot in range(2):
-            learner.start(slot, slot)
-        before = learner.evaluate(ids[:, 0], False).mean(1)
-        learner.train(ids, np.ones(2, bool))
-        final[products] = learner.evaluate(ids[:, 0], False).mean(1)
+            backend.start(slot, slot)
+        before = backend.evaluate(ids[:, 0], False).mean(1)
+        backend.train(ids, np.ones(2, bool))
+        final[products] = backend.evaluate(ids[:, 0], False).mean(1)
         assert (final[products] < before - 0.5).all()
-        assert learner.shards[0].parameters["lm_head.weight"].dtype == torch.float32
+        assert backend.shards[0].parameters["lm_head.weight"].dtype == torch.float32
     difference = abs(final[torch.float32] - final[torch.bfloat16])
     assert 0 < difference.max() < 0.05
 
 
 def test_influence_ranks_windows_as_a_step_on_each_does(tiny_corpus: Corpus) -> None:
     windows = Windows(tiny_corpus, CONTEXT)
-    learner, one = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 1), np.ones(1, bool)
+    backend, one = stack(configs(tiny_corpus.vocab_size)["llama"], windows, 1), np.ones(1, bool)
     ids = some_ids(windows, tiny_corpus, 1)
-    learner.train(ids[:, :40], one)
+    backend.train(ids[:, :40], one)
     reference = np.array(windows.ids(tiny_corpus.splits["prose/validation"]))[None, :64]
     probe = ids[:, 40:].reshape(1, -1)
-    influence = learner.influence(reference[:, None], np.ones((1, 1)), probe, 1)[0][0]
-    before, state = learner.evaluate(reference, False).mean(), learner.state_dict()
+    influence = backend.influence(reference[:, None], np.ones((1, 1)), probe, 1)[0][0]
+    before, state = backend.evaluate(reference, False).mean(), backend.state_dict()
     fall = np.zeros(probe.shape[1])
     for index, window in enumerate(probe[0]):
-        learner.train(np.full((1, 1, 1), window), one)
-        fall[index] = before - learner.evaluate(reference, False).mean()
-        learner.load_state_dict(state)
+        backend.train(np.full((1, 1, 1), window), one)
+        fall[index] = before - backend.evaluate(reference, False).mean()
+        backend.load_state_dict(state)
     assert spearmanr(influence, fall).statistic > 0.8
 
 

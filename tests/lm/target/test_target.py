@@ -54,13 +54,13 @@ def some_ids(windows: Windows, *shape: int) -> np.ndarray:
     return np.random.default_rng(0).choice(ids, shape)
 
 
-def losses(learner: Target | ProxyStack, windows: Windows) -> np.ndarray:
+def losses(backend: Target | ProxyStack, windows: Windows) -> np.ndarray:
     """Of training, evaluation on both weights, and influence."""
-    learner.start(0, 7)
-    trained = learner.train(some_ids(windows, 1, STEPS, 6), ACTIVE)
+    backend.start(0, 7)
+    trained = backend.train(some_ids(windows, 1, STEPS, 6), ACTIVE)
     probe, reference = some_ids(windows, 1, 9), some_ids(windows, 1, 2, 5)
-    slope, loss, alone = learner.influence(reference, np.array([[0.25, 0.75]]), probe, 4)
-    seen = [learner.evaluate(probe, averaged) for averaged in (False, True)]
+    slope, loss, alone = backend.influence(reference, np.array([[0.25, 0.75]]), probe, 4)
+    seen = [backend.evaluate(probe, averaged) for averaged in (False, True)]
     return np.concatenate([trained, *(x.ravel() for x in (*seen, loss, slope, alone))])
 
 
@@ -111,7 +111,7 @@ def test_state_goes_on_exactly(windows: Windows) -> None:
     other.load_state_dict(one.state_dict())
     np.testing.assert_array_equal(one.train(ids[:, 5:], ACTIVE), other.train(ids[:, 5:], ACTIVE))
     for averaged in (False, True):
-        seen = [learner.evaluate(ids[:, 0], averaged) for learner in (one, other)]
+        seen = [backend.evaluate(ids[:, 0], averaged) for backend in (one, other)]
         np.testing.assert_array_equal(*seen)
 
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 
 from pretraingym.env.console.action_map import ActionMap
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
+from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
+from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
-from pretraingym.policies.actors.actor_config import TYPICAL, SetActorConfig
+from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.baselines.rules import Agreement, Lift
 from pretraingym.policies.learners.learning import HIDDEN, start_actor
@@ -127,10 +128,13 @@ def test_a_linear_actor_is_small_enough_for_evolution() -> None:
     assert count == len(config.trust) + len(config.strength) + 1 <= 20
 
 
+def typical(name: str) -> tuple[float, float]:
+    return AGENT_FEATURES[column(AGENT_FEATURES, name)].typical
+
+
 def test_every_feature_has_a_typical_mean_and_spread() -> None:
-    assert list(TYPICAL) == [feature.name for feature in (*AGENT_FEATURES, *TRAINING_FEATURES)]
     for feature in (*AGENT_FEATURES, *TRAINING_FEATURES):
-        mean, spread = TYPICAL[feature.name]
+        mean, spread = feature.typical
         assert feature.low <= mean <= feature.high
         assert 0 < spread <= feature.high - feature.low
 
@@ -152,11 +156,11 @@ def test_pooled_features_are_over_the_agents_present_and_not_null() -> None:
     agents[..., names.index("lift_mean")] -= 3.0  # all below the zeros of absent rows
     agreement, lift = (agents[..., names.index(name)].double().numpy() for name in ("agreement", "lift_mean"))
     others = mask.numpy() & (np.arange(6) > 0)
-    trust = np.exp(agreement * actor.trust.weight.item() / TYPICAL["agreement"][1]) * others
+    trust = np.exp(agreement * actor.trust.weight.item() / typical("agreement")[1]) * others
     with_others = others.any(1)
     trust = trust[with_others] / trust[with_others].sum(1, keepdims=True)
     pooled = np.where(others, lift, -np.inf).max(1)[with_others], (trust * lift[with_others]).sum(1)
-    mean, spread = TYPICAL["lift_mean"]
+    mean, spread = typical("lift_mean")
     bias, weight = actor.strength.bias.item(), actor.strength.weight[0].detach().numpy()
     logit = bias + weight[0] * (pooled[0] - mean) / spread + weight[1] * (pooled[1] - mean) / spread
     weights = weights_of(actor, (agents, mask, training))[with_others]

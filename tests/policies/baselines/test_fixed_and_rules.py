@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation, column
+from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
+from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.base import Policy, mix
 from pretraingym.policies.baselines.rules import Agreement, PaperRule

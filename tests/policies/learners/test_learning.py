@@ -12,7 +12,8 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecMonitor
 
 from pretraingym.env.console.action_map import ActionMap
-from pretraingym.env.observation.observation import AGENT_FEATURES, column
+from pretraingym.env.observation.features import AGENT_FEATURES, column
+from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
@@ -22,7 +23,7 @@ from pretraingym.policies.learners.learning import UpdateLog, learned_actor, mak
 from pretraingym.policies.learners.ppo import make_ppo
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
-from pretraingym.policies.saved.ranges import FeatureRanges, as_observation
+from pretraingym.policies.saved.ranges import FeatureRanges
 from pretraingym.policies.sb3.group_buffer import GroupRolloutBuffer
 from pretraingym.policies.sb3.journal import JournalVecEnv
 from pretraingym.policies.sb3.record_log import read_records
@@ -113,7 +114,7 @@ def test_ranges_begin_with_the_first_observation(toy: Make, toy_actor: SetActor)
     model, ranges = CMAES(SB3ConsoleVecEnv(toy(8, 4)), toy_actor), FeatureRanges(toy_actor)
     model._setup_learn(100, ranges)
     ranges.on_rollout_start()
-    seen = as_observation(model._last_obs)  # type: ignore[arg-type]
+    seen = Observation.of_batch(model._last_obs)  # type: ignore[arg-type]
     agreement = seen.agents[:, 1:, column(AGENT_FEATURES, "agreement")]
     assert ranges.ranges["agreement"] == (agreement.min(), agreement.max())
 

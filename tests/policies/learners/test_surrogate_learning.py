@@ -43,7 +43,7 @@ def learned_losses(
     card = PolicyCard("ppo", env.agent_names, "a surrogate", "none", "pytest", {}, {})
     policy = LearnedPolicy(learned_actor(model), card)
     policy.reset(env.agent_names, len(FRESH))
-    return final_losses(env.core.task, setting, PROSE, policy.act, list(FRESH))
+    return final_losses(env.runs.task, setting, PROSE, policy.act, list(FRESH))
 
 
 def test_ppo_gets_nine_tenths_of_the_way_to_the_best_constant(tiny_corpus: Corpus) -> None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
+from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
+from pretraingym.env.observation.observation import Observation
 from pretraingym.policies.registry import SHIPPED, make_policy, shipped
 from pretraingym.policies.saved.learned import LearnedPolicy
 

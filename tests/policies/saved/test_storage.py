@@ -13,7 +13,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from pretraingym.env.console.action_map import ActionMap
-from pretraingym.env.observation.observation import AGENT_FEATURES, TRAINING_FEATURES, Observation
+from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
+from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
