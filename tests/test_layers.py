@@ -19,8 +19,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "io", "cores", "keyed_random", "corpus", "ingest", "backend", "models", "proxies", "target", "surrogate",
     ),
     "env": (
-        "cells", "text", "agents", "scenarios", "console", "observation", "random_streams", "stopwatch", "episode_config",
-        "measuring", "episode", "settings", "recording", "gym_envs", "datasets", "checks",
+        "cells", "text", "agents", "scenarios", "console", "observation", "random_streams", "stopwatch",
+        "episode_config", "measuring", "episode", "settings", "recording", "gym_envs", "datasets", "checks",
     ),
     "policies": (
         "base", "baselines", "actors", "saved", "sb3", "learners", "registry", "named", "console_callback",
