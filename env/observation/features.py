@@ -224,12 +224,12 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "agreement_task_mean", -1, 1, (0.04, 0.18), _agreement_task_mean,
-        "agreement with the influence on one reference task: mean over those in play",
+        "agreement with the influence on one task: mean over those in play",
     ),
     Feature(
         "agreement_task_min", -1, 1, (0.0, 0.2),
         lambda s: np.where(s.in_play_NT[..., None], s.task_agreement_NTK, np.inf).min(1),
-        "agreement with the influence on one reference task: lowest of those in play",
+        "agreement with the influence on one task: lowest of those in play",
     ),
     Feature(
         "ridge", -2, 2, (0.03, 0.11), lambda s: s.moments.ridge(),
@@ -245,7 +245,7 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "paper_reward", -5, 5, (0.18, 0.36), lambda s: s.paper_reward_NK,
-        "R_A of arXiv 2410.08102 eq. 7 over the last probe, influence in units of its rms",
+        "R_A of arXiv 2410.08102 eq. 7 over the last probe, influence over its rms",
     ),
     Feature(
         "mix_correlation", -1, 1, (0.53, 0.28), _mix_correlation,
