@@ -33,9 +33,14 @@ class Measuring:
     _ARRAYS = ("paper_reward_NK", "drift_NK", "seen_gap_NK")
 
     def __init__(
-        self, task: Task, backend: Backend, config: EpisodeConfig, sampler: CellSampler, agents: AgentScores,
+        self,
+        task: Task,
+        backend: Backend,
+        config: EpisodeConfig,
+        sampler: CellSampler,
+        agents: AgentScores,
         stopwatch: Stopwatch,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.task, self.backend, self.config = task, backend, config
         self.sampler, self.agents, self.stopwatch = sampler, agents, stopwatch
         num_slots, num_agents = backend.num_slots, len(task.agent_names)

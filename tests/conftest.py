@@ -161,7 +161,13 @@ def _table(rng: np.random.Generator) -> str:
 def tiny_setting() -> Setting:
     """Proxies of 6k parameters that train an episode in about a tenth of a second."""
     clock = EpisodeConfig(
-        num_intervals=3, steps_per_interval=4, batch_windows=8, warmup_steps=2, probe_windows=24, reference_windows=8,
-        validation_windows=8, final_windows=16,
-    )  # fmt: skip
+        num_intervals=3,
+        steps_per_interval=4,
+        batch_windows=8,
+        warmup_steps=2,
+        probe_windows=24,
+        reference_windows=8,
+        validation_windows=8,
+        final_windows=16,
+    )
     return Setting(width=16, num_layers=1, context=16, lr_warmup_steps=2, episode=clock)
