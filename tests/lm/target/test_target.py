@@ -69,7 +69,7 @@ def test_the_target_is_a_stack_of_one(windows: Windows, kind: str) -> None:
     config = configs(windows.corpus.vocab_size)[kind]
     plain = dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0) if kind == "gpt2" else {}
     stacked = type(config).from_dict(config.to_dict() | plain)
-    target = losses(Target(config, windows, TRAIN, EngineConfig(pass_rows=4)), windows)
+    target = losses(Target(config, windows, TRAIN, EngineConfig(pass_sequences=4)), windows)
     np.testing.assert_allclose(target, losses(ProxyStack(stacked, windows, TRAIN, 1), windows), atol=TOLERANCE_NATS)
 
 
@@ -77,7 +77,7 @@ def test_the_target_is_a_stack_of_one(windows: Windows, kind: str) -> None:
     "engine",
     [
         EngineConfig(packing="none"),
-        EngineConfig(pass_rows=1),
+        EngineConfig(pass_sequences=1),
         EngineConfig(save_memory=True),
         EngineConfig(attention="eager"),
     ],
@@ -126,7 +126,7 @@ def test_training_in_parts_is_the_same_training(windows: Windows) -> None:
 
 def test_bfloat16_trains_nearly_the_same(windows: Windows) -> None:
     config, ids = configs(windows.corpus.vocab_size)["llama"], some_ids(windows, 1, STEPS, 6)
-    half, passes = replace(TRAIN, products=torch.bfloat16), EngineConfig(pass_rows=1)
+    half, passes = replace(TRAIN, products=torch.bfloat16), EngineConfig(pass_sequences=1)
     ways = (TRAIN, EngineConfig()), (half, EngineConfig()), (half, passes)
     seen = [Target(config, windows, train, engine).train(ids, ACTIVE)[0] for train, engine in ways]
     assert seen[0] != seen[1]
