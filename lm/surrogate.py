@@ -23,7 +23,7 @@ class Dynamics:
     tasks or one a task, (T,). The k-th repeat of a window is worth exp(-k / repeat_epochs) of a fresh one (arXiv
     2305.16264, whose 15 epochs are for language models of every size it tried).
 
-    The defaults are fitted to the quickstart's proxy: with them natural falls from 6.2 to 3.76 nats, and a draw worth
+    The defaults stand for the quickstart's proxy: with them natural falls from 6.2 to 3.76 nats, and a draw worth
     2.5 times natural gains .35 (measured on the proxy: .383). loss_sd: standard deviation of a task's loss between runs
     that drew other text (measured .014). memorised: how much the first draw of a window lowers the loss of that very
     window beyond that of its kind, nats per token; the k-th lowers it by exp(-(k - 1) / repeat_epochs) of that

@@ -82,7 +82,7 @@ def test_influence_is_the_fall_of_a_small_step(tiny_corpus: Corpus) -> None:
     assert of_fresh > of_repeated > of_other_kind > 0
 
 
-def test_noise_is_that_of_the_run_and_of_what_it_drew(tiny_corpus: Corpus) -> None:
+def test_noise_depends_on_the_runs_seed_and_what_it_drew(tiny_corpus: Corpus) -> None:
     backend = make(tiny_corpus, 300, replace(QUIET, loss_sd=0.02))
     for slot in range(300):
         backend.start(slot, slot // 2)
@@ -98,7 +98,7 @@ def test_noise_is_that_of_the_run_and_of_what_it_drew(tiny_corpus: Corpus) -> No
     assert abs(np.corrcoef(apart[0::2, 0], apart[1::2, 0])[0, 1]) < 0.25
 
 
-def test_slots_are_independent_and_the_inactive_untouched(tiny_corpus: Corpus) -> None:
+def test_slots_are_independent_and_inactive_ones_stay_as_they_were(tiny_corpus: Corpus) -> None:
     noisy = replace(QUIET, loss_sd=0.02, window_sd=0.5, influence_noise=2.0)
     three, one = make(tiny_corpus, 3, noisy), make(tiny_corpus, 1, noisy)
     one.start(0, FIRST_SEED + 2)
