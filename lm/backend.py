@@ -1,4 +1,4 @@
-"""What an episode asks of whatever is being trained: N proxies, one target, or a surrogate."""
+"""What an episode asks of the models in training: N proxies, one target, or a surrogate."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -14,8 +14,8 @@ Decay = Literal["linear", "cosine"]
 @dataclass(frozen=True)
 class Schedule:
     """Learning rate over its peak: linear warm-up over `warmup_steps`, flat, decay to 0 over the last `decay_share` of
-    `total_steps` (warm-up-stable-decay, arXiv 2404.06395), in a straight line or along half a cosine. All of it decays
-    by default: .02 nats better on the quickstart's proxy than half of it."""
+    `total_steps` (warm-up-stable-decay, arXiv 2404.06395), in a straight line or along half a cosine. By default the
+    decay takes all of the steps: on the quickstart's proxy .02 nats better than half of them."""
 
     total_steps: int
     warmup_steps: int = 20
@@ -23,7 +23,7 @@ class Schedule:
     decay: Decay = "linear"
 
     def fraction(self, steps_done: NDArray[np.int64]) -> Floats:
-        """Of the step that follows `steps_done` (N,): in (0, 1] before the end, 0 from there on."""
+        """Learning rate over its peak, of the step after `steps_done` (N,): in (0, 1] before the end, then 0."""
         warm = (steps_done + 1) / max(self.warmup_steps, 1)
         left = (self.total_steps - steps_done) / max(self.decay_share * self.total_steps, 1)
         if self.decay == "cosine":
@@ -32,35 +32,35 @@ class Schedule:
 
 
 class Backend(Protocol):
-    """N models in training. It takes window ids and fetches for itself what it needs of them. A model that diverges
-    yields NaN in its own row and nowhere else."""
+    """N models in training. It takes window ids and fetches the tokens itself. A model that diverges yields NaN in its
+    own slot and nowhere else."""
 
     num_slots: int
     num_params: int
 
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
-        """Put a new model, initialised from `seed`, into `slot`, at step 0 of the schedule; `lr_scale` times the peak
-        learning rates."""
+        """Put a new model, initialised from `seed`, into `slot`, at step 0 of the schedule. Its peak learning rates are
+        `lr_scale` times the usual ones."""
 
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
-        """One optimiser step a column of the slots that `active` (N,) names, the others untouched: windows (N, steps,
-        batch) -> mean training loss (N,), nats per token, NaN where not active."""
+        """Train the slots that `active` (N,) names on windows (N, steps, W), one optimiser step on each W of them; the
+        others stay as they are -> mean training loss (N,), nats per token, NaN where not active."""
 
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
-        """Loss of each window (N, B) -> (N, B), nats per token; `averaged` uses the running average of the weights."""
+        """Loss of each window (N, W) -> (N, W), nats per token; `averaged` uses the running average of the weights."""
 
     def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
         """How much a small step on each probe window (N, P) lowers the reference loss: the gradients' inner product.
 
-        The reference loss is that of G groups of windows (N, G, R), each the mean of its own, weighted (N, G). ->
-        influence and loss (nats per token), each (N, P), and, of every `stride`-th probe window, the influence on each
-        group alone, (N, G, ceil(P / stride))."""
+        The reference loss is the sum over G groups of windows (N, G, W) of the group's mean loss times its weight
+        (N, G). -> influence and loss (nats per token), each (N, P), and, for every `stride`-th probe window, the
+        influence on each group alone, (N, G, ceil(P / stride))."""
 
     def learning_rate(self) -> Floats:
-        """Share of the peak learning rate of the coming step, (N,)."""
+        """Learning rate of the coming step over its peak, (N,)."""
 
     def state_dict(self) -> dict[str, NDArray]:
-        """Everything that the coming steps depend on, as arrays with leading axis N."""
+        """Everything that the coming steps depend on, as arrays with first axis N."""
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave, exactly."""

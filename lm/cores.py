@@ -7,7 +7,7 @@ CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
 
 def usable_cores(cgroup: Path = CGROUP) -> int:
-    """Cores that the scheduler, a container's quota and OMP_NUM_THREADS leave to this process, at least 1."""
+    """The fewest of the cores that the scheduler, a container's quota and OMP_NUM_THREADS allow, at least 1."""
     limits = [len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1]
     try:
         quota, period = cgroup.read_text().split()

@@ -1,4 +1,4 @@
-"""Random numbers that are functions of a key: the same for a thing whatever it is asked together with."""
+"""Random numbers that depend on a key alone: each key gives the same number, whichever keys are asked for with it."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +19,18 @@ def hash64(value: Words) -> Words:
 
 
 def stream(key_N: Words, count: int) -> Words:
-    """The first `count` numbers of splitmix64 from each key, (N, count). The keys must be mixed ones: from near keys
-    the numbers would be the same, only shifted."""
+    """The first `count` numbers of splitmix64 from each key, (N, count). The keys must be hashed: keys that differ by
+    little can give the same numbers, only shifted."""
     return hash64(key_N[:, None] + GAMMA * np.arange(count, dtype=np.uint64))
 
 
 def uniforms(words: Words) -> NDArray[np.float64]:
-    """Numbers in [0, 1), of the same shape, from random words."""
+    """Uniform numbers in [0, 1) from random words, of the same shape."""
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def normals(key: Words) -> NDArray[np.float64]:
-    """Standard normal numbers, one a key, of its shape (Box and Muller 1958)."""
+    """Standard normal numbers, one a key, of the same shape (Box and Muller 1958)."""
     first, second = hash64(key), hash64(~key)
     radius = np.sqrt(-2 * np.log(((first >> np.uint64(11)) + np.uint64(1)) * 2.0**-53))
     return radius * np.cos((second >> np.uint64(11)) * (2 * np.pi * 2.0**-53))

@@ -19,7 +19,7 @@ from ..lm.backend import Ids
 from ..lm.io.errors import InputError
 from ..lm.io.files import write_atomic
 from ..lm.io.state import state_under
-from ..lm.target.external import Guest
+from ..lm.target.external import ExternalBackend
 from ..lm.target.ranks import Ranks
 from .base import Policy
 
@@ -57,7 +57,7 @@ class ConsoleCallback(TrainerCallback):
                 f"{config.batch_windows}: give max_steps={config.total_steps}, and batches that come to it"
             )
         self.ranks = Ranks(str(args.device))
-        self.backend = Guest(task.windows, max(1.0, config.steps_per_interval / 2))
+        self.backend = ExternalBackend(task.windows, max(1.0, config.steps_per_interval / 2))
         self.episode = Episode(task, self.backend, config)
         plan = BatchPlan(
             config.batch_windows, config.steps_per_interval, config.warmup_steps, 1 + config.num_intervals,
@@ -88,7 +88,7 @@ class ConsoleCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin the episode with the Trainer's model, or go on with it where the Trainer does."""
-        self.backend.welcome(kwargs["model"])
+        self.backend.attach(kwargs["model"])
         self._hook = kwargs["model"].register_forward_hook(self._note_loss, with_kwargs=True)
         if state.global_step == 0:
             active = self.episode.enter([0], [self.scenario], [self.seed])
@@ -100,7 +100,7 @@ class ConsoleCallback(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
-        self.backend.measured.stepped()
+        self.backend.measured_model.update_average()
         self._loss_sum += float(self.ranks.sum(torch.stack(self._losses).sum()))
         self._losses = []
         scheduler = kwargs["lr_scheduler"]
@@ -110,7 +110,7 @@ class ConsoleCallback(TrainerCallback):
             return
         self._measure(block - 1)
         if not self.episode.done_N[0]:
-            weights = self.ranks.word_of_first(np.asarray(self.policy.act(self.episode.observe()), np.float64))
+            weights = self.ranks.broadcast(np.asarray(self.policy.act(self.episode.observe()), np.float64))
             self._post(block, self.episode.draw(weights, ACTIVE))
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -136,7 +136,7 @@ class ConsoleCallback(TrainerCallback):
     # ---------------------------------------------------------------------------------------------------------------
 
     def _post(self, block: int, ids: Ids) -> None:
-        self.dataset.post(block, self.ranks.word_of_first(ids.ravel()))  # or rounding could part the ranks
+        self.dataset.post(block, self.ranks.broadcast(ids.ravel()))  # or rounding could part the ranks
 
     def _note_loss(self, module: Any, inputs: Any, kwargs: dict[str, Any], output: Any) -> None:
         """This pass's part of the step's loss. A model that is told the tokens of the whole step divides by them, so

@@ -14,6 +14,7 @@ from accelerate import PartialState
 
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import build_synthetic
 
@@ -24,9 +25,24 @@ def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
     return build_synthetic(tmp_path_factory.mktemp("corpus") / "tiny")
 
 
+@pytest.fixture(scope="session")
+def break_model() -> Callable[[Backend, int], None]:
+    """Makes the model in one slot of a backend diverge: every weight of it becomes NaN."""
+
+    def break_slot(backend: Backend, slot: int) -> None:
+        state = backend.state_dict()
+        weights = [value for name, value in state.items() if name.startswith("weight.")]
+        assert weights, f"{type(backend).__name__} has no weights to break"
+        for value in weights:
+            value[slot] = np.nan
+        backend.load_state_dict(state)
+
+    return break_slot
+
+
 @pytest.fixture
 def on_ranks() -> Callable[[int, Callable[[], Any]], list[multiprocessing.process.BaseProcess]]:
-    """Forks processes that do some work as the ranks of one group, and gives them, started."""
+    """Starts forked processes that do some work as the ranks of one group, and returns them."""
 
     def start(count: int, work: Callable[[], Any]) -> list[multiprocessing.process.BaseProcess]:
         with socket.socket() as free:
@@ -36,7 +52,7 @@ def on_ranks() -> Callable[[int, Callable[[], Any]], list[multiprocessing.proces
         def as_rank(rank: int) -> None:
             os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(count)}
             os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_WORLD_SIZE": str(count)}
-            os.environ["OMP_NUM_THREADS"] = "1"  # as torchrun has it
+            os.environ["OMP_NUM_THREADS"] = "1"  # as torchrun sets it
             PartialState._reset_state()
             torch.set_num_threads(1)
             work()
@@ -52,7 +68,7 @@ def on_ranks() -> Callable[[int, Callable[[], Any]], list[multiprocessing.proces
 
 @pytest.fixture
 def all_ranks(on_ranks: Any) -> Callable[[int, Callable[[], Any]], None]:
-    """Has so many ranks do some work, to its end."""
+    """Runs some work on so many ranks, and waits for its end."""
 
     def run(count: int, work: Callable[[], Any]) -> None:
         processes = on_ranks(count, work)
@@ -65,44 +81,14 @@ def all_ranks(on_ranks: Any) -> Callable[[int, Callable[[], Any]], None]:
 
 @pytest.fixture(scope="session")
 def fake_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A made-up site-packages folder: four packages of random but well-formed files, in most domains of real ones."""
+    """A made-up site-packages folder: four packages of random but well-formed files, in most of the domains."""
     root = tmp_path_factory.mktemp("site")
     _make_packages(root)
     return root
 
 
-WORDS = {
-    "prose": [
-        "the",
-        "value",
-        "of",
-        "each",
-        "array",
-        "is",
-        "given",
-        "by",
-        "its",
-        "first",
-        "axis",
-        "and",
-        "then",
-        "returned",
-    ],
-    "code": [
-        "index",
-        "result",
-        "buffer",
-        "config",
-        "parse",
-        "reader",
-        "handle",
-        "cache",
-        "node",
-        "state",
-        "token",
-        "shape",
-    ],
-}
+PROSE = ["the", "value", "of", "each", "array", "is", "given", "by", "its", "first", "axis", "and", "then", "returned"]
+CODE = ["index", "result", "buffer", "config", "parse", "reader", "handle", "cache", "node", "state", "token", "shape"]
 
 
 def _make_packages(root: Path, packages: int = 4, modules: int = 60, seed: int = 0) -> None:
@@ -134,11 +120,11 @@ def _write(path: Path, text: str) -> None:
 
 
 def _name(rng: np.random.Generator) -> str:
-    return "_".join(rng.choice(WORDS["code"], 3)) + str(rng.integers(100))
+    return "_".join(rng.choice(CODE, 3)) + str(rng.integers(100))
 
 
 def _sentences(rng: np.random.Generator, count: int) -> str:
-    sentences = (" ".join(rng.choice(WORDS["prose"], 12)).capitalize() + "." for _ in range(count))
+    sentences = (" ".join(rng.choice(PROSE, 12)).capitalize() + "." for _ in range(count))
     return "\n".join(sentences)
 
 
@@ -160,7 +146,7 @@ def _table(rng: np.random.Generator) -> str:
 @pytest.fixture(scope="session")
 def tiny_setting() -> Setting:
     """Proxies of 6k parameters that train an episode in about a tenth of a second."""
-    clock = EpisodeConfig(
+    episode = EpisodeConfig(
         num_intervals=3,
         steps_per_interval=4,
         batch_windows=8,
@@ -170,4 +156,4 @@ def tiny_setting() -> Setting:
         validation_windows=8,
         final_windows=16,
     )
-    return Setting(width=16, num_layers=1, context=16, lr_warmup_steps=2, episode=clock)
+    return Setting(width=16, num_layers=1, context=16, lr_warmup_steps=2, episode=episode)

@@ -144,8 +144,8 @@ def _trainer(setting: Setting, engine: EngineConfig, task: Task, ids: np.ndarray
     clock = _Clock(setting.device)
     with tempfile.TemporaryDirectory() as folder:
         args = TrainingArguments(
-            folder, max_steps=ids.shape[1], per_device_train_batch_size=engine.pass_rows,
-            gradient_accumulation_steps=-(-batch // engine.pass_rows), report_to=[], logging_strategy="no",
+            folder, max_steps=ids.shape[1], per_device_train_batch_size=engine.pass_sequences,
+            gradient_accumulation_steps=-(-batch // engine.pass_sequences), report_to=[], logging_strategy="no",
             save_strategy="no", disable_tqdm=True, use_cpu=setting.device == "cpu", max_grad_norm=0.0,
             bf16=setting.products == torch.bfloat16, torch_compile=engine.compile and setting.device != "cpu",
             optim="adamw_torch_fused", lr_scheduler_type="constant",
@@ -175,7 +175,7 @@ def _minimal(setting: Setting, engine: EngineConfig, task: Task, ids: np.ndarray
         if step == 2:
             _wait(setting.device)
             t0 = perf_counter()
-        for part in torch.from_numpy(task.windows.fetch(row)).split(engine.pass_rows):
+        for part in torch.from_numpy(task.windows.fetch(row)).split(engine.pass_sequences):
             tokens = part.to(setting.device)
             with torch.autocast(setting.device, setting.products, setting.products != torch.float32):
                 loss = model(input_ids=tokens, labels=tokens, use_cache=False).loss * len(part) / len(row)

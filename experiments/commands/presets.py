@@ -58,22 +58,22 @@ def large(name: Preset, width: int, num_layers: int, steps_per_interval: int, en
 
 def pretrain_125m() -> PretrainConfig:
     """135 million parameters with a vocabulary of 32,768, on 2.7 billion tokens: about an hour on one H100."""
-    return large("125m", 768, 12, 248, EngineConfig(pass_rows=32, compile=True))
+    return large("125m", 768, 12, 248, EngineConfig(pass_sequences=32, compile=True))
 
 
 def pretrain_350m() -> PretrainConfig:
     """370 million parameters, on 7.3 billion tokens: ten hours on one H100."""
-    return large("350m", 1024, 24, 680, EngineConfig(pass_rows=16, compile=True))
+    return large("350m", 1024, 24, 680, EngineConfig(pass_sequences=16, compile=True))
 
 
 def pretrain_760m() -> PretrainConfig:
     """780 million parameters, on 16 billion tokens: two days on one H100, hours on eight."""
-    return large("760m", 1536, 24, 1450, EngineConfig(pass_rows=8, compile=True))
+    return large("760m", 1536, 24, 1450, EngineConfig(pass_sequences=8, compile=True))
 
 
 def pretrain_1b3() -> PretrainConfig:
     """1.3 billion parameters, on 27 billion tokens: 17 hours on eight H100, each with a share of every tensor."""
-    return large("1b3", 2048, 24, 2500, EngineConfig(pass_rows=8, compile=True, parallel="fsdp"))
+    return large("1b3", 2048, 24, 2500, EngineConfig(pass_sequences=8, compile=True, parallel="fsdp"))
 
 
 PRESETS: dict[type, dict[str, Callable[[], object]]] = {

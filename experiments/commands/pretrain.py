@@ -38,7 +38,7 @@ def quick_target() -> Setting:
 Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
 STAGE = "pretrain"
 HOW = (  # may be other ones when a run goes on
-    *(f"engine.{name}" for name in ("pass_rows", "parallel", "compile", "save_memory", "attention", "liger")),
+    *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention", "liger")),
     *("save_every_s", "keep", "gpus"),
 )
 
@@ -102,7 +102,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         target = checked_target(config.target, task, config.engine)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
         folder, found = _opened(config, corpus, checkpoints, policy)
-        if ranks.word_of_first(np.array([folder is not None and STAGE in folder.stages]))[0] and not folder:
+        if ranks.broadcast(np.array([folder is not None and STAGE in folder.stages]))[0] and not folder:
             return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
         progress.stage(f"pretrain under {policy.name}", None)
         run = Pretraining(
@@ -151,6 +151,6 @@ def _opened(
             folder = RunFolder(config.folder, config, config.resume, corpus, mark, HOW, hashes)
         except (InputError, OSError) as error:
             problem = error
-    if not ranks.word_of_first(np.array([problem is None]))[0]:
+    if not ranks.broadcast(np.array([problem is None]))[0]:
         raise problem or SystemExit(2)
     return folder, checkpoints.shared(found)

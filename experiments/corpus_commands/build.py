@@ -16,7 +16,7 @@ from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns, Document
 from ...lm.ingest.held_out import TASK, Decontamination, HeldOut, halves
-from ...lm.ingest.readers import RowReader, dataset_rows, expand
+from ...lm.ingest.readers import FileReader, dataset_records, expand
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ..progress import Progress
@@ -144,7 +144,7 @@ def _build(config: BuildConfig, tell: Any) -> Corpus:
 
 def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str, Iterable[Document]]:
     """Training documents first, as a stream; reference documents are few, and are held."""
-    train = config.columns.documents(_rows(config, counts, tell), counts)
+    train = config.columns.documents(_records(config, counts, tell), counts)
     if config.max_documents is not None:
         train = islice(train, config.max_documents)
     if not config.reference:
@@ -154,18 +154,18 @@ def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str
     for task, pattern in config.reference.items():
         text, group = config.reference_text.get(task, config.columns.text), config.reference_group.get(task, "")
         columns = replace(config.columns, text=text, group=group, domain="")
-        rows = RowReader(columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
-        found = columns.documents(rows.files(expand([pattern])), Counter(), labelled=False)
+        reader = FileReader(columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
+        found = columns.documents(reader.records(expand([pattern])), Counter(), labelled=False)
         references |= halves(task, [replace(document, domain=task) for document in found])
     clean = Decontamination(document for documents in references.values() for document in documents)
     return {"train": clean.clean(train, counts), **references}
 
 
-def _rows(config: BuildConfig, counts: Counter[str], tell: Any) -> Iterator[Any]:
+def _records(config: BuildConfig, counts: Counter[str], tell: Any) -> Iterator[Any]:
     if config.source == "dataset":
-        return dataset_rows(config.dataset, config.dataset_config, config.dataset_split, config.streaming)
-    reader = RowReader(config.columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
-    return reader.files(expand(config.files), partial(tell, "read"))
+        return dataset_records(config.dataset, config.dataset_config, config.dataset_split, config.streaming)
+    reader = FileReader(config.columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
+    return reader.records(expand(config.files), partial(tell, "read"))
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:

@@ -75,7 +75,7 @@ class Pretraining:
         with episode.stopwatch.part("observe"):
             if observation is not None:
                 weights = np.asarray(self.policy.act(observation), np.float64)
-            return self.target.ranks.word_of_first(weights)
+            return self.target.ranks.broadcast(weights)
 
     def _save_decision(self, folder: RunFolder | None) -> None:
         if self.episode.interval_N[0] == WARMUP:

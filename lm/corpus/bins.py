@@ -1,4 +1,4 @@
-"""From a score a document to a few categories."""
+"""From scores of documents to a few categories."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -16,9 +16,9 @@ MISSING = "missing"
 def quantile_cuts(
     scores: NDArray[np.float64], sizes: NDArray[np.int64], train: range, shares: Sequence[float] = QUINTILES
 ) -> tuple[float, ...]:
-    """Where to cut scores (D,) so that below each cut lies that share (in (0, 1), rising) of the training text, each
-    document counted by its size (D,). Fewer cuts where equal scores would leave a bin empty; NaN
-    scores are left out."""
+    """Where to cut scores (D,) so that below each cut lies its share (in (0, 1), rising) of the training text; each
+    document is weighted by its size (D,). There are fewer cuts where equal scores would leave a bin empty. NaN scores
+    are left out."""
     score, size = scores[train.start : train.stop], sizes[train.start : train.stop].astype(np.float64)
     known = np.isfinite(score)
     score, size = score[known], size[known]
@@ -34,14 +34,15 @@ def quantile_cuts(
 def quantile_bins(
     scores: NDArray[np.float64], sizes: NDArray[np.int64], train: range, shares: Sequence[float] = QUINTILES
 ) -> Labels:
-    """Categories that hold those shares of the training text: `bin_scores` at `quantile_cuts`."""
+    """Categories between cuts at those shares of the training text: `bin_scores` at `quantile_cuts`."""
     return bin_scores(scores, sizes, train, quantile_cuts(scores, sizes, train, shares))
 
 
 def bin_scores(scores: NDArray[np.float64], sizes: NDArray[np.int64], train: range, cuts: Sequence[float]) -> Labels:
-    """Categories between `cuts` (rising); a score on a cut falls above it, so one at the top of its scale is in the top
-    bin. A bin's value is the mean score of its training text (of an empty bin: its edge, or the nearest one). Documents
-    without a score (NaN) form the category "missing", at the mean value: it is neither favoured nor avoided."""
+    """Categories between `cuts` (rising). A score equal to a cut is in the bin above it, so that one at the top of its
+    scale is in the top bin. A bin's value is the mean score of its training text (of an empty bin: its edge, or the
+    nearest one). Documents without a score (NaN) form the category "missing", whose value is the mean score, so that
+    they are neither favoured nor avoided."""
     labels = np.searchsorted(np.asarray(cuts, np.float64), scores, side="right").astype(np.uint16)
     missing = np.isnan(scores)
     known = ~missing[train.start : train.stop]

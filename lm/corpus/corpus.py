@@ -1,9 +1,9 @@
-"""A corpus on disk: tokenised, labelled documents in flat files that are read where they lie. Needs numpy alone.
+"""A corpus on disk: tokenised, labelled documents in flat, memory-mapped files. Reading it needs only numpy.
 
 A corpus is a folder. `text.bin` and `text_offsets.bin` hold the documents' UTF-8 bytes, `tokens.bin` and
 `token_offsets.bin` their tokens, `labels-<name>.bin` one label a document, `tokenizer.json` the tokenizer, and
-`manifest.json` the counts, the splits, the label tables and the SHA-256 of every other file. Documents lie split by
-split. Folders `tokens-<hash>` hold the tokens of other tokenizers.
+`manifest.json` the counts, the splits, the label tables and the SHA-256 of every other file. Documents are in the order
+of their splits. Folders `tokens-<hash>` hold the tokens of other tokenizers.
 """
 
 import hashlib
@@ -43,11 +43,11 @@ def reference_split(task: str, half: str) -> str:
 
 
 class Corpus:
-    """An opened corpus of D documents and T tokens. Its arrays are memory-mapped and read-only.
+    """An opened corpus of D documents. Its arrays are memory-mapped and read-only.
 
-    tokens: (T,) uint16 or uint32; token_offsets: (D + 1,) int64; texts: the documents' text; splits: contiguous ranges
-    of documents; labels: label columns by name; about: how it was built; counts: what was counted on the way;
-    fingerprint: of all its bytes, and of the tokens if they are not its own.
+    tokens: (all tokens,) uint16 or uint32; token_offsets: (D + 1,) int64; texts: the documents' text; splits:
+    contiguous ranges of documents; labels: label columns by name; about: how it was built; counts: what was counted
+    while it was built; fingerprint: of all its bytes, and of the tokens if they are another tokenizer's.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], verify: bool = False):
@@ -74,15 +74,15 @@ class Corpus:
 
     @classmethod
     def open(cls, path: Path, verify: bool = False) -> "Corpus":
-        """Open the corpus in folder `path` in time that does not grow with it; `verify` also hashes all its bytes,
-        and later those of another tokenizer's tokens."""
+        """Open the corpus in folder `path`, in a time that does not depend on its size; `verify` also hashes all its
+        bytes, and later those of another tokenizer's tokens."""
         path = Path(path)
         manifest = read_manifest(path)
         check_files(path, manifest["files"], verify)
         return cls(path, manifest, verify)
 
     def with_tokenizer(self, folder: Path, progress: "Callable[[float], None] | None" = None) -> "Corpus":
-        """This corpus in the tokens of the tokenizer.json in `folder`; the first time, it is tokenised for it."""
+        """This corpus in the tokens of the tokenizer.json in `folder`. On first use the corpus is tokenised anew."""
         other = Corpus.open(self.path)
         tokens, name = other_tokens(self.path, self.texts, folder, progress, self._verify)
         other._use(tokens)
@@ -90,7 +90,7 @@ class Corpus:
         return other
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled as where it lies, for processes that open it there; its arrays may be larger than memory."""
+        """Pickled as its path, and opened again from there; its arrays may be larger than memory."""
         return _reopened, (self.path, self._token_folder)
 
     def _use(self, tokens: TokenSet) -> None:
@@ -103,12 +103,12 @@ class Corpus:
 
     def tokenizer(self) -> "Tokenizer":
         """The tokenizer that made the tokens."""
-        from tokenizers import Tokenizer  # here, so that reading tokens needs numpy alone
+        from tokenizers import Tokenizer  # here, so that reading tokens needs only numpy
 
         return Tokenizer.from_file(str(self._token_folder / TOKENIZER))
 
     def tokens_per_byte(self, split: str) -> float:
-        """Tokens over UTF-8 bytes of a split's text: what turns nats a token into nats a byte."""
+        """Tokens over UTF-8 bytes of a split's text, by which nats per token become nats per byte."""
         documents = self.splits[split]
         tokens = self.token_offsets[documents.stop] - self.token_offsets[documents.start]
         return float(tokens / (self.texts.offsets[documents.stop] - self.texts.offsets[documents.start]))

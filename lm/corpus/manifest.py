@@ -14,20 +14,20 @@ NAME = "manifest.json"
 
 
 def fingerprint(manifest: dict[str, Any]) -> str:
-    """SHA-256 of a manifest's content, which holds the hash of every file: one name for all of a folder's bytes."""
+    """SHA-256 of a manifest's content. That holds the hash of every file, so it stands for all of a folder's bytes."""
     content = {key: value for key, value in manifest.items() if key != "fingerprint"}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def write_manifest(folder: Path, content: dict[str, Any]) -> None:
-    """Put `content` into the folder's manifest with its schema and fingerprint, in place of one that may be there."""
+    """Write `content`, with schema and fingerprint, as the folder's manifest, over one that may be there."""
     manifest = {**content, "schema": SCHEMA}
     manifest["fingerprint"] = fingerprint(manifest)
     write_atomic(folder / NAME, json.dumps(manifest, indent=1, sort_keys=True).encode())
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest in `folder`, whole and of this schema, or an InputError that says why not."""
+    """The manifest in `folder`. InputError: there is none, or it is damaged or of another schema."""
     file = folder / NAME
     if not file.is_file():
         raise InputError(f"{folder} is no corpus: it has no {NAME}; name a folder that `corpus build` wrote")

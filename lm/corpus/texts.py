@@ -1,4 +1,4 @@
-"""The texts of a corpus as a sequence of strings that stay on disk until they are asked for."""
+"""The texts of a corpus as a sequence of strings that are read from disk when asked for."""
 
 import os
 import weakref
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 
 class Texts(Sequence[str]):
-    """D documents laid end to end as UTF-8 in a file; offsets: (D + 1,) int64 into it.
+    """D documents, one after another as UTF-8 in a file; offsets: (D + 1,) int64 into it.
 
-    Read, not mapped: a pass over all of them leaves no pages behind that count as this process's memory."""
+    The file is not memory-mapped: after a pass over it, mapped pages would count as this process's memory."""
 
     def __init__(self, path: Path, offsets: NDArray[np.int64]):
         self.offsets = offsets
@@ -47,7 +47,7 @@ class Texts(Sequence[str]):
 
 
 def _read(file: int, size: int, offset: int) -> bytes:
-    """`size` bytes from `offset` on; the system gives at most 2 GiB at a time."""
+    """`size` bytes from `offset` on; the system reads at most 2 GiB at a time."""
     data = os.pread(file, size, offset)
     while len(data) < size:
         more = os.pread(file, size - len(data), offset + len(data))

@@ -1,4 +1,4 @@
-"""A corpus's documents as one tokenizer's tokens; a corpus can have several such sets beside one text."""
+"""A corpus's documents as one tokenizer's tokens; one corpus can have several such sets."""
 
 import errno
 import hashlib
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TOKENS, OFFSETS, TOKENIZER = "tokens.bin", "token_offsets.bin", "tokenizer.json"
-BATCH_BYTES = 4_000_000  # of text that the tokenizer gets at a time: many documents a core, and little memory
+BATCH_BYTES = 4_000_000  # of text that the tokenizer gets at a time: many documents for each core, yet little memory
 
 
 @dataclass(frozen=True)
 class TokenSet:
-    """tokens: (T,) uint16 or uint32; offsets: (D + 1,) int64, where each document begins in them."""
+    """tokens: (all tokens,) uint16 or uint32; offsets: (D + 1,) int64, where each document begins in them."""
 
     folder: Path
     vocab_size: int
@@ -38,7 +38,7 @@ class TokenSet:
 
     @classmethod
     def open(cls, folder: Path, facts: dict[str, Any], num_documents: int) -> "TokenSet":
-        """The set whose files lie in `folder`; facts: what `encode` gave."""
+        """The set in `folder`; facts: what `encode` returned."""
         return cls(
             folder,
             facts["vocab_size"],
@@ -69,7 +69,7 @@ def encode(
 
 
 def batches(texts: Texts, batch_bytes: int) -> Iterator[range]:
-    """Consecutive documents of about `batch_bytes` together, one at least."""
+    """Ranges of consecutive documents of about `batch_bytes` together, at least one document each."""
     start = 0
     while start < len(texts):
         full = int(np.searchsorted(texts.offsets, texts.offsets[start] + batch_bytes, side="right")) - 1
@@ -85,9 +85,9 @@ def other_tokens(
     progress: Callable[[float], None] | None = None,
     verify: bool = False,
 ) -> tuple[TokenSet, str]:
-    """The tokens of another tokenizer than the corpus's own, and their fingerprint: made on first use and kept in a
-    folder of the corpus; `verify` hashes them. InputError: no tokenizer there, damaged tokens, or the corpus's folder
-    cannot be written."""
+    """The tokens of another tokenizer than the corpus's own, and their fingerprint. They are made on first use and kept
+    in a folder of the corpus; `verify` hashes them. InputError: no tokenizer there, damaged tokens, or the corpus's
+    folder cannot be written."""
     tokenizer = load_tokenizer(tokenizer_folder)
     folder = corpus_folder / f"tokens-{hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]}"
     if not folder.is_dir():
@@ -114,6 +114,6 @@ def other_tokens(
 
 
 def check_tokens(corpus_folder: Path) -> None:
-    """Hash all that other tokenizers made of a corpus. InputError: some of it is damaged."""
+    """Hash the tokens that other tokenizers made of a corpus. InputError: some are damaged."""
     for folder in sorted(corpus_folder.glob("tokens-*")):
         check_files(folder, read_manifest(folder)["files"], verify=True)

@@ -13,7 +13,7 @@ NUM_BYTES, MAX_VOCABULARY = 256, 1 << 20
 
 
 def check_vocab_size(vocab_size: int) -> None:
-    """InputError: fewer tokens than bytes, or more than can be."""
+    """InputError: fewer tokens than there are bytes, or more than MAX_VOCABULARY."""
     if not NUM_BYTES <= vocab_size <= MAX_VOCABULARY:
         raise InputError(
             f"vocab_size {vocab_size} given, expected {NUM_BYTES}, one token a byte, to {MAX_VOCABULARY:,}"
@@ -35,8 +35,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
 
 
 def load_tokenizer(folder: Path) -> "Tokenizer":
-    """The tokenizer.json in `folder`, or that file itself, for whole documents: without the truncation and padding that
-    transformers keeps in the file. InputError: none there, or none that can be read."""
+    """The tokenizer.json in `folder`, or that file itself, without the truncation and padding that may be saved in
+    it. InputError: no such file, or one that cannot be read."""
     from tokenizers import Tokenizer
 
     file = folder / "tokenizer.json" if folder.is_dir() else folder
@@ -44,7 +44,7 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
         raise InputError(f"no tokenizer.json in {folder}; give the folder of a transformers tokenizer")
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # noqa: BLE001 - tokenizers raises no narrower one
+    except Exception as error:  # noqa: BLE001 - tokenizers raises no narrower exception
         raise InputError(f"{file} is no tokenizer ({error}); save it again with tokenizers") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()

@@ -1,4 +1,4 @@
-"""Windows: the pieces of documents that a model trains on, named over a whole corpus without a table of them."""
+"""Windows: the pieces of documents that a model trains on. Their ids need no table, however large the corpus."""
 
 from typing import Any
 
@@ -14,11 +14,11 @@ MAX_PARTS = 1 << PART_BITS
 
 
 class Windows:
-    """All windows of at most `context` tokens of a corpus's documents. The id of a window is its document and which of
-    the document's windows it is, `document << PART_BITS | part`: ids rise with the corpus, with gaps.
+    """All windows of at most `context` tokens of a corpus's documents. A window's id holds its document and which of
+    the document's windows it is: `document << PART_BITS | part`. Ids rise in the order of the corpus, with gaps.
 
-    A document of L tokens has ceil(L / context) windows. The last one is moved back to end with the document, so that
-    it is full; only a document shorter than the context gives a partial window.
+    A document has its tokens / context windows, rounded up. The last one is moved back to end with the document, so
+    that it is full; only a document shorter than the context gives a partial window.
     """
 
     def __init__(self, corpus: Corpus, context: int):
@@ -27,8 +27,8 @@ class Windows:
         self.corpus, self.context = corpus, context
 
     def ids(self, documents: range) -> NDArray[np.int64]:
-        """The ids of the windows of a contiguous range of documents, in order. Takes 8 bytes a window: not for a whole
-        large corpus. InputError: a document has more windows than an id can tell apart."""
+        """The ids of the windows of a contiguous range of documents, in order. They take 8 bytes each: too much for all
+        of a large corpus. InputError: a document has more windows than an id can tell apart."""
         lengths = np.diff(self.corpus.token_offsets[documents.start : documents.stop + 1])
         parts = count_parts(lengths, self.context)
         before = np.cumsum(parts) - parts
@@ -69,7 +69,7 @@ class Windows:
 
 
 def count_parts(lengths: NDArray[np.int64], context: int) -> NDArray[np.int64]:
-    """Windows of documents of `lengths` tokens, of the same shape. InputError: more than an id can tell apart."""
+    """Windows of each document of `lengths` tokens, of the same shape. InputError: more than an id can tell apart."""
     parts = -(-lengths // context)
     if parts.max(initial=0) > MAX_PARTS:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Writing a corpus: in a folder beside its place, moved there whole at the end; an interruption leaves nothing."""
+"""Writing a corpus: in a temporary folder, renamed at the end, so that an interruption leaves nothing behind."""
 
 import errno
 import os
@@ -28,9 +28,9 @@ MAX_CATEGORIES = 65_535
 
 
 class CorpusWriter:
-    """A corpus in the making; use it as a context manager: add_split for each split, then encode, and add_labels for
-    each label column; `counts` may take what is worth counting. Leaving the block without an error checks the whole and
-    puts it at `path`."""
+    """A corpus being written; use it as a context manager: add_split for each split, then encode, and add_labels for
+    each label column; add to `counts` what is worth counting. Leaving the block without an error checks the corpus and
+    moves it to `path`."""
 
     def __init__(self, path: Path, reference_tasks: tuple[str, ...], about: dict[str, Any] | None = None):
         self.path = Path(path)
@@ -92,11 +92,11 @@ class CorpusWriter:
         return Texts(self._part / "text.bin", np.array(self._offsets, np.int64))
 
     def encode(self, tokenizer: "Tokenizer", progress: Callable[[float], None] | None = None) -> None:
-        """Tokenise all documents; `progress` hears the share that is done."""
+        """Tokenise all documents; `progress` is told the share that is done."""
         self._manifest |= encode(self.texts(), tokenizer, self._part, progress)
 
     def add_labels(self, name: str, labels: Labels) -> None:
-        """Add a label column over all documents, in their order."""
+        """Add a label column, one label a document in their order."""
         self._manifest["labels"][name] = _checked(name, labels, self.num_documents)
         np.asarray(labels.column).tofile(self._part / f"labels-{name}.bin")
 
@@ -119,11 +119,13 @@ class CorpusWriter:
 
 
 def add_labels(corpus: Corpus, labels: dict[str, Labels]) -> Corpus:
-    """Add label columns to a built corpus, or put them in the place of those that have their names, and open it anew.
-    A kill on the way leaves the corpus as it was, or without the columns that were to be replaced."""
+    """Add label columns to a built corpus, in place of any that have the same names, and open it anew. If the process
+    is killed meanwhile, the corpus is as it was, or lacks the columns that were to be replaced."""
     manifest = read_manifest(corpus.path)
     tables = {name: _checked(name, added, corpus.num_documents) for name, added in labels.items()}
-    if replaced := tables.keys() & manifest["labels"].keys():  # a file must never be there under another's hash
+    if (
+        replaced := tables.keys() & manifest["labels"].keys()
+    ):  # so that no file's content ever differs from the hash in the manifest
         for name in replaced:
             del manifest["labels"][name], manifest["files"][f"labels-{name}.bin"]
         write_manifest(corpus.path, manifest)
@@ -137,13 +139,13 @@ def add_labels(corpus: Corpus, labels: dict[str, Labels]) -> Corpus:
 
 
 def check_label_name(name: str) -> None:
-    """InputError: one that a label column or a reference task cannot have."""
+    """InputError: a label column or a reference task cannot have this name."""
     if not re.fullmatch(r"[\w.-]+", name):
-        raise InputError(f"the name '{name}' is given, expected letters, digits, '-', '_' and '.' alone")
+        raise InputError(f"the name '{name}' is given, expected letters, digits, '-', '_' and '.' only")
 
 
 def _checked(name: str, labels: Labels, num_documents: int) -> dict[str, Any]:
-    """The label table for a manifest, once the column fits the corpus and the table."""
+    """The label table for the manifest. InputError: the column does not fit the corpus or the table."""
     check_label_name(name)
     if len(labels.names) > MAX_CATEGORIES:
         raise InputError(

@@ -1,1 +1,1 @@
-"""From other people's files to the documents of a corpus."""
+"""From files and datasets to the documents of a corpus."""

@@ -1,4 +1,4 @@
-"""Building a corpus: documents to folder, with the labels that they bring and a tokenizer, given or trained on them."""
+"""Building a corpus folder from documents: their text, their labels, and tokens of a tokenizer, given or trained."""
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +18,11 @@ from .documents import Document
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-TOKENIZER_BYTES = 10_000_000  # of training text that a tokenizer is trained on
+TOKENIZER_BYTES = 10_000_000  # of training text, to train a tokenizer on
 DOMAIN = "domain"
 
-Progress = Callable[[str, float], None]  # (what is being done, share of it that is done)
-# (texts, splits, domain, hears the share that is done) -> more labels
+Progress = Callable[[str, float], None]  # (name of the stage, share of it that is done)
+# (texts, splits, domain, function to tell the share that is done) -> more labels
 Annotate = Callable[[Texts, dict[str, range], Labels, Callable[[float], None]], Mapping[str, Labels]]
 
 
@@ -37,10 +37,10 @@ def build_corpus(
     cuts: Mapping[str, Sequence[float]] | None = None,
     counts: Mapping[str, int] | None = None,
 ) -> Corpus:
-    """Build a corpus at `path` and open it. Its labels are `domain` and the others that the documents bring, and what
+    """Build a corpus at `path` and open it. Its labels are `domain`, the others that the documents have, and those that
     `annotate` gives. tokenizer: the vocabulary size of one to train, or the folder of one that exists; cuts: where to
-    cut the scores of a label into bins (default: quintiles of the text); counts: is copied once all is read."""
-    tell = progress or (lambda stage, share: None)
+    cut the scores of a label into bins (default: quintiles of the text); counts: copied once all documents are read."""
+    report = progress or (lambda stage, share: None)
     columns: dict[str, _Column] = {DOMAIN: _Column(DOMAIN)}
 
     def texts_of(documents: Iterable[Document], start: int) -> Iterator[str]:
@@ -58,26 +58,26 @@ def build_corpus(
         given = {name: column.labels(texts, train, (cuts or {}).get(name)) for name, column in columns.items()}
         for name, labels in given.items():
             writer.add_labels(name, labels)
-        tell("tokenise", 0)
-        writer.encode(_tokenizer(tokenizer, texts, train), lambda share: tell("tokenise", share))
-        tell("label", 0)
+        report("tokenise", 0)
+        writer.encode(_tokenizer(tokenizer, texts, train), lambda share: report("tokenise", share))
+        report("label", 0)
         if annotate:
-            found = annotate(texts, writer.splits, given[DOMAIN], lambda share: tell("label", share))
+            found = annotate(texts, writer.splits, given[DOMAIN], lambda share: report("label", share))
             for name in found.keys() & given.keys():
                 raise InputError(f"label '{name}' comes with the documents, and an agent gives it too; leave one out")
             for name, labels in found.items():
                 writer.add_labels(name, labels)
-        tell("label", 1)
+        report("label", 1)
     return Corpus.open(path)
 
 
 class _Column:
-    """What documents say under one label name, while they stream by: eight bytes a document."""
+    """The values of one label, collected document by document: eight bytes each."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.numbers: dict[str, int] = {}  # of categories, in order of appearance
-        self.values = array("d")  # numbers of categories, or scores; NaN where a document says nothing
+        self.values = array("d")  # numbers of categories, or scores; NaN where a document has none
         self.are_scores = False
 
     def add(self, document: int, value: str | float | None) -> None:
@@ -109,7 +109,7 @@ class _Column:
 
 
 def _natural(name: str) -> tuple[int, str]:
-    """Whole numbers by size, before all else by letters."""
+    """Sort key: whole numbers by size, then all else by letters."""
     return (int(name), "") if name.isdecimal() else (1 << 62, name)
 
 

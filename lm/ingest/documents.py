@@ -1,4 +1,4 @@
-"""Documents on their way into a corpus, and how a row becomes one."""
+"""Documents on their way into a corpus, and how a record becomes one."""
 
 import math
 import re
@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..io.errors import InputError
-from .readers import Row, Values
+from .readers import Record, Values
 
-MAX_BYTES = 1 << 20  # of a document: longer than any context; what is longer is split
+MAX_BYTES = 1 << 20  # of a document: more than any context; longer text is split
+# What is counted: these texts are in the manifests of corpora, and in their fingerprints.
 EMPTY, SPLIT, MISSING = "documents without text, left out", "documents over 1 MiB, split", "rows without {}"
 FIELD = re.compile(r"\{([^{}]+)\}")
 
 
 @dataclass(frozen=True)
 class Document:
-    """One text, the domain it comes from, and what its source says of it: by label, a category's name or a score,
-    None where it says nothing. group: what must not be split from it, such as its title ("": nothing)."""
+    """One text and the domain it comes from. labels: what its source says of it, by label: a category's name, a score,
+    or None for nothing. group: documents of one group, such as a title, stay in one split ("": of no group)."""
 
     text: str
     domain: str
@@ -58,72 +59,74 @@ class Columns:
         named += [self.group] if self.group else []
         return tuple({name for path in named for name in (path, path.split(".")[0])})
 
-    def documents(self, rows: Iterable[Row], counts: Counter[str], labelled: bool = True) -> Iterator[Document]:
-        """The documents of `rows`; empty ones are left out, very long ones split; both are counted. `labelled`: read
-        the labels too. InputError: a column that is not there, or a value that is no text, category or score."""
-        for row in rows:
-            text = self._text(row)
+    def documents(self, records: Iterable[Record], counts: Counter[str], labelled: bool = True) -> Iterator[Document]:
+        """The documents of `records`; empty ones are left out, very long ones split; both are counted. `labelled`:
+        read the labels too. InputError: a column is missing, or a value is no text, category or score."""
+        for record in records:
+            text = self._text(record)
             if not text.strip():
                 counts[EMPTY] += 1
                 continue
-            labels = dict(self._labels(row, counts)) if labelled else {}
+            labels = dict(self._labels(record, counts)) if labelled else {}
             pieces = list(split(text))
             counts[SPLIT] += len(pieces) > 1
             for piece in pieces:
-                yield Document(piece, self._domain(row), labels, self._group(row))
+                yield Document(piece, self._domain(record), labels, self._group(record))
 
-    def _text(self, row: Row) -> str:
+    def _text(self, record: Record) -> str:
         names = _fields(self.text)
-        values = {name: _find(row.values, name) for name in names}
+        values = {name: _find(record.values, name) for name in names}
         for name, value in values.items():
-            if value is _NOTHING:
+            if value is _ABSENT:
                 raise InputError(
-                    f"{row.place} has no column '{name}', only {', '.join(map(repr, row.values))}; "
+                    f"{record.place} has no column '{name}', only {', '.join(map(repr, record.values))}; "
                     "name the text's with --columns.text"
                 )
             if value is not None and not isinstance(value, str | int | float):
-                raise InputError(f"{row.place}: '{name}' is a {type(value).__name__}, expected text")
+                raise InputError(f"{record.place}: '{name}' is a {type(value).__name__}, expected text")
         shown = {name: "" if value is None else str(value) for name, value in values.items()}
         return FIELD.sub(lambda match: shown[match[1]], self.text) if "{" in self.text else shown[self.text]
 
-    def _domain(self, row: Row) -> str:
-        value = _find(row.values, self.domain or "domain")
-        if self.domain and value is _NOTHING:
-            raise InputError(f"{row.place} has no column '{self.domain}', only {', '.join(map(repr, row.values))}")
-        return row.stem if value in (_NOTHING, None, "") else str(value)
+    def _domain(self, record: Record) -> str:
+        value = _find(record.values, self.domain or "domain")
+        if self.domain and value is _ABSENT:
+            raise InputError(
+                f"{record.place} has no column '{self.domain}', only {', '.join(map(repr, record.values))}"
+            )
+        return record.stem if value in (_ABSENT, None, "") else str(value)
 
-    def _group(self, row: Row) -> str:
-        value = _find(row.values, self.group) if self.group else ""
-        if value is _NOTHING:
-            raise InputError(f"{row.place} has no column '{self.group}', only {', '.join(map(repr, row.values))}")
+    def _group(self, record: Record) -> str:
+        value = _find(record.values, self.group) if self.group else ""
+        if value is _ABSENT:
+            raise InputError(f"{record.place} has no column '{self.group}', only {', '.join(map(repr, record.values))}")
         return "" if value is None else str(value)
 
-    def _labels(self, row: Row, counts: Counter[str]) -> Iterator[tuple[str, str | float | None]]:
+    def _labels(self, record: Record, counts: Counter[str]) -> Iterator[tuple[str, str | float | None]]:
         for name, column in self.categories.items():
-            value = _find(row.values, column)
+            value = _find(record.values, column)
             if isinstance(value, dict | list):
-                raise InputError(f"{row.place}: '{column}' is a {type(value).__name__}, expected a category")
-            missing = value in (_NOTHING, None, "")
+                raise InputError(f"{record.place}: '{column}' is a {type(value).__name__}, expected a category")
+            missing = value in (_ABSENT, None, "")
             counts[MISSING.format(name)] += missing
             yield name, None if missing else str(value)
         for name, column in self.scores.items():
-            score = self._score(row, column)
+            score = self._score(record, column)
             counts[MISSING.format(name)] += score is None
             yield name, score
 
-    def _score(self, row: Row, column: str) -> float | None:
-        value = _find(row.values, column)
-        if value in (_NOTHING, None, ""):
+    def _score(self, record: Record, column: str) -> float | None:
+        value = _find(record.values, column)
+        if value in (_ABSENT, None, ""):
             return None
         try:
             score = float(value)
         except (TypeError, ValueError, OverflowError):
-            raise InputError(f"{row.place}: '{column}' is {str(value)[:40]!r}, expected a number") from None
+            raise InputError(f"{record.place}: '{column}' is {str(value)[:40]!r}, expected a number") from None
         if math.isnan(score) and self.nan_is_missing:
             return None
         if not math.isfinite(score):
             raise InputError(
-                f"{row.place}: '{column}' is {score}, expected a finite number; mend it"
+                f"{record.place}: '{column}' is {score}, expected a finite number; mend it"
                 + (", or add --columns.nan-is-missing" if math.isnan(score) else "")
             )
         return score
@@ -144,7 +147,7 @@ def split(text: str) -> Iterator[str]:
         yield text
 
 
-_NOTHING: Any = type("Nothing", (), {"__repr__": lambda self: "nothing"})()
+_ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()  # the value of a column that is not there
 
 
 def _fields(spec: str) -> list[str]:
@@ -162,5 +165,5 @@ def _find(values: Values, path: str) -> Any:
         elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
             value = value[int(step)]
         else:
-            return _NOTHING
+            return _ABSENT
     return value

@@ -1,4 +1,4 @@
-"""From a file to documents: which domain it belongs to, docstrings taken out of code, and long text cut to size."""
+"""From a file to documents: its domain, docstrings taken out of code, and long text cut into pieces."""
 
 import ast
 import gc
@@ -26,7 +26,7 @@ TEST_NAME = re.compile(r"(^|/)(tests?|testing|idle_test|lib2to3_tests)/|(^|/)(te
 
 
 def domains_of(name: str) -> tuple[str, ...]:
-    """The domains that the file called `name` (with forward slashes) can give documents of; () = none."""
+    """The domains of the documents that the file called `name` (with forward slashes) can give; () = none."""
     path = PurePosixPath(name)
     suffix = path.suffix.lower()
     if LICENCE_NAME.match(path.name) and suffix not in {".py", ".h", ".json"}:
@@ -56,7 +56,7 @@ def extract(name: str, text: str) -> dict[str, list[str]]:
 
 
 def split_python(text: str) -> tuple[list[str], str]:
-    """(docstrings in order, the code without them); nothing of a file that does not parse."""
+    """(docstrings in order, the code without them); both are empty for a file that does not parse."""
     tree = _parse(text)
     if tree is None:
         return [], ""
@@ -77,13 +77,13 @@ def split_python(text: str) -> tuple[list[str], str]:
 
 
 def _parse(text: str) -> ast.Module | None:
-    """The syntax tree of `text`, None if it has none. The collector of cycles would walk each tree several times as it
-    grows, which takes longer than the parsing; trees hold no cycles."""
+    """The syntax tree of `text`, None if it does not parse. Garbage collection is off meanwhile: it would walk each
+    tree several times as it grows, which takes longer than the parsing, and trees hold no cycles."""
     collecting = gc.isenabled()
     gc.disable()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of bad escapes in other people's strings
+            warnings.simplefilter("ignore")  # about invalid escapes in strings
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
@@ -93,13 +93,13 @@ def _parse(text: str) -> ast.Module | None:
 
 
 def _blank_docstring(node: Documented, lines: list[str | None]) -> None:
-    """Put None in the place of the lines of a node's docstring; `pass` where nothing else is in the body."""
+    """Replace the lines of a node's docstring by None, or by `pass` where nothing else is in the body."""
     place = node.body[0]
     first, last = place.lineno - 1, (place.end_lineno or place.lineno) - 1
     begin, end = lines[first], lines[last]
     if begin is None or end is None:
         return
-    # Columns count UTF-8 bytes; what lies before a docstring on its line is white space, or it is left where it is.
+    # Columns count UTF-8 bytes. Only white space may come before a docstring on its line, else it stays.
     indent, rest = begin[: place.col_offset], end.encode()[place.end_col_offset :]
     if indent.strip() or rest.strip()[:1] not in {b"", b"#"}:
         return  # it shares its line with code
@@ -108,7 +108,7 @@ def _blank_docstring(node: Documented, lines: list[str | None]) -> None:
 
 
 def without_licence(text: str) -> str:
-    """`text` without the comment that begins it, if that speaks of rights."""
+    """`text` without the comment at its beginning, if that is about copyright or a licence."""
     head = COMMENT.match(text)
     if head and re.search("copyright|licen[cs]e", head[0], re.IGNORECASE):
         return text[head.end() :]
@@ -123,8 +123,8 @@ def paragraphs(text: str) -> Iterator[str]:
 
 
 def pack(blocks: Iterable[str]) -> list[str]:
-    """Join consecutive blocks by blank lines into documents of MIN_BYTES to MAX_BYTES; a block that is longer alone is
-    cut at line ends, and one with a line over MAX_LINE is left out, as is what stays too short."""
+    """Join consecutive blocks by blank lines into documents of MIN_BYTES to MAX_BYTES. A longer block is cut at line
+    ends; one with a line over MAX_LINE is left out, and so is a document that stays too short."""
     documents: list[str] = []
     held: list[str] = []
     size = 0
@@ -151,7 +151,7 @@ def pack(blocks: Iterable[str]) -> list[str]:
 
 
 def _cut(block: str) -> Iterator[str]:
-    """`block` in pieces of at most about MAX_BYTES, cut at blank lines where it has them, else at line ends."""
+    """`block` in pieces of at most about MAX_BYTES, cut at blank lines where there are some, else at line ends."""
     if len(block) <= MAX_BYTES // 4 or len(block.encode("utf-8", "replace")) < MAX_BYTES:
         yield block
         return

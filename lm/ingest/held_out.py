@@ -1,4 +1,4 @@
-"""Reference text: its halves, what is held out of the training text for it, and training text that repeats it."""
+"""Reference text: its two halves, documents held out of the training text for it, and training text that repeats it."""
 
 import hashlib
 from collections import Counter
@@ -11,21 +11,21 @@ from .documents import Document
 
 REPEATS = "documents that share a paragraph with reference text, left out"
 COPIES = "copies of documents that are held out, left out"
-MIN_PARAGRAPH = 80  # characters; shorter ones repeat by nature
+MIN_PARAGRAPH = 80  # characters; shorter ones often repeat by chance
 MAX_HELD_OUT = 4000  # documents; enough for any validation loss
 TASK = "heldout"
 
 
 def halves(task: str, documents: list[Document]) -> dict[str, list[Document]]:
-    """The first half of a task's documents is its validation half, the rest its test half: neighbours, which often come
-    from one source, stay together, and so do documents of one group, at the place of its first."""
+    """The first half of a task's documents becomes its validation half, the rest its test half, so that neighbours,
+    which often come from one source, stay together. Documents of one group also do, at the place of its first one."""
     if len(documents) < 2:
         raise InputError(f"reference task '{task}' has {len(documents)} documents, expected at least 2, one a half")
     first: dict[str, int] = {}
     place = [first.setdefault(document.group, i) if document.group else i for i, document in enumerate(documents)]
     order = sorted(range(len(documents)), key=lambda i: place[i])
     documents = [documents[i] for i in order]
-    starts = [i for i in range(1, len(order)) if place[order[i]] != place[order[i - 1]]]  # of groups, but the first
+    starts = [i for i in range(1, len(order)) if place[order[i]] != place[order[i - 1]]]  # of all groups but the first
     if not starts:
         raise InputError(f"reference task '{task}' has one group of documents, expected at least 2, one a half")
     middle = min(starts, key=lambda start: abs(start - len(documents) // 2))
@@ -33,14 +33,14 @@ def halves(task: str, documents: list[Document]) -> dict[str, list[Document]]:
 
 
 class Decontamination:
-    """Leaves out training documents that share a paragraph (of 80 characters and more, white space at its ends apart)
-    with reference text."""
+    """Leaves out training documents that share a paragraph with reference text (of 80 characters or more, white space
+    at its ends ignored)."""
 
     def __init__(self, references: Iterable[Document]) -> None:
         self.seen = {key for document in references for key in _paragraphs(document.text)}
 
     def clean(self, documents: Iterable[Document], counts: Counter[str]) -> Iterator[Document]:
-        """Those of `documents` that repeat nothing; the others are counted."""
+        """The documents that share no such paragraph; the others are counted."""
         for document in documents:
             if self.seen.isdisjoint(_paragraphs(document.text)):
                 yield document
@@ -50,9 +50,9 @@ class Decontamination:
 
 @dataclass
 class HeldOut:
-    """Holds a share of the training documents out as the reference task "heldout", chosen by a hash of their text; of
-    more than MAX_HELD_OUT the first. Copies of one that is held out are left out and counted; training text that shares
-    but a paragraph with one is not."""
+    """Holds out a share of the training documents as the reference task "heldout", chosen by a hash of their text, but
+    no more than the first MAX_HELD_OUT. Exact copies of a held-out document are left out and counted; training text
+    that shares only a paragraph with one stays."""
 
     share: float
     counts: Counter[str] = field(default_factory=Counter)
@@ -64,7 +64,7 @@ class HeldOut:
             raise InputError(f"hold_out is {self.share}, expected a share between 0 and 1")
 
     def train(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """The documents that are not held out. At its end `validation` and `test` are whole."""
+        """The documents that are not held out. Once it is exhausted, `validation` and `test` are complete."""
         held: set[bytes] = set()
         for document in documents:
             digest = hashlib.blake2b(document.text.encode("utf-8", "replace"), digest_size=8).digest()
@@ -79,7 +79,7 @@ class HeldOut:
                 yield document
 
     def splits(self) -> dict[str, Iterable[Document]]:
-        """What was held out, to be read after `train`."""
+        """The held-out documents by split, to be read after `train`."""
         return {
             reference_split(TASK, "validation"): (document for document in self.validation),
             reference_split(TASK, "test"): (document for document in self.test),

@@ -1,4 +1,4 @@
-"""The text files that a Python installation already holds: its packages' and the standard library's."""
+"""The text files of a Python installation: those of its packages and of the standard library."""
 
 import hashlib
 import os
@@ -11,10 +11,10 @@ from pathlib import Path
 
 from .extract import domains_of
 
-# What differs between two environments made from the same lock.
+# Packages that differ between two environments made from the same lock file.
 EXCLUDED = {"pretraingym", "pip", "wheel"}
 EXCLUDED_FOLDERS = {"__pycache__", "site-packages", "dist-packages", "lib-dynload", "node_modules"}
-MAX_BYTES = 2_000_000  # larger files are generated tables
+MAX_BYTES = 2_000_000  # larger files are mostly generated tables
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class SourceFile:
 
     @property
     def distribution(self) -> str:
-        """The package that the file came with; "python" is the standard library."""
+        """The package that the file belongs to; "python" is the standard library."""
         return self.name.split("/", 1)[0]
 
 
 def installed_files() -> list[SourceFile]:
-    """The files of all installed distributions and of the standard library that can give documents, sorted by name."""
+    """The files that can give documents, of all installed distributions and the standard library, sorted by name."""
     files: dict[str, SourceFile] = {}
     for distribution in metadata.distributions():
         owner = distribution.metadata["Name"]
@@ -47,7 +47,7 @@ def installed_files() -> list[SourceFile]:
 
 
 def tree_files(root: Path, owner: str) -> list[SourceFile]:
-    """The files below `root`, under the name of a distribution `owner`."""
+    """The files below `root`, named as those of a distribution `owner`."""
     files = []
     for folder, below, names in os.walk(root):
         below[:] = [name for name in below if name not in EXCLUDED_FOLDERS]

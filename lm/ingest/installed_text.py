@@ -1,4 +1,4 @@
-"""Where documents come from."""
+"""Documents of the installed packages' files: shared out to splits, without copies, within limits a domain."""
 
 import hashlib
 import re
@@ -12,36 +12,36 @@ from .extract import CODE, DATA, LICENCES, NATIVE, PROSE, STUBS, TESTS, domains_
 from .installed_files import SourceFile, read_text
 from .sentences import explains
 
-UNIT = 80  # normalised characters; shorter paragraphs (imports, decorators) repeat by nature
-MAX_SHARE = 0.25
+MIN_PARAGRAPH = 80  # normalised characters; shorter ones (imports, decorators) often repeat by chance
+MAX_SEEN = 0.25  # share of a document's text that may have been seen
 PLAIN_WORD = re.compile(r"\b[a-z][a-z_]+\b")
 
 
 class Repetition:
-    """Paragraphs seen so far. Code and prose are compared by their lower-case words alone, so that a copied class under
-    another name, with other numbers, is still a copy; tables (`exact`) by all but white space."""
+    """The paragraphs seen so far. Code and prose are compared only by their lower-case words, so that a copied class
+    with another name and other numbers is still a copy; tables (`exact`) by everything but white space."""
 
     def __init__(self) -> None:
-        self._train: set[int] = set()  # hashes of 64 bits: they differ between processes, what they tell does not
+        self._train: set[int] = set()  # 64-bit hashes: they differ between processes, the answers do not
         self._reference: set[int] = set()
 
     def accept(self, text: str, exact: bool, reference: bool) -> bool:
         """Whether to keep `text`; if so, remember it. A document is refused when more than a quarter of it was seen, or
         when it shares any paragraph with a reference document, so that no reference text is trained on."""
-        normal = (_normal(block, exact) for block in text.split("\n\n"))
-        units = [(hash(unit), len(unit)) for unit in normal if len(unit) >= UNIT]
-        whole = hash(" ".join(text.split()))
-        keys = {key for key, _ in units} | {whole}
+        normalised = (_normalised(block, exact) for block in text.split("\n\n"))
+        paragraphs = [(hash(block), len(block)) for block in normalised if len(block) >= MIN_PARAGRAPH]
+        document = hash(" ".join(text.split()))
+        keys = {key for key, _ in paragraphs} | {document}
         if keys & self._reference:
             return False
-        seen = sum(length for key, length in units if key in self._train)
-        if whole in self._train or seen > MAX_SHARE * sum(length for _, length in units):
+        seen = sum(length for key, length in paragraphs if key in self._train)
+        if document in self._train or seen > MAX_SEEN * sum(length for _, length in paragraphs):
             return False
         (self._reference if reference else self._train).update(keys)
         return True
 
 
-def _normal(block: str, exact: bool) -> str:
+def _normalised(block: str, exact: bool) -> str:
     return " ".join(block.split() if exact else PLAIN_WORD.findall(block))
 
 
@@ -50,7 +50,7 @@ class InstalledText:
     """How to make documents of installed files. Sizes in bytes of text."""
 
     seed: int = 0
-    """orders the files and deals them out to the splits"""
+    """of the order of the files and of their splits"""
     domain_bytes: dict[str, int] = field(
         default_factory=lambda: {
             PROSE: 9_000_000,
@@ -62,17 +62,17 @@ class InstalledText:
             LICENCES: 500_000,
         }
     )
-    """at most this much training text a domain"""
+    """training text of each domain, at most"""
     reference_bytes: int = 400_000
-    """at most this much text each half of each reference task"""
+    """text in each half of each reference task, at most"""
     reference_share: float = 0.05
-    """of the files, for each half of each reference task"""
+    """share of the files for each half of each reference task"""
     distribution_share: float = 0.25
-    """of a split's domain that one distribution may fill"""
+    """share of a domain's text in a split that may come from one distribution"""
     folder_share: float = 0.04
-    """of a split's domain that one folder may fill"""
+    """share of a domain's text in a split that may come from one folder"""
     reference_file_documents: int = 3
-    """at most this many documents of one file in a reference split, so that a task is not a few files"""
+    """documents of one file in a reference split, at most, so that a task is more than a few files"""
 
 
 TASKS = (PROSE, CODE)
@@ -82,8 +82,8 @@ HALVES = ("validation", "test")
 def installed_documents(
     files: Sequence[SourceFile], config: InstalledText, progress: Callable[[float], None] | None = None
 ) -> dict[str, list[Document]]:
-    """Documents of installed files, by split. A file lies in one split alone; the reference splits are filled first,
-    and no training document shares a paragraph with them."""
+    """Documents of installed files, by split. All documents of a file are in one split; the reference splits are filled
+    first, and no training document shares a paragraph with them."""
     roles = [(split, task) for task in TASKS for split in (reference_split(task, half) for half in HALVES)]
     queues: dict[str, list[SourceFile]] = {split: [] for split in (TRAIN, *(split for split, _ in roles))}
     for file in sorted(files, key=lambda file: _number(config.seed, "order", file)):
@@ -142,6 +142,6 @@ def _take(
 
 
 def _number(seed: int, use: str, file: SourceFile) -> float:
-    """A number in [0, 1) that depends on the seed, the use and the file's name alone."""
+    """A number in [0, 1) that depends only on the seed, the use and the file's name."""
     digest = hashlib.blake2b(f"{seed}/{use}/{file.name}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -1,4 +1,4 @@
-"""Rows of data files: text, jsonl, csv (each also .gz, .zst or .bz2) and parquet, and of any `datasets` dataset."""
+"""Records of data files: text, jsonl, csv (each also .gz, .zst or .bz2) and parquet, and of any `datasets` dataset."""
 
 import csv
 import glob
@@ -17,13 +17,14 @@ Values = dict[str, Any]
 BYTE_ORDER_MARK = "\ufeff"  # which some programs write first
 COMPRESSED = {".gz", ".zst", ".bz2"}
 TEXT, JSON_LINES, TABLE, PARQUET = {".txt", ".text"}, {".jsonl", ".ndjson", ".json"}, {".csv"}, {".parquet"}
-INVALID_UTF8 = "rows with invalid UTF-8, replaced"
-BATCH_ROWS = 256
+INVALID_UTF8 = "rows with invalid UTF-8, replaced"  # in the manifests of corpora, and in their fingerprints
+PARQUET_BATCH = 256  # rows at a time
 
 
 @dataclass(frozen=True)
-class Row:
-    """One row: where it stands, for messages; the name of its file without suffixes; its values by column."""
+class Record:
+    """One record of a data file or dataset. place: file and line or row, for messages; stem: the name of its file
+    without suffixes; values: by column."""
 
     place: str
     stem: str
@@ -31,16 +32,17 @@ class Row:
 
 
 @dataclass
-class RowReader:
-    """Reads rows file by file. `columns`: what to read of parquet, None for all; `counts` takes what is counted."""
+class FileReader:
+    """Reads records file by file. `columns`: the ones to read of parquet, None for all; `document_a_line`: each line of
+    a text file is a record (else the whole file is one); `counts`: is added to where invalid UTF-8 is replaced."""
 
     columns: tuple[str, ...] | None = None
     document_a_line: bool = False
     refuse_invalid_utf8: bool = False
     counts: Counter[str] | None = None
 
-    def files(self, paths: Iterable[Path], progress: Callable[[float], None] | None = None) -> Iterator[Row]:
-        """The rows of `paths`, in their order; `progress` hears the share of the bytes that is read."""
+    def records(self, paths: Iterable[Path], progress: Callable[[float], None] | None = None) -> Iterator[Record]:
+        """The records of the files `paths`, in order; `progress` is told the share of the bytes that is read."""
         paths = list(paths)
         sizes = [path.stat().st_size for path in paths]
         for number, path in enumerate(paths):
@@ -56,45 +58,46 @@ class RowReader:
                             read = self._json if kind in JSON_LINES else self._csv
                             yield from read(path, stem, self._lines(path, stream))
             except (OSError, EOFError, ValueError, csv.Error) as error:
-                if isinstance(error, OSError) and error.errno:  # the disk's, not the file's
+                if isinstance(error, OSError) and error.errno:  # of the disk, not of the file's content
                     raise
                 raise InputError(
-                    f"{path} cannot be read ({_first_line(error)}): is it whole, and what its name says?"
+                    f"{path} cannot be read ({_first_line(error)}), expected a complete file of the type that its "
+                    "name says"
                 ) from None
             if progress:
                 progress(sum(sizes[: number + 1]) / max(sum(sizes), 1))
 
-    def _text(self, path: Path, stem: str, stream: BinaryIO) -> Iterator[Row]:
+    def _text(self, path: Path, stem: str, stream: BinaryIO) -> Iterator[Record]:
         if self.document_a_line:
             for place, line in self._lines(path, stream):
-                yield Row(place, stem, {"text": line.rstrip("\r\n")})
+                yield Record(place, stem, {"text": line.rstrip("\r\n")})
         else:
-            yield Row(str(path), stem, {"text": self._decode(stream.read(), str(path))})
+            yield Record(str(path), stem, {"text": self._decode(stream.read(), str(path))})
 
-    def _json(self, path: Path, stem: str, lines: Iterator[tuple[str, str]]) -> Iterator[Row]:
+    def _json(self, path: Path, stem: str, lines: Iterator[tuple[str, str]]) -> Iterator[Record]:
         for place, line in lines:
             if line.isspace():
                 continue
             try:
                 values = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise InputError(f"{place} is no JSON ({error}); expected one object a line") from None
+                raise InputError(f"{place} is no JSON ({error}), expected one object a line") from None
             if not isinstance(values, dict):
                 raise InputError(f"{place} holds a {type(values).__name__}, expected one JSON object a line")
-            yield Row(place, stem, values)
+            yield Record(place, stem, values)
 
-    def _csv(self, path: Path, stem: str, lines: Iterator[tuple[str, str]]) -> Iterator[Row]:
+    def _csv(self, path: Path, stem: str, lines: Iterator[tuple[str, str]]) -> Iterator[Record]:
         csv.field_size_limit(sys.maxsize)  # a document is one field
         reader = csv.DictReader((line for _, line in lines), strict=True)
         for number, values in enumerate(reader):
             place = f"{path} row {number + 1}"
             if None in values or None in values.values():
                 raise InputError(
-                    f"{place} has other columns than the head, which names {', '.join(reader.fieldnames or ())}"
+                    f"{place} has other columns than the header, which names {', '.join(reader.fieldnames or ())}"
                 )
-            yield Row(place, stem, values)
+            yield Record(place, stem, values)
 
-    def _parquet(self, path: Path, stem: str) -> Iterator[Row]:
+    def _parquet(self, path: Path, stem: str) -> Iterator[Record]:
         import pyarrow
         from pyarrow.parquet import ParquetFile
 
@@ -106,8 +109,8 @@ class RowReader:
                     f"{path} has none of the columns {', '.join(map(repr, sorted(self.columns or ())))}, only "
                     f"{', '.join(map(repr, file.schema_arrow.names))}"
                 )
-            for batch in file.iter_batches(BATCH_ROWS, columns=present):
-                # As bytes, so that one bad character costs no batch.
+            for batch in file.iter_batches(PARQUET_BATCH, columns=present):
+                # As bytes, so that one invalid character does not fail the batch.
                 fields = [
                     field.with_type(pyarrow.large_binary())
                     if field.type in (pyarrow.string(), pyarrow.large_string())
@@ -117,12 +120,13 @@ class RowReader:
                 for values in batch.cast(pyarrow.schema(fields)).to_pylist():
                     number += 1
                     place = f"{path} row {number}"
-                    yield Row(place, stem, {key: self._text_of(value, place) for key, value in values.items()})
+                    yield Record(place, stem, {key: self._decoded(value, place) for key, value in values.items()})
 
-    def _text_of(self, value: Any, place: str) -> Any:
+    def _decoded(self, value: Any, place: str) -> Any:
         return self._decode(value, place) if isinstance(value, bytes) else value
 
     def _lines(self, path: Path, stream: BinaryIO) -> Iterator[tuple[str, str]]:
+        """(place, line) of every line."""
         for number, line in enumerate(stream, 1):
             place = f"{path} line {number}"
             text = self._decode(line, place)
@@ -139,9 +143,9 @@ class RowReader:
             return data.decode("utf-8", "replace")
 
 
-def dataset_rows(name: str, config: str | None, split: str, streaming: bool) -> Iterator[Row]:
-    """Rows of a dataset: one by its name on the hub, the path of a folder of data files, or one that `save_to_disk`
-    wrote."""
+def dataset_records(name: str, config: str | None, split: str, streaming: bool) -> Iterator[Record]:
+    """Records of a dataset: its name on the hub, the path of a folder of data files, or that of a folder that
+    `save_to_disk` wrote."""
     import datasets
 
     try:
@@ -152,13 +156,13 @@ def dataset_rows(name: str, config: str | None, split: str, streaming: bool) -> 
             found = datasets.load_dataset(name, config, split=split, streaming=streaming)
         stem = Path(name).name
         for number, values in enumerate(found):
-            yield Row(f"{name} row {number + 1}", stem, values)
+            yield Record(f"{name} row {number + 1}", stem, values)
     except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
         raise InputError(f"dataset '{name}', split '{split}', cannot be read: {_first_line(error)}") from None
 
 
 def expand(patterns: Iterable[str]) -> list[Path]:
-    """Files by name, pattern (*, **) or folder, each once; the files of a pattern or folder in order of name."""
+    """Files given by name, pattern (*, **) or folder, each once; those of a pattern or folder are sorted by name."""
     found: dict[Path, None] = {}
     for pattern in patterns:
         path = Path(pattern)

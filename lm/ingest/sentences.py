@@ -1,4 +1,4 @@
-"""Telling text that explains something in sentences from lists of parameters, tables and examples."""
+"""Sentences in a text: they tell explanations from lists of parameters, tables and examples."""
 
 import re
 

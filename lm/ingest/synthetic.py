@@ -1,4 +1,4 @@
-"""A corpus made of nothing: small Markov languages whose labels are known, for tests and demonstrations."""
+"""A made-up corpus: small Markov languages whose labels are known, for tests and demonstrations."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +11,18 @@ from ..corpus.writer import CorpusWriter
 
 DOMAINS = ("prose", "code", "tests", "data", "notes")
 TASKS = ("prose", "code")
-DIALECTS = 2  # of each domain: its topics
+DIALECTS = 2  # of each domain; they are its topics
 ALPHABETS = ("aeioulnrst", "defgiprtux", "defgiptsux", "0123456789", "aehklmnosw")
 ENDS = (". ", ";\n", ")\n", ",", "\n")
-# How near each domain (column) is to each task (row), as a good classifier would score it.
+# How close each domain (column) is to each task (row), as a good classifier would score it.
 MATCHES = {"prose": (2.0, -1.5, -1.5, -2.0, 0.5), "code": (-1.5, 2.0, 1.0, -1.0, -1.5)}
 QUALITY = (-1.0, -0.3, 0.3, 1.0)
 
 
 @dataclass(frozen=True)
 class SyntheticDocument:
-    """One made-up document and the truth about it: indices into DOMAINS, DIALECTS and QUALITY."""
+    """One made-up document and its true labels: a domain and a quality, as indices into DOMAINS and QUALITY, and which
+    dialect of its domain it is in."""
 
     text: str
     domain: int
@@ -32,9 +33,9 @@ class SyntheticDocument:
 def synthetic_documents(
     seed: int, documents_per_domain: int = 200, reference_documents: int = 24, mean_words: int = 100
 ) -> dict[str, list[SyntheticDocument]]:
-    """Documents by split. Every domain has its own words and habits (a sparse bigram model a dialect); the lower a
-    document's quality, the more of its words are drawn at random. The reference splits hold documents of the domains
-    "prose" and "code" at the quality they have in the whole."""
+    """Documents by split. Every domain has its own words and, for each dialect, its own sparse bigram model; the lower
+    a document's quality, the more of its words are drawn at random. The reference splits hold documents of the domains
+    "prose" and "code", of the same qualities as in training."""
     rng = np.random.default_rng([seed, 0])
     models = [_Language(rng, ALPHABETS[domain], ENDS[domain]) for domain in range(len(DOMAINS))]
 
@@ -71,7 +72,7 @@ def build_synthetic(
 
 
 def _labels(documents: list[SyntheticDocument]) -> dict[str, Labels]:
-    """The truth about `documents`, as label columns."""
+    """The true labels of `documents`, as label columns."""
     domain = np.array([document.domain for document in documents], np.uint16)
     topic = domain * DIALECTS + np.array([document.dialect for document in documents], np.uint16)
     topics = tuple(f"{name}-{dialect}" for name in DOMAINS for dialect in range(DIALECTS))
@@ -97,12 +98,12 @@ class _Language:
         self.end = end
 
     def write(self, rng: np.random.Generator, dialect: int, length: int, noise: float) -> str:
-        """`length` words of a dialect; a share `noise` of them is drawn without regard to the word before."""
+        """`length` words of a dialect; a share `noise` of them does not depend on the word before."""
         followers = self.next[dialect]
-        choices, strange = rng.integers(followers.shape[1], size=length), rng.random(length) < noise
+        choices, is_random = rng.integers(followers.shape[1], size=length), rng.random(length) < noise
         anywhere, pauses = rng.integers(len(self.words), size=length), rng.random(length) < 0.1
         word, pieces = int(anywhere[0]), []
         for i in range(length):
-            word = int(anywhere[i]) if strange[i] else int(followers[word, choices[i]])
+            word = int(anywhere[i]) if is_random[i] else int(followers[word, choices[i]])
             pieces.append(self.words[word] + (self.end if pauses[i] else " "))
         return "".join(pieces)

@@ -1,4 +1,4 @@
-"""Configurations of the models that are trained: small Llamas by their sizes, any other from its folder."""
+"""The models that are trained and their configurations: small Llamas by their sizes, any other from its folder."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -15,7 +15,7 @@ from .engine_config import EngineConfig
 def llama(vocab_size: int, width: int, num_layers: int, context: int) -> LlamaConfig:
     """A Llama of `width`, one head for every 64 of it, feed-forward 8/3 of it rounded up to 4, untied embeddings.
 
-    (48 wide, one head trains 7% faster than three and ends .017 nats lower.)"""
+    (At width 48, one head trains 7% faster than three and ends .017 nats lower.)"""
     num_heads = max(1, width // 64)
     if width % (2 * num_heads):
         raise InputError(f"width {width} cannot be split into {num_heads} heads of even size; give a multiple of 64")
@@ -34,8 +34,8 @@ def llama(vocab_size: int, width: int, num_layers: int, context: int) -> LlamaCo
 
 
 def config_in(folder: Path, vocab_size: int, context: int, keep_vocabulary: bool = False) -> PretrainedConfig:
-    """The transformers config in `folder`, for another vocabulary, or with its own if that is not smaller. InputError:
-    none there, or too short a context, or too small a vocabulary."""
+    """The transformers config in `folder`, with `vocab_size` as its vocabulary, or with its own where that is kept.
+    InputError: none there, too short a context, or a vocabulary of its own that is too small."""
     if not (folder / "config.json").is_file():
         raise InputError(f"no config.json in {folder}; give the folder of a transformers causal LM")
     try:
@@ -62,15 +62,15 @@ def new_model(config: PretrainedConfig, seed: int) -> Any:
 
 
 def num_parameters(config: PretrainedConfig) -> int:
-    """Of a model of this config, tied ones once; nothing is allocated."""
+    """Parameters of a model of this config, tied ones counted once; no memory is allocated for them."""
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config)
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def ends_in_head(model: Any) -> bool:
-    """Whether the logits of a transformers model are the product of hidden states and a head without bias, so that
-    losses can be taken head by head; some models scale, cap or shift them."""
+    """Whether the logits of a transformers model are just the product of hidden states and a head without bias, so that
+    `head_loss` can compute the losses; some models scale, cap or shift them."""
     head = model.get_output_embeddings()
     if type(head) is not nn.Linear or head.bias is not None:
         return False
@@ -89,7 +89,7 @@ def ready_model(config: PretrainedConfig, seed: int, origin: Path | None, engine
     config = deepcopy(config)
     for name, value in vars(config).items():
         if "drop" in name and isinstance(value, float):
-            setattr(config, name, 0.0)  # a run is a function of its seed, and sees little twice
+            setattr(config, name, 0.0)  # a run must depend only on its seed, and sees little text twice
     config._attn_implementation = engine.attention
     model = new_model(config, seed) if origin is None else _weights_in(origin, config)
     if engine.liger:
@@ -100,9 +100,13 @@ def ready_model(config: PretrainedConfig, seed: int, origin: Path | None, engine
 def _weights_in(origin: Path, config: PretrainedConfig) -> Any:
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(
-            origin, config=config, dtype=torch.float32, local_files_only=True, trust_remote_code=False,
+            origin,
+            config=config,
+            dtype=torch.float32,
+            local_files_only=True,
+            trust_remote_code=False,
             output_loading_info=True,
-        )  # fmt: skip
+        )
     except (OSError, RuntimeError, ValueError) as error:
         raise InputError(f"the weights in {origin} cannot be used: {str(error).splitlines()[0]}") from None
     model, about = loaded
@@ -116,5 +120,5 @@ def _use_liger(model: Any) -> None:
         from liger_kernel.transformers import _apply_liger_kernel_to_instance
     except ImportError:
         raise InputError("engine.liger needs the Liger kernels: pip install 'pretraingym[liger]'") from None
-    # The loss is ours: `head_loss` has no logits either, and weights every token.
+    # Not Liger's loss: `head_loss` needs no logits either, and weights every token.
     _apply_liger_kernel_to_instance(model, cross_entropy=False, fused_linear_cross_entropy=False)

@@ -1,4 +1,4 @@
-"""What training costs: operations, and memory."""
+"""What training costs: floating-point operations and memory."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ ACTIVATIONS = 34  # bytes a layer, token and hidden unit in bfloat16 (Korthikant
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """Of a model of some config in sequences of `context` tokens.
+    """Cost of training a model of some config on sequences of `context` tokens.
 
-    flops_per_token: of a training step, 6 a parameter that multiplies (all but the embeddings) and 6 x layers x width x
+    flops_per_token: in a training step, 6 a parameter that multiplies (all but the embeddings) and 6 x layers x width x
     context for causal attention (Kaplan et al. 2020; PaLM, appendix B, halved, since half of the scores are masked)."""
 
     params: int
@@ -28,7 +28,7 @@ class TrainingCost:
     def of(cls, config: PretrainedConfig, context: int) -> "TrainingCost":
         params = num_parameters(config)
         tables = 1 if config.tie_word_embeddings else 2
-        # A tied table multiplies as the head, too.
+        # A tied table is also the head, and multiplies as such.
         embeddings = config.vocab_size * config.hidden_size * (tables - 1)
         return cls(params, params - embeddings, config.num_hidden_layers, config.hidden_size, context)
 
@@ -37,13 +37,13 @@ class TrainingCost:
         return 6.0 * self.multiplying + 6.0 * self.layers * self.width * self.context
 
     def memory_bytes(self, engine: EngineConfig, ranks: int) -> float:
-        """Most of what a rank holds, which is when influence is measured; estimated.
+        """Most memory that a rank needs, which is while influence is measured; estimated.
 
         Weights, running average and moments stay (Muon has one, AdamW two: three are counted); a measurement adds two
         gradients, a copy of the weights, and activations in float32, twice those of a training pass."""
         share = ranks if engine.parallel == "fsdp" else 1
-        stays = 5 * FLOAT * self.params / share
-        tokens = engine.pass_rows * self.context
+        kept = 5 * FLOAT * self.params / share
+        tokens = engine.pass_sequences * self.context
         layers = 2 + ACTIVATIONS / self.layers if engine.save_memory else ACTIVATIONS
         activations = layers * self.layers * tokens * self.width
-        return stays + 3 * FLOAT * self.params / share + 2 * activations
+        return kept + 3 * FLOAT * self.params / share + 2 * activations

@@ -23,9 +23,9 @@ class OptimizerConfig:
     at 3.767 nats, .02 and .02 at 3.787, .015 and .015 at 3.801, .03 and .03 at 3.798 (four seeds each)."""
 
     muon_lr: float = 0.03
-    """peak learning rate of Muon, on hidden matrices"""
+    """peak learning rate of Muon, for hidden matrices"""
     adam_lr: float = 0.02
-    """peak learning rate of AdamW, on all else"""
+    """peak learning rate of AdamW, for all else"""
     momentum: float = 0.95
     """of Muon"""
     adam_betas: tuple[float, float] = (0.9, 0.95)
@@ -33,7 +33,7 @@ class OptimizerConfig:
     epsilon: float = 1e-8
     """of AdamW"""
     clip_norm: float | None = None
-    """longest gradient of a model, over all its parameters; a longer one is shortened to it (None: as it comes)"""
+    """largest norm of a model's gradient, over all its parameters; a larger one is scaled down (None: no clipping)"""
 
     def __post_init__(self) -> None:
         for name in ("muon_lr", "adam_lr", "epsilon"):
@@ -46,17 +46,17 @@ class OptimizerConfig:
 
 
 def norm_N(tensors: Iterable[Tensor]) -> Tensor:
-    """Norm over all tensors (N, *shape) of each model -> (N,). Stacked along rows: torch sums columns in an order that
-    depends on how many there are, and a model's result would depend on its company."""
+    """Norm over all tensors (N, *shape) of each model -> (N,). The sum runs along rows: torch sums columns in an order
+    that depends on how many there are, so that a model's result would depend on how many models are beside it."""
     return torch.stack([value.flatten(1).square().sum(1) for value in tensors], 1).sum(1).sqrt()
 
 
-def orthogonalise(update_BOI: Tensor) -> Tensor:
-    """The nearest semi-orthogonal matrices, roughly (singular values in about .7 to 1.2): (B, O, I) -> (B, O, I), in
-    the type that they come in."""
+def orthogonalise(update: Tensor) -> Tensor:
+    """The nearest semi-orthogonal matrices, roughly (singular values in about .7 to 1.2). update: (matrices, rows,
+    columns) -> the same shape and type."""
     a, b, c = NEWTON_SCHULZ
-    tall = update_BOI.shape[1] > update_BOI.shape[2]
-    x = update_BOI.mT if tall else update_BOI
+    tall = update.shape[1] > update.shape[2]
+    x = update.mT if tall else update
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     for _ in range(5):
         gram = x @ x.mT
@@ -65,19 +65,20 @@ def orthogonalise(update_BOI: Tensor) -> Tensor:
 
 
 class Placement:
-    """Where the tensors of models are: whole, in this process. For others see `ranks`."""
+    """Where the tensors of models are: in full, in this process. For other placements see `lm/target/ranks.py`."""
 
     def full_shape(self, name: str, parameter: Tensor) -> torch.Size:
-        """Of a parameter (N, *shape), whatever of it is here."""
+        """Full shape (N, *shape) of a parameter, however much of it is in this process."""
         return parameter.shape
 
     def rows(self, total: int) -> slice:
-        """Which rows are here of a tensor with `total` rows."""
+        """Which rows of a tensor with `total` rows are in this process."""
         return slice(0, total)
 
-    def orthogonalise(self, update_BOI: Tensor, shape: torch.Size) -> Tensor:
-        """What `orthogonalise` gives of matrices whose full shape is (N, O, I), as far as they are here, as float32."""
-        return orthogonalise(update_BOI).float()
+    def orthogonalise(self, update: Tensor, shape: torch.Size) -> Tensor:
+        """`orthogonalise` of matrices whose full shape is `shape` (N, rows, columns): this process's part of the
+        result, as float32."""
+        return orthogonalise(update).float()
 
     def norm_N(self, tensors: Iterable[Tensor]) -> Tensor:
         """Norm over all tensors (N, *shape) of each model -> (N,)."""
@@ -87,8 +88,8 @@ class Placement:
 class StackedOptimizer:
     """Optimiser of stacked parameters (N, *shape), by their names in the model.
 
-    Matrices (N, O, I) take Muon, unless named in `tables` (embeddings and the head); these and the rest take AdamW
-    without decay. `products`: type of Muon's matrix products; `placement`: where the parameters are."""
+    Matrices (N, rows, columns) take Muon, unless named in `tables` (embeddings and the head); these and the rest take
+    AdamW without decay. `products`: type of Muon's matrix products; `placement`: where the parameters are."""
 
     def __init__(
         self,
@@ -130,9 +131,9 @@ class StackedOptimizer:
             if f"first.{name}" in self.state:
                 self._adam(name, parameter, lr_fraction_N)
 
-    def _clip(self, longest: float) -> None:
+    def _clip(self, max_norm: float) -> None:
         grads = [_gradient(parameter) for parameter in self.parameters.values()]
-        share_N = (longest / (self.placement.norm_N(grads) + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
+        share_N = (max_norm / (self.placement.norm_N(grads) + 1e-6)).clamp(max=1.0)  # as torch.nn.utils.clip_grad_norm_
         for grad in grads:
             grad.mul_(share_N.view((-1,) + (1,) * (grad.ndim - 1)))
 

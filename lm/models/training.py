@@ -10,8 +10,8 @@ from .optimizer import OptimizerConfig
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How each model is trained. `average_half_life`: steps, of the running average of the weights that mid-run
-    losses are taken on; `influence_step`: length of the finite-difference step over the norm of the weights;
+    """How each model is trained. `average_half_life`: steps, of the running average of the weights on which mid-run
+    losses are measured; `influence_step`: length of the finite-difference step over the norm of the weights;
     `products`: type of the matrix products of a training step."""
 
     schedule: Schedule

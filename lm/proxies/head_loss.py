@@ -1,8 +1,11 @@
-"""Cross entropy of N output heads without their logits: pieces of these live for a moment, in a core's cache.
+"""Cross entropy of N output heads without their logits: only a piece of these exists at a time, in a core's cache.
 
 Logits are the largest tensors of a small model, and with fresh memory for them, for their logarithms and for their
-gradient, cross entropy took half of a training step. Here the gradient of a piece is taken while the piece is there, in
-the forward pass already (the idea of Liger Kernel's fused linear cross entropy, arXiv 2410.10989).
+gradient, cross entropy took half of a training step. Here a piece's gradient is taken as soon as the piece is computed,
+in the forward pass already (the idea of Liger Kernel's fused linear cross entropy, arXiv 2410.10989).
+
+Shapes: hidden states (N, tokens, width), heads (N, vocabulary, width), logits (N, tokens, vocabulary), and targets,
+token losses and token weights (N, tokens). The tokens are those of all windows, one after another.
 """
 
 from collections.abc import Iterator
@@ -16,46 +19,46 @@ PIECE = {"cpu": 2**18, "cuda": 2**27}  # logits at once: 1 MB in a core's cache;
 IGNORED = -100  # targets that do not count
 
 
-def token_losses(out_NRD: Tensor, head_NVD: Tensor | None, target_NR: Tensor) -> Tensor:
-    """Loss of every token, nats, 0 where ignored -> (N, R). Without gradient. out_NRD: hidden states, or, where there
-    is no head, logits."""
-    if head_NVD is None:
-        return _of_logits(out_NRD, target_NR)
-    loss_NR = torch.empty(target_NR.shape, device=target_NR.device)
-    for models, rows in _pieces(head_NVD, target_NR):
-        target = target_NR[models, rows, None]
-        p = _probabilities(out_NRD[models, rows], head_NVD[models])
-        loss_NR[models, rows] = _loss(p.gather(2, target.clamp(min=0)))[..., 0]
-    return loss_NR.masked_fill_(target_NR == IGNORED, 0.0)
+def token_losses(out: Tensor, head: Tensor | None, target: Tensor) -> Tensor:
+    """Loss of every token, nats, 0 where ignored -> (N, tokens). Without gradient. out: hidden states, or logits where
+    `head` is None."""
+    if head is None:
+        return _of_logits(out, target)
+    losses = torch.empty(target.shape, device=target.device)
+    for models, tokens in _pieces(head, target):
+        some_targets = target[models, tokens, None]
+        p = _probabilities(out[models, tokens], head[models])
+        losses[models, tokens] = _loss(p.gather(2, some_targets.clamp(min=0)))[..., 0]
+    return losses.masked_fill_(target == IGNORED, 0.0)
 
 
-def mean_losses(out_NRD: Tensor, head_NVD: Tensor | None, target_NR: Tensor, weight_NR: Tensor) -> Tensor:
+def mean_losses(out: Tensor, head: Tensor | None, target: Tensor, weight: Tensor) -> Tensor:
     """Sum of each model's token losses, weighted, nats -> (N,), with gradients to hidden states and heads. Weights are
-    0 where the target is ignored. out_NRD: hidden states, or, where there is no head, logits."""
-    if head_NVD is None:
-        return (_of_logits(out_NRD, target_NR) * weight_NR).sum(1)
-    return _MeanLosses.apply(out_NRD, head_NVD, target_NR, weight_NR)
+    0 where the target is ignored. out: hidden states, or logits where `head` is None."""
+    if head is None:
+        return (_of_logits(out, target) * weight).sum(1)
+    return _MeanLosses.apply(out, head, target, weight)
 
 
-def _of_logits(logits_NRV: Tensor, target_NR: Tensor) -> Tensor:
-    losses = F.cross_entropy(logits_NRV.flatten(0, 1).float(), target_NR.flatten(), reduction="none")
-    return losses.view(target_NR.shape)
+def _of_logits(logits: Tensor, target: Tensor) -> Tensor:
+    losses = F.cross_entropy(logits.flatten(0, 1).float(), target.flatten(), reduction="none")
+    return losses.view(target.shape)
 
 
 class _MeanLosses(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, hidden_NRD: Tensor, head_NVD: Tensor, target_NR: Tensor, weight_NR: Tensor) -> Tensor:
-        loss_N = torch.zeros(len(head_NVD), device=head_NVD.device)
-        hidden_grad, head_grad = torch.empty_like(hidden_NRD), torch.zeros_like(head_NVD)
-        for models, rows in _pieces(head_NVD, target_NR):
-            hidden, head = hidden_NRD[models, rows], head_NVD[models]
-            target, weight = target_NR[models, rows, None].clamp(min=0), weight_NR[models, rows, None]
-            grad = _probabilities(hidden, head)
-            loss_N[models] += (_loss(grad.gather(2, target)) * weight).sum((1, 2))
-            grad.scatter_add_(2, target, grad.new_full((), -1.0).expand(target.shape))
-            grad = grad.to(_dtype(head))
-            hidden_grad[models, rows] = torch.bmm(grad, head.to(grad.dtype)) * weight
-            head_grad[models] += torch.bmm((hidden * weight).mT.to(grad.dtype), grad).mT
+    def forward(ctx: Any, hidden: Tensor, head: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        loss_N = torch.zeros(len(head), device=head.device)
+        hidden_grad, head_grad = torch.empty_like(hidden), torch.zeros_like(head)
+        for models, tokens in _pieces(head, target):
+            some_hidden, heads = hidden[models, tokens], head[models]
+            some_targets, weights = target[models, tokens, None].clamp(min=0), weight[models, tokens, None]
+            grad = _probabilities(some_hidden, heads)
+            loss_N[models] += (_loss(grad.gather(2, some_targets)) * weights).sum((1, 2))
+            grad.scatter_add_(2, some_targets, grad.new_full((), -1.0).expand(some_targets.shape))
+            grad = grad.to(_dtype(heads))
+            hidden_grad[models, tokens] = torch.bmm(grad, heads.to(grad.dtype)) * weights
+            head_grad[models] += torch.bmm((some_hidden * weights).mT.to(grad.dtype), grad).mT
         ctx.save_for_backward(hidden_grad, head_grad)
         return loss_N
 
@@ -72,22 +75,22 @@ def _probabilities(hidden: Tensor, head: Tensor) -> Tensor:
 
 
 def _loss(p: Tensor) -> Tensor:
-    """Nats; at most 87, for a chance too small for a float32 (a softmax is half of the cost of its logarithm)."""
+    """Nats; at most 87, for a probability too small for a float32 (a softmax takes half as long as its logarithm)."""
     return -p.clamp(min=torch.finfo(p.dtype).tiny).log()
 
 
 def _dtype(head: Tensor) -> torch.dtype:
-    """Of the products: that of autocast, which leaves own functions alone."""
+    """Type of the matrix products: autocast's, which does not reach into autograd functions of one's own."""
     kind = head.device.type
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
 
 
-def _pieces(head_NVD: Tensor, target_NR: Tensor) -> Iterator[tuple[slice, slice]]:
-    """Models and rows; which rows go together does not depend on the number of models."""
-    (num_models, num_rows), vocab = target_NR.shape, head_NVD.shape[1]
-    most = max(1, PIECE[head_NVD.device.type] // vocab)  # rows of all models together
-    rows = min(num_rows, most)
-    models = max(1, most // rows)
+def _pieces(head: Tensor, target: Tensor) -> Iterator[tuple[slice, slice]]:
+    """(models, tokens) of each piece; which tokens go together does not depend on the number of models."""
+    (num_models, num_tokens), vocabulary = target.shape, head.shape[1]
+    most = max(1, PIECE[head.device.type] // vocabulary)  # tokens of all models together
+    tokens = min(num_tokens, most)
+    models = max(1, most // tokens)
     for first in range(0, num_models, models):
-        for row in range(0, num_rows, rows):
-            yield slice(first, first + models), slice(row, row + rows)
+        for token in range(0, num_tokens, tokens):
+            yield slice(first, first + models), slice(token, token + tokens)

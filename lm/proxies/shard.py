@@ -10,16 +10,16 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig
 
 from ..models.causal_lm import ends_in_head, new_model
-from ..models.influence import Differentiable
+from ..models.finite_differences import Differentiable
 from ..models.optimizer import OptimizerConfig, StackedOptimizer
 from .head_loss import IGNORED, mean_losses, token_losses
-from .layers import StackedEmbedding, stack_leaves
+from .layers import StackedEmbedding, stack_modules
 
-EVALUATION_ROWS = 256  # rows of one forward pass without gradients: what stays in a core's cache (measured)
+EVALUATION_SEQUENCES = 256  # of one forward pass without gradients: what stays in a core's cache (measured)
 
 
 class Shard(Differentiable):
-    """`num_models` causal LMs of one config, float32 weights, with optimiser and running average of the weights.
+    """`num_models` causal LMs of one config with float32 weights, their optimiser, and the running average of weights.
 
     `products`: type of the matrix products of a training step. Losses and influence are float32."""
 
@@ -34,54 +34,57 @@ class Shard(Differentiable):
     ) -> None:
         self.config, self.num_models, self.device, self.average_decay = config, num_models, device, average_decay
         self.products = products
-        self.model = new_model(config, 0).eval()  # no dropout: a run is a function of its seed, one epoch at most
-        bare = ends_in_head(self.model)
-        self.parameters = stack_leaves(self.model, num_models)
+        self.model = new_model(
+            config, 0
+        ).eval()  # no dropout: a run must depend only on its seed, and sees about one epoch
+        plain_head = ends_in_head(self.model)
+        self.parameters = stack_modules(self.model, num_models)
         self.model.to(device)
-        tables = [module for module in self.model.modules() if isinstance(module, StackedEmbedding)]
+        embeddings = [module for module in self.model.modules() if isinstance(module, StackedEmbedding)]
         head = self.model.get_output_embeddings()
-        sparse = {id(table.weight) for table in [*tables, head]}
-        names = {name for name, parameter in self.parameters.items() if id(parameter) in sparse}
+        tables = {id(table.weight) for table in [*embeddings, head]}
+        names = {name for name, parameter in self.parameters.items() if id(parameter) in tables}
         self.optimizer = StackedOptimizer(self.parameters, names, optimizer, products)
         self.average = {name: torch.zeros_like(value.data) for name, value in self.parameters.items()}
-        self._learned_positions = len(tables) > 1  # such a table must be told whose row is whose
-        self._head: nn.Parameter | None = head.weight if bare else None
-        if bare:
+        self._learned_positions = len(embeddings) > 1  # their lookup needs position ids for every sequence
+        self._head: nn.Parameter | None = head.weight if plain_head else None
+        if plain_head:
             self.model.set_output_embeddings(nn.Identity())
 
     def start(self, index: int, seed: int) -> None:
+        """Initialise the model at `index` from `seed`."""
         fresh = dict(new_model(self.config, seed).named_parameters())
         for name, parameter in self.parameters.items():
             parameter.data[index] = fresh[name].data.to(self.device)
             self.average[name][index] = parameter.data[index]
         self.optimizer.reset(index)
 
-    def _outputs(self, tokens_NBT: Tensor) -> tuple[Tensor, Tensor]:
-        """What the head's losses are of, (N, B * (T - 1), D), and the targets (N, B * (T - 1))."""
-        num_models, batch, context = tokens_NBT.shape
-        rows = tokens_NBT.reshape(num_models * batch, context).to(self.device)
+    def _outputs(self, tokens_NWL: Tensor) -> tuple[Tensor, Tensor]:
+        """What `head_loss` takes: hidden states or logits (N, W * (L - 1), ...), and targets (N, W * (L - 1))."""
+        num_models, num_windows, context = tokens_NWL.shape
+        sequences = tokens_NWL.reshape(num_models * num_windows, context).to(self.device)
         positions = None
         if self._learned_positions:
-            positions = torch.arange(context - 1, device=self.device).expand(len(rows), -1)
-        out = self.model(input_ids=rows[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
-        return out.reshape(num_models, -1, out.shape[-1]), rows[:, 1:].reshape(num_models, -1)
+            positions = torch.arange(context - 1, device=self.device).expand(len(sequences), -1)
+        out = self.model(input_ids=sequences[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
+        return out.reshape(num_models, -1, out.shape[-1]), sequences[:, 1:].reshape(num_models, -1)
 
-    def mean_losses(self, tokens_NBT: Tensor, weight_NB: Tensor) -> Tensor:
+    def mean_losses(self, tokens_NWL: Tensor, weight_NW: Tensor) -> Tensor:
         """Sum of each model's window losses, weighted, nats per predicted token -> (N,), with gradients. Tokens of -100
         are padding at the right."""
-        out, target_NR = self._outputs(tokens_NBT)
-        count = (tokens_NBT[:, :, 1:] != IGNORED).to(self.device)
-        weight_NR = (count * (weight_NB.to(self.device) / count.sum(2).clamp(min=1))[..., None]).flatten(1)
-        return mean_losses(out, self._head, target_NR, weight_NR)
+        out, target = self._outputs(tokens_NWL)
+        counts = (tokens_NWL[:, :, 1:] != IGNORED).to(self.device)
+        weight = (counts * (weight_NW.to(self.device) / counts.sum(2).clamp(min=1))[..., None]).flatten(1)
+        return mean_losses(out, self._head, target, weight)
 
-    def train_step(self, tokens_NBT: Tensor, lr_fraction_N: Tensor) -> Tensor:
+    def train_step(self, tokens_NWL: Tensor, lr_fraction_N: Tensor) -> Tensor:
         """One optimiser step on the token-weighted mean loss of each model's batch -> losses (N,)."""
-        count_NB = (tokens_NBT[:, :, 1:] != IGNORED).sum(2).float()
+        count_NW = (tokens_NWL[:, :, 1:] != IGNORED).sum(2).float()
         with torch.autocast(torch.device(self.device).type, self.products, self.products != torch.float32):
-            loss_N = self.mean_losses(tokens_NBT, count_NB / count_NB.sum(1, keepdim=True))
+            loss_N = self.mean_losses(tokens_NWL, count_NW / count_NW.sum(1, keepdim=True))
         self._backward(loss_N)
         self.optimizer.step(lr_fraction_N.to(self.device))
-        self._clear()
+        self._clear_gradients()
         with torch.no_grad():
             torch._foreach_lerp_(
                 list(self.average.values()), [p.data for p in self.parameters.values()], 1 - self.average_decay
@@ -89,53 +92,53 @@ class Shard(Differentiable):
         return loss_N.detach()
 
     @torch.no_grad()
-    def evaluate(self, tokens_NBT: Tensor) -> Tensor:
-        """Mean loss of each window, nats per predicted token, in pieces that fit the cache -> (N, B)."""
-        piece = max(1, EVALUATION_ROWS // self.num_models)
+    def evaluate(self, tokens_NWL: Tensor) -> Tensor:
+        """Mean loss of each window, nats per predicted token, in pieces that fit the cache -> (N, W)."""
+        piece = max(1, EVALUATION_SEQUENCES // self.num_models)
         parts = []
-        for tokens in tokens_NBT.split(piece, dim=1):
-            out, target_NR = self._outputs(tokens)
-            count = (tokens[:, :, 1:] != IGNORED).sum(2).clamp(min=1).to(self.device)
-            parts.append(token_losses(out, self._head, target_NR).view(*count.shape, -1).sum(2) / count)
+        for some_NWL in tokens_NWL.split(piece, dim=1):
+            out, target = self._outputs(some_NWL)
+            count_NW = (some_NWL[:, :, 1:] != IGNORED).sum(2).clamp(min=1).to(self.device)
+            parts.append(token_losses(out, self._head, target).view(*count_NW.shape, -1).sum(2) / count_NW)
         return torch.cat(parts, 1)
 
     @contextmanager
     def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:
         """Inside, the models hold these weights, such as `average`, in place of their own."""
-        live = {name: parameter.data for name, parameter in self.parameters.items()}
+        own = {name: parameter.data for name, parameter in self.parameters.items()}
         try:
             for name, parameter in self.parameters.items():
                 parameter.data = weights[name]
             yield
         finally:
             for name, parameter in self.parameters.items():
-                parameter.data = live[name]
+                parameter.data = own[name]
 
     def tensors(self) -> list[Tensor]:
-        """All that a training step changes, each with leading axis N: weights, their average, the optimiser's state."""
+        """All that a training step changes, each with first axis N: weights, their average, the optimiser's state."""
         tensors = [p.data for p in self.parameters.values()] + list(self.average.values())
         return [*tensors, *self.optimizer.state.values(), self.optimizer.steps_N]
 
     @contextmanager
     def frozen(self, models: NDArray[np.intp]) -> Iterator[None]:
-        """Inside, these models train in vain: they come out as they went in (for a rare restart of a neighbour)."""
+        """Undo at the end what training does to these models inside (it is rare: a neighbour is restarted)."""
         tensors = self.tensors()
         saved = [tensor[models].clone() for tensor in tensors] if len(models) else []
         yield
         for tensor, value in zip(tensors, saved, strict=False):
             tensor[models] = value
 
-    def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
-        num_models, batch, _ = tokens_NBT.shape
-        self._backward(self.mean_losses(tokens_NBT, torch.full((num_models, batch), 1 / batch)))
+    def gradient(self, tokens_NWL: Tensor) -> dict[str, Tensor]:
+        num_models, num_windows, _ = tokens_NWL.shape
+        self._backward(self.mean_losses(tokens_NWL, torch.full((num_models, num_windows), 1 / num_windows)))
         gradient = {name: _grad(parameter) for name, parameter in self.parameters.items()}
-        self._clear()
+        self._clear_gradients()
         return gradient
 
     def _backward(self, loss_N: Tensor) -> None:
-        loss_N.sum().backward()  # each model's loss reaches its own parameters alone
+        loss_N.sum().backward()  # each model's loss depends only on its own parameters
 
-    def _clear(self) -> None:
+    def _clear_gradients(self) -> None:
         for parameter in self.parameters.values():
             parameter.grad = None
 

@@ -18,20 +18,20 @@ from ..models.causal_lm import new_model, num_parameters
 from ..models.training import TrainConfig
 from .shard import Shard
 
-# On a CPU. Tokens/s of 16 models of .08 million parameters, 4 a shard being 1: .79 at 2, 1.17 at 8 (in bfloat16 .73 and
-# 1.24); of .2 million .92 and 1.04 (.82 and 1.11); of 1 million .99 and .94 (1.02 and .95); two cores, in turns.
-MOST_MODELS, MOST_PARAMETERS = 8, 2_400_000  # of a shard, which is at least one model
+# Of a shard on a CPU, which has at least one model. Measured on two cores: tokens/s of 16 models with 2 and 8 a shard,
+# over those with 4: at .08 million parameters a model .79 and 1.17 (in bfloat16 .73 and 1.24); at .2 million .92 and
+# 1.04 (.82 and 1.11); at 1 million .99 and .94 (1.02 and .95).
+MOST_MODELS, MOST_PARAMETERS = 8, 2_400_000
 
 
 class ProxyStack:
     """A backend of `num_slots` models of one transformers config, in shards that threads work on side by side.
 
-    On a CPU each shard of at most eight models is one thread's, while there are as many shards as cores; on a GPU
-    there is one shard. A model's result does not depend on how many models there are, nor on its slot: bit for bit on
-    the x86-64 CPUs it was tested on (the tests allow 1e-6 nats), where every operation treats a model's numbers alike
-    in any company. Where a library rounds batched products by the size of the batch, as GPUs do, a run that feeds
-    influence back drifts: by .07 nats at the end of a default episode, in a trial whose rounding differed in one
-    norm."""
+    On a CPU a shard has at most eight models and one thread, as long as there are as many shards as cores; on a GPU
+    there is one shard. A model's result depends neither on how many models there are nor on its slot: bit for bit on
+    the x86-64 CPUs it was tested on (the tests allow 1e-6 nats), where every operation rounds a model's numbers in the
+    same way beside any others. Where rounding depends on the size of the batch, as on GPUs, a run whose influence feeds
+    back drifts: by .07 nats at the end of a default episode, in a trial where the rounding of one norm differed."""
 
     def __init__(
         self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
@@ -50,9 +50,9 @@ class ProxyStack:
         self._threads_each = max(1, num_threads // len(self.shards))
 
     def _each(self, work: Callable[[Shard, Any], Any]) -> list[Any]:
-        """`work(shard, its slots)` for every shard, in threads, results in slot order. One shard alone is worked on in
-        the caller's: with a second team of OpenMP threads about, both sleep at every barrier (a model of a million
-        parameters then takes 1.3 times as long a step)."""
+        """`work(shard, its slots)` for every shard, in threads, results in slot order. A single shard runs in the
+        caller's thread: with a second team of OpenMP threads, both teams sleep at every barrier (a step of a model of a
+        million parameters then takes 1.3 times as long)."""
 
         def run(shard: Shard, part: NDArray[np.intp]) -> Any:
             torch.set_num_threads(self._threads_each)
@@ -108,8 +108,10 @@ class ProxyStack:
             tokens = self._fetch(reference[part]), weight_NG, self._fetch(probe[part])
             return tuple(x.cpu() for x in shard.influence(*tokens, self.train_config.influence_step, stride))
 
-        influence, loss, alone = (torch.cat(pieces).double().numpy() for pieces in zip(*self._each(work), strict=True))
-        return influence, loss, alone
+        influence, loss, by_group = (
+            torch.cat(pieces).double().numpy() for pieces in zip(*self._each(work), strict=True)
+        )
+        return influence, loss, by_group
 
     def state_dict(self) -> dict[str, NDArray]:
         state = {"steps": self.steps_N.copy(), "lr_scale": self.lr_scale_N.copy()}

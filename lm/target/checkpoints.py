@@ -1,8 +1,8 @@
-"""Checkpoints of a run on any number of ranks: whole or absent, hashed, written while training goes on.
+"""Checkpoints of a run on any number of ranks: complete or absent, hashed, written while training goes on.
 
-A checkpoint is a folder of safetensors files, one a rank, which hold rows of tensors, and one of rank 0's arrays; and a
-manifest that tells which rows are where, with the hash of every file. So any number of ranks reads what any number
-wrote. All ranks must see the same folder.
+A checkpoint is a folder of safetensors files, one a rank, which hold rows of tensors; another one of rank 0's arrays;
+and a manifest that tells which rows are where, with the hash of every file. So any number of ranks reads what any
+number wrote. All ranks must see the same folder.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ from .ranks import Ranks
 
 SCHEMA = 1
 MANIFEST, ARRAYS, DAMAGED = "manifest.json", "run.safetensors", "damaged-"
-OTHERS_S = 1800  # how long rank 0 waits for the other ranks' files
+TIMEOUT_S = 1800  # how long rank 0 waits for the other ranks' files
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """One that was found whole: `about` as it was saved, rank 0's `arrays`, and the rows of tensors."""
+    """A complete checkpoint: `about` as it was saved, rank 0's `arrays`, and in which files the tensors' rows are."""
 
     path: Path
     about: dict[str, Any]
@@ -67,7 +67,7 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Those of one run, in `folder`: the last `keep` and the one of the lowest `about["validation_loss_nats"]` stay."""
+    """Those of one run, in `folder`: the last `keep` stay, and that of the lowest `about["validation_loss_nats"]`."""
 
     def __init__(self, folder: Path, ranks: Ranks, keep: int = 2) -> None:
         self.folder, self.ranks, self.keep = folder, ranks, keep
@@ -76,7 +76,7 @@ class Checkpoints:
 
     def save(self, step: int, pieces: dict[str, Piece], arrays: dict[str, NDArray], about: dict[str, Any]) -> None:
         """Save what the ranks hold after `step` steps; all of them call it. Training may change the tensors as soon as
-        it returns. OSError: the last one could not be written."""
+        it returns. OSError: the checkpoint before could not be written."""
         self.finish()
         part = self.folder / f".step-{step:09d}.part"
         if self.ranks.first:
@@ -103,7 +103,7 @@ class Checkpoints:
         self._writer.start()
 
     def finish(self) -> None:
-        """Wait until the last one is on the disk. OSError: it could not be written."""
+        """Wait until the last checkpoint is on the disk. OSError: it could not be written."""
         if self._writer is not None:
             self._writer.join()
             self._writer = None
@@ -112,7 +112,7 @@ class Checkpoints:
             raise error
 
     def newest(self) -> Checkpoint | None:
-        """The newest one that is whole, for one rank to look for; None: the run has saved none. A damaged one is
+        """The newest complete checkpoint, to be called on one rank; None: the run has saved none. A damaged one is
         renamed, with a warning. InputError: there are only damaged ones."""
         for path in sorted(self.folder.glob("step-*"), reverse=True):
             try:
@@ -121,24 +121,26 @@ class Checkpoints:
                 raise
             except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
                 why = str(error).splitlines()[0] if str(error) else type(error).__name__
-                warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before", stacklevel=2)
-                path.rename(path.with_name(f"{DAMAGED}{path.name}"))  # or it would count among those that are kept
+                warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before it", stacklevel=2)
+                path.rename(
+                    path.with_name(f"{DAMAGED}{path.name}")
+                )  # so that it does not count among those that are kept
         if damaged := len(list(self.folder.glob(f"{DAMAGED}*"))):
             raise InputError(
-                f"all {damaged} checkpoints in {self.folder} are damaged, expected a whole one to go on from; delete "
-                "the run's folder to begin anew"
+                f"all {damaged} checkpoints in {self.folder} are damaged, expected a complete one to go on from; "
+                "delete the run's folder to begin anew"
             )
         return None
 
     def shared(self, found: Checkpoint | None) -> Checkpoint | None:
-        """On all ranks the one that rank 0 found."""
+        """The checkpoint that rank 0 found, on all ranks."""
         step = np.array([-1 if found is None else found.about["step"]])
-        if (step := self.ranks.word_of_first(step))[0] < 0:
+        if (step := self.ranks.broadcast(step))[0] < 0:
             return None
         return found or _open(self.folder / f"step-{step[0]:09d}", verify=False)
 
     def _write(self, part: Path, pieces: dict[str, Piece]) -> None:
-        """This rank's file, and beside it what is in it."""
+        """Write this rank's file, and beside it an index of its rows."""
         path = part / f"rank-{self.ranks.rank:05d}.safetensors"
         with naming_disk_errors(path):
             save_file({name: piece.rows for name, piece in pieces.items()}, path)
@@ -147,23 +149,23 @@ class Checkpoints:
         write_atomic(path.with_suffix(".json"), json.dumps(index).encode())
 
     def _commit(self, part: Path, arrays: dict[str, NDArray], about: dict[str, Any]) -> None:
-        """Rank 0, once all files are there: the manifest, the name, and the end of older ones."""
+        """On rank 0, once all files are there: write the manifest, rename the folder, and remove older checkpoints."""
         with naming_disk_errors(part / ARRAYS):
             save_arrays(arrays, part / ARRAYS)
         files = {ARRAYS: _synced_hash(part / ARRAYS)}
         tensors: dict[str, Any] = {}
-        until = monotonic() + OTHERS_S
+        deadline = monotonic() + TIMEOUT_S
         for rank in range(self.ranks.count):
             index_path = part / f"rank-{rank:05d}.json"
             while not index_path.exists():
-                if monotonic() > until or not main_thread().is_alive():
-                    raise OSError(0, f"rank {rank} wrote nothing for {OTHERS_S} s", str(index_path))
+                if monotonic() > deadline or not main_thread().is_alive():
+                    raise OSError(0, f"rank {rank} wrote nothing for {TIMEOUT_S} s", str(index_path))
                 sleep(0.02)
             index = json.loads(index_path.read_text())
             files[index["file"]] = index["sha256"]
             for name, (first, count, total) in index["rows"].items():
-                whole = tensors.setdefault(name, {"rows": total, "pieces": []})
-                whole["pieces"].append([index["file"], first, count])
+                entry = tensors.setdefault(name, {"rows": total, "pieces": []})
+                entry["pieces"].append([index["file"], first, count])
             index_path.unlink()
         manifest = {"schema": SCHEMA, "about": about, "files": files, "tensors": tensors}
         write_atomic(part / MANIFEST, json.dumps(manifest | {"sha256": _own_hash(manifest)}).encode())
@@ -174,6 +176,7 @@ class Checkpoints:
         self._prune()
 
     def _prune(self) -> None:
+        """Remove all but the last `keep` checkpoints and the best."""
         losses = {}
         paths = sorted(self.folder.glob("step-*"))
         for path in paths:
@@ -190,7 +193,7 @@ class Checkpoints:
 
 
 def _open(path: Path, verify: bool) -> Checkpoint:
-    """ValueError and others: it is damaged."""
+    """The checkpoint in the folder `path`. ValueError and others: it is damaged."""
     manifest = json.loads((path / MANIFEST).read_text())
     stated = manifest.pop("sha256")
     if manifest["schema"] != SCHEMA or stated != _own_hash(manifest):

@@ -1,4 +1,4 @@
-"""A transformers causal LM together with its loss: the module that is trained, wrapped and spread over ranks."""
+"""A transformers causal LM together with its loss: the module that is trained and distributed over ranks."""
 
 from typing import Any
 
@@ -12,22 +12,22 @@ from ..proxies.head_loss import mean_losses, token_losses
 
 
 class LossModel(nn.Module):
-    """Losses from tokens. The logits of a whole batch never exist where the model ends in a plain head: see
-    `head_loss`. It is taken from its place in the model for that; `paths`: path of each parameter here -> its name in
-    the transformers model, tied ones once."""
+    """Losses from tokens. Where the model ends in a plain head, that is taken out of the model, so that the logits of
+    a whole batch never exist: see `head_loss`. `paths`: path of each parameter in this module -> its name in the
+    transformers model, tied ones once."""
 
     def __init__(self, model: Any, engine: EngineConfig) -> None:
         super().__init__()
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         self.tables = _tables(model)
-        bare = ends_in_head(model)
-        self.head = model.get_output_embeddings() if bare else None
-        if bare:
+        plain_head = ends_in_head(model)
+        self.head = model.get_output_embeddings() if plain_head else None
+        if plain_head:
             model.set_output_embeddings(nn.Identity())
         self.model = model
         self.paths = {path: names[id(parameter)] for path, parameter in self.named_parameters()}
         if engine.packing == "documents":
-            self._refuse_crossing()
+            self._check_packing()
         if engine.save_memory:
             newer = getattr(model, "activation_checkpointing_enable", None)  # the older name goes in transformers 6
             (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
@@ -35,8 +35,8 @@ class LossModel(nn.Module):
         self.layers = [module for module in model.modules() if type(module).__name__ in kinds]
 
     def forward(self, inputs: Tensor, positions: Tensor | None, targets: Tensor, weights: Tensor | None) -> Tensor:
-        """Tokens (R, S) -> the sum of their losses times `weights` (R, S), nats, or without weights each token's loss
-        (R, S), 0 where the target is ignored; positions: where a row has several windows."""
+        """Tokens (sequences, positions) -> the sum of their losses times `weights`, nats, or without weights each
+        token's loss, 0 where the target is ignored; positions: given where a sequence has several windows."""
         out = self.model(input_ids=inputs, position_ids=positions, use_cache=False).logits.flatten(0, 1)[None]
         head = None if self.head is None else self.head.weight[None]
         if weights is None:
@@ -44,9 +44,9 @@ class LossModel(nn.Module):
         return mean_losses(out, head, targets.reshape(1, -1), weights.reshape(1, -1)).sum()  # FSDP2 wants no view
 
     @torch.no_grad()
-    def _refuse_crossing(self) -> None:
-        """InputError where a window would see the one before it in its sequence."""
-        # Two rows: some kinds of attention keep documents apart in a single one alone.
+    def _check_packing(self) -> None:
+        """InputError: a window would see the one before it in its sequence."""
+        # Two sequences: some kinds of attention keep documents apart only in a batch of one.
         alone = torch.arange(4, device=next(self.parameters()).device).expand(2, -1)
         both, positions = torch.cat([alone + 1, alone], 1), torch.cat([alone, alone], 1)
         apart = self.model(input_ids=alone, use_cache=False).logits

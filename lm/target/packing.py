@@ -11,33 +11,34 @@ from ..proxies.head_loss import IGNORED
 Ints = NDArray[np.int64]
 
 
-def pack(length_B: Ints, room: int) -> list[list[int]]:
-    """Which of B windows go into which sequence of `room` tokens; each window is at most that long.
+def pack(length_W: Ints, room: int) -> list[list[int]]:
+    """Which of W windows go into which sequence of `room` tokens; each window is at most that long.
 
     Best fit, longest first: at most 11/9 of the fewest sequences possible, plus one (Johnson 1974). The result depends
-    on the lengths alone."""
-    rows: list[list[int]] = [[int(window)] for window in np.flatnonzero(length_B >= room)]
-    left: list[tuple[int, int]] = []  # (tokens left, row), sorted
-    short = np.flatnonzero(length_B < room)
-    for window in short[np.argsort(-length_B[short], kind="stable")].tolist():
-        need = int(length_B[window])
+    only on the lengths."""
+    sequences: list[list[int]] = [[int(window)] for window in np.flatnonzero(length_W >= room)]
+    left: list[tuple[int, int]] = []  # (tokens left, sequence), sorted
+    short = np.flatnonzero(length_W < room)
+    for window in short[np.argsort(-length_W[short], kind="stable")].tolist():
+        need = int(length_W[window])
         place = bisect_left(left, (need, 0))
         if place == len(left):
-            rows.append([window])
-            remaining, row = room - need, len(rows) - 1
+            sequences.append([window])
+            remaining, sequence = room - need, len(sequences) - 1
         else:
-            remaining, row = left.pop(place)
-            rows[row].append(window)
+            remaining, sequence = left.pop(place)
+            sequences[sequence].append(window)
             remaining -= need
         if remaining > 0:
-            insort(left, (remaining, row))
-    return rows
+            insort(left, (remaining, sequence))
+    return sequences
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Sequences of S tokens for a causal LM, of windows one after another: `inputs` (R, S), `positions` (R, S) that
-    begin at 0 with every window, `targets` (R, S), IGNORED at padding; `shared`: whether any holds several windows."""
+class PackedBatch:
+    """Sequences for a causal LM, of windows one after another. All arrays are (sequences, positions): `inputs`;
+    `positions`, which begin at 0 with every window; `targets`, IGNORED at padding. `shared`: whether any sequence holds
+    several windows."""
 
     inputs: Ints
     positions: Ints
@@ -45,21 +46,24 @@ class Rows:
     shared: bool
 
 
-def lay_out(tokens_BT: Ints, rows: list[list[int]]) -> Rows:
-    """The sequences of windows (B, T), which are padded at the right with IGNORED; rows as `pack` gives them, of
-    windows less their last token, which has nothing to predict. An empty row is padding."""
-    size = tokens_BT.shape[1] - 1
-    length_B = (tokens_BT[:, 1:] != IGNORED).sum(1)
-    inputs, positions = np.zeros((2, len(rows), size), np.int64)
-    targets = np.full((len(rows), size), IGNORED)
-    for row, windows in enumerate(rows):
+def lay_out(tokens_WL: Ints, sequences: list[list[int]]) -> PackedBatch:
+    """The windows `tokens_WL`, padded at the right with IGNORED, laid into `sequences` as `pack` gives them. Of each
+    window the last token is a target only. An empty sequence is padding."""
+    size = tokens_WL.shape[1] - 1
+    length_W = (tokens_WL[:, 1:] != IGNORED).sum(1)
+    inputs, positions = np.zeros((2, len(sequences), size), np.int64)
+    targets = np.full((len(sequences), size), IGNORED)
+    for sequence, windows in enumerate(sequences):
         at = 0
         for window in windows:
-            count = int(length_B[window])
+            count = int(length_W[window])
             span = slice(at, at + count)
-            inputs[row, span], targets[row, span] = tokens_BT[window, :count], tokens_BT[window, 1 : count + 1]
-            positions[row, span] = np.arange(count)
+            inputs[sequence, span], targets[sequence, span] = (
+                tokens_WL[window, :count],
+                tokens_WL[window, 1 : count + 1],
+            )
+            positions[sequence, span] = np.arange(count)
             at += count
-        after = positions[row, at - 1] + 1 if at else 0  # padding opens no sequence of its own
-        positions[row, at:] = after + np.arange(size - at)
-    return Rows(inputs, positions, targets, any(len(windows) > 1 for windows in rows))
+        after = positions[sequence, at - 1] + 1 if at else 0  # padding must not look like another window
+        positions[sequence, at:] = after + np.arange(size - at)
+    return PackedBatch(inputs, positions, targets, any(len(windows) > 1 for windows in sequences))

@@ -1,6 +1,6 @@
-"""The processes that train one model together: who has which share of the work and of the tensors.
+"""The processes that train one model together, and each one's share of the work and of the tensors.
 
-Every rank runs the same program on the same global batch; rank 0's word holds where a decision could differ.
+Every rank runs the same program on the same global batch; where a decision could differ, rank 0's is broadcast.
 """
 
 from collections.abc import Iterable
@@ -17,15 +17,15 @@ from torch import Tensor
 from ..io.errors import InputError
 from ..models.optimizer import Placement, norm_N, orthogonalise
 
-PATIENCE = timedelta(hours=4)  # of ranks that wait for rank 0 to build or to check a corpus
+TIMEOUT = timedelta(hours=4)  # for ranks that wait while rank 0 builds or checks a corpus
 
 
 class Ranks:
-    """This process among those that `accelerate launch` or `torchrun` started; alone without either."""
+    """This process among those that `accelerate launch` or `torchrun` started; without either, the only one."""
 
     def __init__(self, device: str) -> None:
         try:
-            state = PartialState(cpu=device == "cpu", timeout=PATIENCE)
+            state = PartialState(cpu=device == "cpu", timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"the ranks cannot reach each other: {str(error).splitlines()[0]}") from None
         self.rank: int = state.process_index
@@ -37,25 +37,27 @@ class Ranks:
         return self.rank == 0
 
     def own(self, number: int) -> NDArray[np.int64]:
-        """Which of `number` things are this rank's: as many on every rank, the last ones -1 where they run out."""
+        """Which of `number` items are this rank's: equally many on every rank, the last of them -1 where there are too
+        few."""
         each = -(-number // self.count)
         index = self.rank * each + np.arange(each)
         return np.where(index < number, index, -1)
 
     def gather(self, part: Tensor, number: int) -> Tensor:
-        """All ranks' results (each, ...) for their `own` of `number` things -> (number, ...)."""
+        """The results (each, ...) of all ranks for their `own` of `number` items -> (number, ...)."""
         if self.count == 1:
             return part
-        whole = part.new_empty(self.count * len(part), *part.shape[1:])
-        dist.all_gather(list(whole.chunk(self.count)), part.contiguous())
-        return whole[:number]
+        gathered = part.new_empty(self.count * len(part), *part.shape[1:])
+        dist.all_gather(list(gathered.chunk(self.count)), part.contiguous())
+        return gathered[:number]
 
     def sum(self, value: Tensor) -> Tensor:
+        """The sum over all ranks, in place."""
         if self.count > 1:
             dist.all_reduce(value)
         return value
 
-    def word_of_first(self, array: NDArray[Any]) -> NDArray[Any]:
+    def broadcast(self, array: NDArray[Any]) -> NDArray[Any]:
         """Rank 0's array, of the same shape and type on all ranks."""
         if self.count == 1:
             return array
@@ -64,25 +66,25 @@ class Ranks:
         return tensor.cpu().numpy()
 
     def wait(self) -> None:
-        """Until all ranks are here."""
+        """Wait until all ranks are here."""
         if self.count > 1:
             dist.barrier()
 
 
 class Replicated(Placement):
-    """Every rank has all tensors. Each orthogonalises its share of the matrices; all get the results."""
+    """Every rank has all tensors in full. Each orthogonalises its share of the matrices; all get the results."""
 
     def __init__(self, ranks: Ranks) -> None:
         self.ranks = ranks
 
-    def orthogonalise(self, update_BOI: Tensor, shape: torch.Size) -> Tensor:
-        own = self.ranks.own(len(update_BOI))
-        return self.ranks.gather(orthogonalise(update_BOI[own]), len(update_BOI)).float()
+    def orthogonalise(self, update: Tensor, shape: torch.Size) -> Tensor:
+        own = self.ranks.own(len(update))
+        return self.ranks.gather(orthogonalise(update[own]), len(update)).float()
 
 
 class Sharded(Placement):
-    """Every rank has a share of the rows of each tensor: as many as on the other ranks but for the last ones, which may
-    have fewer or none (FSDP2's own shares)."""
+    """Every rank has a share of the rows of each tensor. Shares are equal, but the last ranks may have fewer rows or
+    none (as FSDP2 divides them)."""
 
     def __init__(self, ranks: Ranks, shapes: dict[str, torch.Size]) -> None:
         self.ranks, self.shapes = ranks, shapes
@@ -91,15 +93,15 @@ class Sharded(Placement):
         return torch.Size([1, *self.shapes[name]])
 
     def rows(self, total: int) -> slice:
-        """This rank's of `total` rows."""
+        """The rows on this rank, of `total`."""
         each = -(-total // self.ranks.count)
         first = min(self.ranks.rank * each, total)
         return slice(first, min(first + each, total))
 
-    def orthogonalise(self, update_BOI: Tensor, shape: torch.Size) -> Tensor:
-        """Rows are gathered, each rank orthogonalises its share of the matrices, and keeps its rows of all."""
+    def orthogonalise(self, update: Tensor, shape: torch.Size) -> Tensor:
+        """Gather the rows, orthogonalise this rank's share of the matrices, and keep its rows of all of them."""
         total, each = shape[1], -(-shape[1] // self.ranks.count)
-        padded = torch.nn.functional.pad(update_BOI, (0, 0, 0, each - update_BOI.shape[1]))
+        padded = torch.nn.functional.pad(update, (0, 0, 0, each - update.shape[1]))
         rows = self.ranks.gather(padded.transpose(0, 1).contiguous(), total).transpose(0, 1)
         own = self.ranks.own(len(rows))
         return self.ranks.gather(orthogonalise(rows[own]), len(rows))[:, self.rows(total)].float()

@@ -14,7 +14,7 @@ from ..backend import Floats, Ids
 from ..corpus.windows import Windows
 from ..models.causal_lm import num_parameters, ready_model
 from ..models.engine_config import EngineConfig
-from ..models.measured import Measured
+from ..models.single_model import SingleModelBackend
 from ..models.training import TrainConfig
 from .checkpoints import Piece
 from .packing import pack
@@ -22,13 +22,13 @@ from .ranks import Ranks, Sharded
 from .target_model import TargetModel
 
 
-class Target(Measured):
-    """A backend of one model of any transformers config, or one that goes on from the weights in `origin`. It must
-    fit a device once, before its tensors are shared out.
+class Target(SingleModelBackend):
+    """A backend of one model of any transformers config, fresh or with the weights in `origin`. The whole model must
+    fit one device, if only until its tensors are distributed over the ranks.
 
-    On several ranks all call everything with the same arguments; each trains on its share of every batch, and all get
-    the same answers. What is trained on does not depend on their number; losses do by rounding (in the tests within
-    2e-3 nats after 40 steps of a run whose influence feeds back), and by as much what follows from them."""
+    All ranks call every method with the same arguments; each trains on its share of every batch, and all get the same
+    results. The training data does not depend on the number of ranks. Losses depend on it by rounding (in the tests
+    within 2e-3 nats after 40 steps of a run whose influence feeds back), and so does what follows from them."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class Target(Measured):
         self.num_params = num_parameters(config)
         self.steps_N, self.lr_scale_N = np.zeros(1, np.int64), np.ones(1)
         self.model = self._build(0)
-        self._untouched: int | None = 0  # the seed that the weights are of, None once they were trained
+        self._fresh_seed: int | None = 0  # the seed of untrained weights, None once they have changed
 
     def _build(self, seed: int) -> TargetModel:
         decay, train = 0.5 ** (1 / self.train_config.average_half_life), self.train_config
@@ -52,10 +52,10 @@ class Target(Measured):
         return TargetModel(model, self.engine, train.optimizer, decay, self.ranks, train.products)
 
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
-        if seed != self._untouched:
-            del self.model  # before the next, or two would be held
-            gc.collect()  # FSDP's hooks and modules hold each other
-            self.model, self._untouched = self._build(seed), seed
+        if seed != self._fresh_seed:
+            del self.model  # first, so that memory never holds two
+            gc.collect()  # FSDP's hooks and modules refer to each other
+            self.model, self._fresh_seed = self._build(seed), seed
         self.steps_N[:], self.lr_scale_N[:] = 0, lr_scale
 
     def learning_rate(self) -> Floats:
@@ -64,43 +64,45 @@ class Target(Measured):
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
         if not active[0]:
             return np.full(1, np.nan)
-        self._untouched, total = None, torch.zeros((), device=self.ranks.device)
-        for ids_B in self.ranks.word_of_first(windows[0]):
+        self._fresh_seed, total = None, torch.zeros((), device=self.ranks.device)
+        for ids_W in self.ranks.broadcast(windows[0]):
             fraction = float((self.learning_rate() * self.lr_scale_N)[0])
-            total += self.model.train_step(*self._share(ids_B), fraction)
+            total += self.model.train_step(*self._share(ids_W), fraction)
             self.steps_N += 1
         return self.ranks.sum(total).double().cpu().numpy()[None] / windows.shape[1]
 
-    def _share(self, ids_B: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[list[int]], int]:
-        """Of a global batch: tokens of the windows that this rank trains on, its sequences of them, and how many tokens
-        the whole batch predicts. Sequences are made of the whole batch, so that they are the same for any ranks."""
-        length_B = self.windows.lengths(ids_B) - 1
-        whole = [[window] for window in range(len(ids_B))]
-        packed = whole if self.engine.packing == "none" else pack(length_B, self.windows.context - 1)
-        rows = [packed[row] if row >= 0 else [] for row in self.ranks.own(len(packed))]
-        place = {window: place for place, window in enumerate(window for row in rows for window in row)}
-        tokens = self.windows.fetch(ids_B[list(place)])
-        return tokens, [[place[window] for window in row] for row in rows], max(int(length_B.sum()), 1)
+    def _share(self, ids_W: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[list[int]], int]:
+        """This rank's share of a global batch: tokens of its windows, its sequences of them, and how many tokens the
+        global batch predicts. The global batch is packed, so that its sequences do not depend on the ranks."""
+        length_W = self.windows.lengths(ids_W) - 1
+        if self.engine.packing == "none":
+            packed = [[window] for window in range(len(ids_W))]
+        else:
+            packed = pack(length_W, self.windows.context - 1)
+        own = [packed[sequence] if sequence >= 0 else [] for sequence in self.ranks.own(len(packed))]
+        place = {window: place for place, window in enumerate(window for sequence in own for window in sequence)}
+        tokens_WL = self.windows.fetch(ids_W[list(place)])
+        return tokens_WL, [[place[window] for window in sequence] for sequence in own], max(int(length_W.sum()), 1)
 
     @property
-    def measured(self) -> TargetModel:
+    def measured_model(self) -> TargetModel:
         return self.model
 
     def fetch(self, ids: Ids) -> Tensor:
-        """Tokens of rank 0's windows: rounding may part the ranks' choices."""
-        return super().fetch(self.ranks.word_of_first(ids))
+        """Tokens of the windows that rank 0 asks for: by rounding the ranks' ids may differ."""
+        return super().fetch(self.ranks.broadcast(ids))
 
     # -- state ----------------------------------------------------------------------------------------------------
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that training changes, (1, *shape) or what is here of it."""
+        """All that training changes: (1, *shape), or this rank's share of it."""
         model = self.model
         named = {f"weight.{name}": parameter.data for name, parameter in model.parameters.items()}
         named |= {f"average.{name}": value for name, value in model.average.items()}
         return named | {f"optimizer.{name}": value for name, value in model.optimizer.state.items()}
 
     def pieces(self) -> dict[str, Piece]:
-        """What this rank is to save of `tensors`, less their first axis: its share of each, or some of them whole."""
+        """What this rank saves of `tensors`, without their first axis: its share of each, or some of them in full."""
         pieces = {name: Piece(value[0], *self._place(name)) for name, value in self.tensors().items()}
         if isinstance(self.model.placement, Sharded):
             return {name: piece for name, piece in pieces.items() if len(piece.rows)}
@@ -108,15 +110,15 @@ class Target(Measured):
 
     def load_pieces(self, read: Callable[[str, int, int], Tensor]) -> None:
         """Restore `tensors` from `read(name, first row, end)`."""
-        self._untouched = None
+        self._fresh_seed = None
         for name, value in self.tensors().items():
             first, _ = self._place(name)
             if not len(value[0]):
-                continue  # a share of fewer rows than ranks
+                continue  # the tensor has fewer rows than there are ranks
             value[0].copy_(read(name, first, first + len(value[0])))
 
     def _place(self, name: str) -> tuple[int, int]:
-        """First row of a tensor here, and rows of all of it."""
+        """(first row of a tensor on this rank, rows of the full tensor)."""
         parameter = name.removeprefix("optimizer.").split(".", 1)[1]
         total = self.model.shapes[parameter][0]
         return self.model.placement.rows(total).start, total
@@ -140,6 +142,7 @@ class Target(Measured):
         self.clock = state["clock"][0]
 
     def _gathered(self, name: str, value: Tensor) -> Tensor:
+        """The full tensor, (1, *shape), on the CPU."""
         _, total = self._place(name)
         if not isinstance(self.model.placement, Sharded):
             return value.cpu().clone()
@@ -148,10 +151,10 @@ class Target(Measured):
         return self.ranks.gather(padded, total)[None].cpu()
 
     def save_pretrained(self, folder: Path) -> None:
-        """Write the model as a normal transformers folder (config.json, model.safetensors). Rank 0 alone writes."""
-        whole = {name: self._gathered(f"weight.{name}", value.data) for name, value in self.model.parameters.items()}
+        """Write the model as a normal transformers folder (config.json, model.safetensors). Only rank 0 writes."""
+        weights = {name: self._gathered(f"weight.{name}", value.data) for name, value in self.model.parameters.items()}
         if self.ranks.first:
             model = AutoModelForCausalLM.from_config(self.config, dtype=torch.float32)
             for name, parameter in model.named_parameters():
-                parameter.data.copy_(whole[name][0])
+                parameter.data.copy_(weights[name][0])
             model.save_pretrained(folder)

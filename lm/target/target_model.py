@@ -13,18 +13,18 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from ..models.engine_config import EngineConfig
-from ..models.influence import InPlace
+from ..models.finite_differences import DifferentiableInPlace
 from ..models.optimizer import OptimizerConfig, Placement, StackedOptimizer
 from ..proxies.head_loss import IGNORED
 from .loss_model import LossModel
-from .packing import Rows, lay_out
+from .packing import PackedBatch, lay_out
 from .ranks import Ranks, Replicated, Sharded
 
 Ints = NDArray[np.int64]
-MEASURED_ROWS = 4  # times a training pass's, without activations to keep (assumed)
+MEASURED_SEQUENCES = 4  # times a training pass's, since no activations are kept (assumed)
 
 
-class TargetModel(InPlace):
+class TargetModel(DifferentiableInPlace):
     """The tensors of one model, (1, *shape) each: a share of them where `engine.parallel` is fsdp.
 
     `products`: type of the matrix products of a training step. Losses and influence are float32 (on a GPU with TF32
@@ -40,32 +40,35 @@ class TargetModel(InPlace):
         products: torch.dtype,
     ) -> None:
         self.engine, self.ranks, self.average_decay, self.products = engine, ranks, average_decay, products
-        whole = LossModel(model.to(ranks.device), engine)
-        self.shapes = {whole.paths[path]: parameter.shape for path, parameter in whole.named_parameters()}
-        self.whole = whole
-        self.module, self.placement = _spread(whole, engine, ranks, self.shapes)
+        loss_model = LossModel(model.to(ranks.device), engine)
+        self.shapes = {loss_model.paths[path]: parameter.shape for path, parameter in loss_model.named_parameters()}
+        self.loss_model = loss_model
+        self.module, self.placement = _distribute(loss_model, engine, ranks, self.shapes)
         if engine.compile:
             # All layers share one code, which is compiled for passes with and without gradients, masks and casts.
             torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
-            for layer in whole.layers:
+            for layer in loss_model.layers:
                 layer.compile()
-        self.live = {whole.paths[path]: parameter for path, parameter in whole.named_parameters()}
-        self.parameters = {name: nn.Parameter(_local(parameter)[None]) for name, parameter in self.live.items()}
-        self.optimizer = StackedOptimizer(self.parameters, whole.tables, optimizer, products, self.placement)
+        # The module's own parameters, which FSDP2 has made DTensors; `parameters` has what of them is on this rank.
+        self.module_parameters = {loss_model.paths[path]: value for path, value in loss_model.named_parameters()}
+        self.parameters = {
+            name: nn.Parameter(_local(parameter)[None]) for name, parameter in self.module_parameters.items()
+        }
+        self.optimizer = StackedOptimizer(self.parameters, loss_model.tables, optimizer, products, self.placement)
         self.average = {name: parameter.data.clone() for name, parameter in self.parameters.items()}
 
     def norm_N(self, tensors: Iterable[Tensor]) -> Tensor:
         return self.placement.norm_N(tensors)
 
-    def train_step(self, tokens_BT: Ints, rows: list[list[int]], num_targets: int, lr_fraction: float) -> Tensor:
+    def train_step(self, tokens_WL: Ints, sequences: list[list[int]], num_targets: int, lr_fraction: float) -> Tensor:
         """One optimiser step on this rank's sequences of the global batch, which has `num_targets` tokens to predict;
-        `tokens_BT`: the windows that `rows` name -> this rank's share of the loss, nats per token."""
-        laid = lay_out(tokens_BT, rows)
-        weights = (laid.targets != IGNORED) / num_targets
+        `tokens_WL`: the windows that `sequences` name -> this rank's share of the loss, nats per token."""
+        batch = lay_out(tokens_WL, sequences)
+        weights = (batch.targets != IGNORED) / num_targets
         # Casts of weights are kept for all passes of a step, unless a rank is not to hold all weights at once.
         keep, half = not isinstance(self.placement, Sharded), self.products != torch.float32
         with torch.autocast(self.ranks.device.type, self.products, enabled=half, cache_enabled=keep):
-            loss = self._backward(laid, weights)
+            loss = self._backward(batch, weights)
         for name, parameter in self.parameters.items():
             parameter.grad = self._gradient(name)
         self.update(lr_fraction)
@@ -74,84 +77,85 @@ class TargetModel(InPlace):
     def update(self, lr_fraction: float) -> None:
         """One optimiser step from the gradients that the parameters have, at this share of the peak learning rates."""
         self.optimizer.step(torch.full((1,), lr_fraction, device=self.ranks.device))
-        self._clear()
+        self._clear_gradients()
         weights = [parameter.data for parameter in self.parameters.values()]
         torch._foreach_lerp_(list(self.average.values()), weights, 1 - self.average_decay)
 
-    def gradient(self, tokens_NBT: Tensor) -> dict[str, Tensor]:
-        laid = self._own(tokens_NBT)
-        count = (laid.targets != IGNORED).sum(1, keepdims=True)
+    def gradient(self, tokens_NWL: Tensor) -> dict[str, Tensor]:
+        batch = self._own_windows(tokens_NWL)
+        count = (batch.targets != IGNORED).sum(1, keepdims=True)
         with _tf32(self.ranks.device):
-            self._backward(laid, (laid.targets != IGNORED) / np.maximum(count, 1) / tokens_NBT.shape[1])
+            self._backward(batch, (batch.targets != IGNORED) / np.maximum(count, 1) / tokens_NWL.shape[1])
         gradient = {name: self._gradient(name) for name in self.parameters}
-        self._clear()
+        self._clear_gradients()
         return gradient
 
     @torch.no_grad()
-    def evaluate(self, tokens_NBT: Tensor) -> Tensor:
-        laid = self._own(tokens_NBT)
-        inputs_RS, targets_RS = self._there(laid.inputs), self._there(laid.targets)
-        size, parts = self.engine.pass_rows * MEASURED_ROWS, []
+    def evaluate(self, tokens_NWL: Tensor) -> Tensor:
+        batch = self._own_windows(tokens_NWL)
+        inputs, targets = self._to_device(batch.inputs), self._to_device(batch.targets)
+        size, parts = self.engine.pass_sequences * MEASURED_SEQUENCES, []
         with _tf32(self.ranks.device):
-            for inputs, targets in zip(inputs_RS.split(size), targets_RS.split(size), strict=True):
-                loss = self.whole(inputs, None, targets, None)
-                parts.append(loss.sum(1) / (targets != IGNORED).sum(1).clamp(min=1))
-        return self.ranks.gather(torch.cat(parts), tokens_NBT.shape[1])[None]
+            for some_inputs, some_targets in zip(inputs.split(size), targets.split(size), strict=True):
+                loss = self.loss_model(some_inputs, None, some_targets, None)
+                parts.append(loss.sum(1) / (some_targets != IGNORED).sum(1).clamp(min=1))
+        return self.ranks.gather(torch.cat(parts), tokens_NWL.shape[1])[None]
 
-    def _own(self, tokens_1BT: Tensor) -> Rows:
-        """This rank's share of windows that are measured, a sequence each."""
-        own = self.ranks.own(tokens_1BT.shape[1])
-        return lay_out(tokens_1BT[0].numpy(), [[window] if window >= 0 else [] for window in own.tolist()])
+    def _own_windows(self, tokens_NWL: Tensor) -> PackedBatch:
+        """This rank's share of the windows to measure, a sequence each."""
+        own = self.ranks.own(tokens_NWL.shape[1])
+        return lay_out(tokens_NWL[0].numpy(), [[window] if window >= 0 else [] for window in own.tolist()])
 
-    def _backward(self, laid: Rows, weights: NDArray[np.float64]) -> Tensor:
+    def _backward(self, batch: PackedBatch, weights: NDArray[np.float64]) -> Tensor:
         """Gradients of the weighted sum of all ranks' token losses, pass by pass -> this rank's part of the sum."""
-        size, total = self.engine.pass_rows, torch.zeros((), device=self.ranks.device)
-        several = laid.shared and self.engine.packing == "documents"
-        arrays = laid.inputs, laid.positions, laid.targets, weights.astype(np.float32)
-        passes = list(zip(*(self._there(array).split(size) for array in arrays), strict=True))
+        size, total = self.engine.pass_sequences, torch.zeros((), device=self.ranks.device)
+        separate = batch.shared and self.engine.packing == "documents"
+        arrays = batch.inputs, batch.positions, batch.targets, weights.astype(np.float32)
+        passes = list(zip(*(self._to_device(array).split(size) for array in arrays), strict=True))
         for number, (inputs, positions, targets, weight) in enumerate(passes):
-            with self._reducing(number == len(passes) - 1):
-                loss = self.module(inputs, positions if several else None, targets, weight)
+            with self._accumulating(last=number == len(passes) - 1):
+                loss = self.module(inputs, positions if separate else None, targets, weight)
                 loss.backward()
             total += loss.detach()
         return total
 
-    def _there(self, array: NDArray[Any]) -> Tensor:
-        """On the device; without waiting for it, so that it never waits for us."""
+    def _to_device(self, array: NDArray[Any]) -> Tensor:
+        """The array on the rank's device. The copy is asynchronous, so that the GPU never waits for this process."""
         tensor, device = torch.from_numpy(array), self.ranks.device
         return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
     @contextmanager
-    def _reducing(self, now: bool) -> Iterator[None]:
-        """Inside, a backward pass adds to the gradients. With whole models those of all ranks come together in the last
-        pass alone; with shares in every one, or a rank would hold whole gradients meanwhile."""
-        silent = isinstance(self.module, DistributedDataParallel) and not now
+    def _accumulating(self, last: bool) -> Iterator[None]:
+        """Inside, a backward pass adds to the gradients. With DDP the ranks' gradients are summed in a step's last pass
+        only; with FSDP in every one, or a rank would hold gradients of the full size until then."""
+        silent = isinstance(self.module, DistributedDataParallel) and not last
         with cast(Any, self.module).no_sync() if silent else nullcontext():
             yield
 
     def _gradient(self, name: str) -> Tensor:
-        """(1, *shape), the sum over ranks: they leave their mean."""
-        grad = self.live[name].grad
+        """(1, *shape), the sum over ranks (DDP and FSDP give their mean)."""
+        grad = self.module_parameters[name].grad
         assert grad is not None
         own = _local(grad)[None]
         return own.mul_(self.ranks.count) if self.ranks.count > 1 else own
 
-    def _clear(self) -> None:
+    def _clear_gradients(self) -> None:
         for name, parameter in self.parameters.items():
-            parameter.grad = self.live[name].grad = None
+            parameter.grad = self.module_parameters[name].grad = None
 
 
-def _spread(
-    whole: LossModel, engine: EngineConfig, ranks: Ranks, shapes: dict[str, torch.Size]
+def _distribute(
+    loss_model: LossModel, engine: EngineConfig, ranks: Ranks, shapes: dict[str, torch.Size]
 ) -> tuple[nn.Module, Placement]:
+    """The module to train, wrapped for the ranks, and where its tensors are."""
     if ranks.count == 1:
-        return whole, Placement()
+        return loss_model, Placement()
     if engine.parallel == "ddp":
-        return DistributedDataParallel(whole, gradient_as_bucket_view=True), Replicated(ranks)
-    for module in (*whole.layers, whole):
-        # Said of the root too, which would keep its gathered weights, and not see those that `holding` puts in.
+        return DistributedDataParallel(loss_model, gradient_as_bucket_view=True), Replicated(ranks)
+    for module in (*loss_model.layers, loss_model):
+        # Also for the root: it would keep its gathered weights, and not see those that `holding` puts in.
         fully_shard(module, reshard_after_forward=True)
-    return whole, Sharded(ranks, shapes)
+    return loss_model, Sharded(ranks, shapes)
 
 
 def _local(tensor: Tensor) -> Tensor:
@@ -161,6 +165,7 @@ def _local(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def _tf32(device: torch.device) -> Iterator[None]:
+    """Inside, matrix products on a GPU are TF32."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("high" if device.type == "cuda" else before)
     try:

@@ -12,6 +12,7 @@ from pretraingym.env.observation.features import AGENT_FEATURES, column
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
@@ -109,25 +110,21 @@ def test_selecting_the_references_own_text_pays(task: Task) -> None:
     assert agreement[task.agent_names.index("match-prose")] > 0.3 > agreement[task.agent_names.index("match-code")]
 
 
-def test_divergence_ends_one_run_and_changes_no_other(task: Task, make: Callable[[int], Episode]) -> None:
+def test_divergence_ends_one_run_and_changes_no_other(
+    task: Task, make: Callable[[int], Episode], break_model: Callable[[Backend, int], None]
+) -> None:
     weights = only(task, ["topic", "topic", "topic"])
     outcomes = []
     for sick in (False, True):
         episode = make(3)
         episode.run_interval(None, episode.enter([0, 1, 2], [PROSE] * 3, [1, 2, 3]))
         if sick:
-            _break(episode, 1)
+            break_model(episode.backend, 1)
         outcomes.append(episode.run_interval(weights))
     healthy, seen = outcomes
     assert list(seen.diverged_N) == [False, True, False]
     assert list(seen.done_N) == [False, True, False]
     np.testing.assert_array_equal(seen.loss_N[[0, 2]], healthy.loss_N[[0, 2]])
-
-
-def _break(episode: Episode, slot: int) -> None:
-    state = episode.backend.state_dict()
-    state["weight.lm_head.weight"][slot] = np.nan
-    episode.backend.load_state_dict(state)
 
 
 def test_a_restart_changes_no_neighbour(task: Task, make: Callable[[int], Episode]) -> None:

@@ -148,7 +148,7 @@ def test_a_guest_is_trained_by_its_trainer(task: Task, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no model is being trained, expected the trainer to have begun"):
         console.backend.evaluate(np.zeros((1, 1), np.int64), averaged=False)
     made.train()
-    with pytest.raises(InputError, match="a guest was asked to train, expected its own trainer to"):
+    with pytest.raises(InputError, match="an external backend was asked to train, expected its own trainer to"):
         console.backend.train(np.zeros((1, 1, 8), np.int64), np.ones(1, bool))
 
 

@@ -10,10 +10,13 @@ from gymnasium.vector import AutoresetMode
 from pretraingym.env.gym_envs.single_env import ConsoleEnv
 from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
 from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
 Make = Callable[..., ConsoleVectorEnv]
+BreakModel = Callable[[Backend, int], None]
+Returns = Callable[..., dict[tuple[int, int], list[float]]]
 SAME, NEXT, OFF = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED
 HORIZON = 3
 
@@ -36,31 +39,30 @@ def actions_of(env: ConsoleVectorEnv) -> np.ndarray:
     return np.stack([action_of(slot, int(numbers[slot]), int(intervals[slot])) for slot in range(env.num_envs)])
 
 
-def make_sick(env: ConsoleVectorEnv, slot: int) -> None:
-    state = env.runs.episode.backend.state_dict()
-    state["weight.lm_head.weight"][slot] = np.nan
-    env.runs.episode.backend.load_state_dict(state)
-
-
-def returns(
-    env: ConsoleVectorEnv, steps: int, sick: dict[int, int], **reset: Any
-) -> dict[tuple[int, int], list[float]]:
-    """Rewards by slot and run seed; at step `t` slot `sick[t]` diverges. Where autoreset is off, done slots are reset
+@pytest.fixture
+def returns(break_model: BreakModel) -> Returns:
+    """Rewards by slot and run seed; at step `t` slot `broken[t]` diverges. Where autoreset is off, done slots are reset
     after every step."""
-    env.reset(**reset)
-    seen: dict[tuple[int, int], list[float]] = {}
-    for step in range(steps):
-        if step in sick:
-            make_sick(env, sick[step])
-        _, reward, done, _, info = env.step(actions_of(env))
-        for slot in np.flatnonzero(info["_loss"]):
-            seen.setdefault((int(slot), int(info["run_seed"][slot])), []).append(float(reward[slot]))
-        if env.runs.autoreset_mode is OFF and done.any():
-            env.reset(options={"reset_mask": done})
-    return seen
+
+    def returns(
+        env: ConsoleVectorEnv, steps: int, broken: dict[int, int], **reset: Any
+    ) -> dict[tuple[int, int], list[float]]:
+        env.reset(**reset)
+        seen: dict[tuple[int, int], list[float]] = {}
+        for step in range(steps):
+            if step in broken:
+                break_model(env.runs.episode.backend, broken[step])
+            _, reward, done, _, info = env.step(actions_of(env))
+            for slot in np.flatnonzero(info["_loss"]):
+                seen.setdefault((int(slot), int(info["run_seed"][slot])), []).append(float(reward[slot]))
+            if env.runs.autoreset_mode is OFF and done.any():
+                env.reset(options={"reset_mask": done})
+        return seen
+
+    return returns
 
 
-def test_the_modes_run_the_same_episodes(make: Make) -> None:
+def test_the_modes_run_the_same_episodes(make: Make, returns: Returns) -> None:
     expected = returns(make(2), 2 * HORIZON, {}, seed=3)
     assert [len(rewards) for rewards in expected.values()] == [HORIZON] * 4
     assert returns(make(2, OFF), 2 * HORIZON, {}, seed=3) == expected
@@ -68,7 +70,7 @@ def test_the_modes_run_the_same_episodes(make: Make) -> None:
 
 
 @pytest.mark.parametrize("mode", [SAME, NEXT, OFF])
-def test_a_slot_behind_its_group_stays_paired(make: Make, mode: AutoresetMode) -> None:
+def test_a_slot_behind_its_group_stays_paired(make: Make, returns: Returns, mode: AutoresetMode) -> None:
     """Slot 1 diverges at its second step and repeats the episode behind slots 0 and 2."""
     healthy = returns(make(3, mode, group_size=3), 4 * HORIZON, {}, seed=5)
     seen = returns(make(3, mode, group_size=3), 4 * HORIZON + 4, {1: 1}, seed=5)
@@ -80,7 +82,7 @@ def test_a_slot_behind_its_group_stays_paired(make: Make, mode: AutoresetMode) -
     assert sum(len(rewards) for (slot, _), rewards in seen.items() if slot == 1) >= 2 * HORIZON
 
 
-def test_a_control_that_diverges_stands_still(make: Make) -> None:
+def test_a_control_that_diverges_stands_still(make: Make, returns: Returns) -> None:
     """Slot 1 is the control: its episode counts as 0 from there on, and the next is as ever."""
     for mode in (SAME, NEXT, OFF):
         healthy = returns(make(1, mode), 2 * HORIZON + 1, {}, seed=5)
@@ -91,14 +93,14 @@ def test_a_control_that_diverges_stands_still(make: Make) -> None:
         assert seen[second] == healthy[second]
 
 
-def test_next_step_ignores_the_action_that_begins_an_episode(make: Make) -> None:
+def test_next_step_ignores_the_action_that_begins_an_episode(make: Make, break_model: BreakModel) -> None:
     env, same = make(2, NEXT), make(2)
     same.reset(seed=2)
     first = [env.reset(seed=2)[0], env.reset(seed=2, options={"episode": 1})[0]]
     env.reset(seed=2)
     assert env.metadata["autoreset_mode"] is NEXT
     assert ConsoleVectorEnv.metadata["autoreset_mode"] is SAME
-    make_sick(env, 1)
+    break_model(env.runs.episode.backend, 1)
     *_, done, _, info = env.step(actions_of(env))
     assert done.tolist() == [False, True]
     assert "final_obs" not in info
@@ -129,7 +131,7 @@ def test_a_mask_begins_some_slots_and_leaves_the_others(make: Make) -> None:
         np.testing.assert_array_equal(after[key][1:], expected[1:])
 
 
-def test_slots_of_a_group_apart_stay_paired(make: Make) -> None:
+def test_slots_of_a_group_apart_stay_paired(make: Make, returns: Returns) -> None:
     """Slot 0 leaves its episode when the control is in the middle of it, and slot 1 goes on."""
     expected = returns(make(2, OFF, group_size=2), 3 * HORIZON, {}, seed=6)
     env = make(2, OFF, group_size=2)
@@ -150,12 +152,14 @@ def test_slots_of_a_group_apart_stay_paired(make: Make) -> None:
     assert (0, first) not in seen
 
 
-def test_done_slots_must_be_reset(make: Make, tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+def test_done_slots_must_be_reset(
+    make: Make, break_model: BreakModel, tiny_corpus: Corpus, tiny_setting: Setting
+) -> None:
     env = make(2, OFF)
     with pytest.raises(InputError, match="step before the first reset"):
         env.step(np.zeros((2, 7)))
     env.reset(seed=0)
-    make_sick(env, 1)
+    break_model(env.runs.episode.backend, 1)
     env.step(np.zeros((2, 7)))
     with pytest.raises(InputError, match=r"the episode of slots \[1\] is over.*reset_mask"):
         env.step(np.zeros((2, 7)))

@@ -12,10 +12,12 @@ from pretraingym.env.gym_envs.single_env import ConsoleEnv
 from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
 Make = Callable[..., Any]
+BreakModel = Callable[[Backend, int], None]
 SCENARIO = Scenario((("code", 0.1), ("prose", 0.9)), 3.3)
 
 
@@ -42,14 +44,12 @@ def assert_same(one: Any, other: Any) -> None:
         assert np.asarray(one).dtype == np.asarray(other).dtype
 
 
-def play(env: Any, seed: int, steps: int) -> list[Any]:
+def play(env: Any, seed: int, steps: int, break_model: BreakModel) -> list[Any]:
     """What the environment answers to seeded actions, divergence, and the resets that its mode asks for."""
     rng, answers = np.random.default_rng(seed), []
     for _ in range(steps):
         if rng.random() < 0.15:
-            state = env.runs.episode.backend.state_dict()
-            state["weight.lm_head.weight"][rng.integers(env.runs.episode.num_slots)] = np.nan
-            env.runs.episode.backend.load_state_dict(state)
+            break_model(env.runs.episode.backend, int(rng.integers(env.runs.episode.num_slots)))
         answers.append(env.step(rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)))
         done = answers[-1][2]
         if env.runs.autoreset_mode is AutoresetMode.DISABLED and np.any(done):
@@ -62,17 +62,19 @@ def play(env: Any, seed: int, steps: int) -> list[Any]:
 
 @pytest.mark.parametrize("rounds", [1, pytest.param(6, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("mode", [*AutoresetMode, None])
-def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: AutoresetMode | None, rounds: int) -> None:
+def test_a_fork_at_any_instant_goes_on_as_the_original(
+    make: Make, break_model: BreakModel, mode: AutoresetMode | None, rounds: int
+) -> None:
     env = make() if mode is None else make(4, group_size=2, autoreset_mode=mode)
     env.reset(options={"scenario": SCENARIO} if mode is AutoresetMode.NEXT_STEP else None)
     rng = np.random.default_rng(8)
     for _ in range(rounds):
-        play(env, int(rng.integers(99)), int(rng.integers(1, 6)))
+        play(env, int(rng.integers(99)), int(rng.integers(1, 6)), break_model)
         twin, seed, kept = env.fork(), int(rng.integers(99)), env.get_state()
         assert twin.runs.task is env.runs.task
-        ahead = play(twin, seed, 5)
+        ahead = play(twin, seed, 5, break_model)
         assert_same(env.get_state(), kept)
-        assert_same(tuple(play(env, seed, 5)), tuple(ahead))
+        assert_same(tuple(play(env, seed, 5, break_model)), tuple(ahead))
         later, now = twin.get_state(), env.get_state()
         for state in (later, now):
             for name in ("trained_tokens", "seconds"):
@@ -80,10 +82,10 @@ def test_a_fork_at_any_instant_goes_on_as_the_original(make: Make, mode: Autores
         assert_same(later, now)
 
 
-def test_a_fork_knows_that_a_run_diverged(make: Make) -> None:
+def test_a_fork_knows_that_a_run_diverged(make: Make, break_model: BreakModel) -> None:
     env = make(2, autoreset_mode="NextStep")
     env.reset(seed=0)
-    env.runs.episode.backend.load_state_dict(spoilt(env, 1))
+    break_model(env.runs.episode.backend, 1)
     env.step(np.zeros((2, 7)))
     twin = env.fork()
     assert_same(twin.step(np.zeros((2, 7))), env.step(np.zeros((2, 7))))
@@ -134,13 +136,13 @@ def test_another_environments_state_is_refused(make: Make) -> None:
     assert_same(env.get_state(), kept)
 
 
-def test_given_seeds_name_the_first_episode(make: Make) -> None:
+def test_given_seeds_name_the_first_episode(make: Make, break_model: BreakModel) -> None:
     env, named = make(2), make(2)
     _, info = env.reset(seed=5)
     seeds = info["run_seed"]
     _, info = named.reset(seed=6, options={"seeds": seeds[::-1]})
     np.testing.assert_array_equal(info["run_seed"], seeds[::-1])
-    named.runs.episode.backend.load_state_dict(spoilt(named, 1))
+    break_model(named.runs.episode.backend, 1)
     action = np.zeros((2, 7), np.float32)
     rewards = np.array([env.step(action)[1] for _ in range(3)])
     seen = [named.step(action) for _ in range(4)]
@@ -151,12 +153,6 @@ def test_given_seeds_name_the_first_episode(make: Make) -> None:
         assert step[4]["_run_seed"].all()
     np.testing.assert_array_equal(seen[2][4]["final_info"]["run_seed"], seeds[::-1])
     assert seen[3][4]["run_seed"][0] == named.runs.run_seed(0, 1) != seeds[1]
-
-
-def spoilt(env: Any, slot: int) -> dict[str, np.ndarray]:
-    state: dict[str, np.ndarray] = env.runs.episode.backend.state_dict()
-    state["weight.lm_head.weight"][slot] = np.nan
-    return state
 
 
 def test_bad_reset_options_are_refused(make: Make) -> None:

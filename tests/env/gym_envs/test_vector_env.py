@@ -1,6 +1,7 @@
 """The faces of the environment against the checkers, against each other and against their contract."""
 
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
@@ -13,6 +14,7 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 import pretraingym.env  # noqa: F401 (registers the environments)
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
@@ -100,15 +102,15 @@ def test_resets_can_name_episode_and_scenario(options: dict[str, Any]) -> None:
     assert env.unwrapped.runs.run_scenario(0, 0) == scenario
 
 
-def test_a_run_that_diverges_is_terminated_with_the_penalty(options: dict[str, Any]) -> None:
+def test_a_run_that_diverges_is_terminated_with_the_penalty(
+    options: dict[str, Any], break_model: Callable[[Backend, int], None]
+) -> None:
     env = gym.make_vec(ID, num_envs=3, group_size=3, **options)
     action = np.zeros(env.action_space.shape, np.float32)
     healthy = roll(env, action, 6, seed=3)
     env.reset(seed=3)
     episode = env.unwrapped.runs.episode
-    state = episode.backend.state_dict()
-    state["weight.lm_head.weight"][1] = np.nan
-    episode.backend.load_state_dict(state)
+    break_model(episode.backend, 1)
     seen = [env.step(action) for _ in range(6)]
     assert seen[0][1][1] == -1.0
     assert list(seen[0][2]) == [False, True, False]

@@ -16,6 +16,7 @@ from pretraingym.env.recording.record_file import read_records
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.settings.setting import Setting
 from pretraingym.env.settings.surrogate_setting import SurrogateSetting
+from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
@@ -108,13 +109,13 @@ def test_recording_changes_no_number(make: Make, tiny_setting: Setting) -> None:
             np.testing.assert_array_equal(value, other[0][key])
 
 
-def test_a_run_that_diverged_is_recorded_as_far_as_it_came(make: Make, file: Path, tiny_setting: Setting) -> None:
+def test_a_run_that_diverged_is_recorded_as_far_as_it_came(
+    make: Make, file: Path, tiny_setting: Setting, break_model: Callable[[Backend, int], None]
+) -> None:
     env = make(2, setting=tiny_setting, reward="raw")
     env.reset(seed=0)
     play(env, 1)
-    state = env.runs.episode.backend.state_dict()
-    state["weight.lm_head.weight"][1] = np.nan
-    env.runs.episode.backend.load_state_dict(state)
+    break_model(env.runs.episode.backend, 1)
     play(env, 2)
     sick, healthy = read_records(file)[1]
     assert (sick.diverged, sick.num_intervals, healthy.diverged, healthy.num_intervals) == (True, 2, False, 3)

@@ -44,7 +44,7 @@ AllRanks = Callable[[int, Callable[[], Any]], None]
 @pytest.fixture
 def config(tiny_corpus: Corpus, tmp_path: Path) -> PretrainConfig:
     setting = Setting(width=32, context=96, episode=CLOCK)
-    engine = EngineConfig(pass_rows=3)  # so that sums differ between ranks
+    engine = EngineConfig(pass_sequences=3)  # so that sums differ between ranks
     return PretrainConfig(
         "lift", folder=tmp_path / "run", corpus=tiny_corpus.path, target=setting, engine=engine, save_every_s=1e-6
     )
@@ -104,7 +104,7 @@ def test_a_stopped_run_goes_on_exactly(config: PretrainConfig, saves: int, tmp_p
     whole = replace(config, folder=tmp_path / "whole")
     result = main(whole)
     stopped(config, saves)
-    again = main(replace(config, resume=True, engine=replace(config.engine, pass_rows=3, save_memory=True)))
+    again = main(replace(config, resume=True, engine=replace(config.engine, pass_sequences=3, save_memory=True)))
     assert again["test_loss_nats"] == result["test_loss_nats"]
     assert curve(config) == curve(whole)
     assert len(list((config.folder / "checkpoints").iterdir())) <= config.keep + 1
@@ -167,7 +167,7 @@ def test_another_configuration_is_refused(config: PretrainConfig) -> None:
     with pytest.raises(InputError, match=r"policy is lift there, natural here; seed is 0 there, 1 here; name"):
         main(replace(config, resume=True, policy="natural", seed=1))
     with pytest.raises(InputError, match=r"engine.packing is documents there, plain here; name"):
-        main(replace(config, resume=True, engine=replace(config.engine, packing="plain", pass_rows=2)))
+        main(replace(config, resume=True, engine=replace(config.engine, packing="plain", pass_sequences=2)))
     with pytest.raises(InputError, match="add --resume"):
         main(config)
 

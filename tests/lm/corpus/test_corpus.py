@@ -51,7 +51,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert corpus.labels["score"].values == (-1.0, 1.0)
     assert corpus.labels["score"].column.tolist() == [0, 1, 0, 1, 1]
     assert not corpus.tokens.flags.writeable
-    assert isinstance(corpus.tokens.base, np.memmap)  # zero copy
+    assert isinstance(corpus.tokens.base, np.memmap)  # not copied
 
 
 def test_synthetic_is_deterministic_and_labelled(tiny_corpus: Corpus, tmp_path: Path) -> None:
@@ -69,38 +69,38 @@ def test_every_flipped_byte_is_caught(copy: Path) -> None:
     """Verify names the file that changed, whichever it is and wherever in it."""
     rng = np.random.default_rng(0)
     for path in sorted(copy.iterdir()):
-        whole = path.read_bytes()
-        for position in (0, len(whole) - 1, int(rng.integers(len(whole)))):
-            damaged = bytearray(whole)
+        original = path.read_bytes()
+        for position in (0, len(original) - 1, int(rng.integers(len(original)))):
+            damaged = bytearray(original)
             damaged[position] ^= 1
             path.write_bytes(damaged)
             with pytest.raises(InputError, match=path.name):
                 Corpus.open(copy, verify=True)
-        path.write_bytes(whole)
+        path.write_bytes(original)
     Corpus.open(copy, verify=True)
 
 
 def test_truncated_and_missing_files(copy: Path) -> None:
-    """Opening alone, without verifying, finds a file that lacks its end or is gone."""
+    """Opening without verifying already finds a file that lacks its end or is gone."""
     for path in sorted(copy.iterdir()):
-        whole = path.read_bytes()
-        path.write_bytes(whole[:-1])
+        original = path.read_bytes()
+        path.write_bytes(original[:-1])
         with pytest.raises(InputError, match=path.name):
             Corpus.open(copy)
         path.unlink()
         with pytest.raises(InputError, match=path.name):
             Corpus.open(copy)
-        path.write_bytes(whole)
+        path.write_bytes(original)
     with pytest.raises(InputError, match="is no corpus"):
         Corpus.open(copy.parent / "nowhere")
 
 
 def test_offsets_of_another_text(copy: Path) -> None:
-    """Opening alone, without verifying, finds offsets that do not end where the text does."""
+    """Opening without verifying already finds offsets that do not end where the text does."""
     path = copy / "text_offsets.bin"
-    whole = path.read_bytes()
+    original = path.read_bytes()
     for place in (0, -8):
-        damaged = bytearray(whole)
+        damaged = bytearray(original)
         damaged[place] ^= 1
         path.write_bytes(damaged)
         with pytest.raises(InputError, match=r"text_offsets.bin runs from \d+ to \d+, expected 0 to"):

@@ -1,4 +1,4 @@
-"""Building from documents: the labels they bring, and what is refused."""
+"""Building from documents: their labels, and what is refused."""
 
 import errno
 import pickle
@@ -79,7 +79,7 @@ def test_counts_are_kept(tmp_path: Path) -> None:
 
 
 def test_another_tokenizer_reads_the_same_corpus(tiny_corpus: Corpus, tmp_path: Path) -> None:
-    """Tokens once a tokenizer, in a folder of the corpus; text, labels and splits are the same ones."""
+    """The corpus is tokenised once for each tokenizer, in a folder of its own; text, labels and splits are shared."""
     corpus = build(tmp_path / "c", {"topic": "a"}, {"topic": "b"})
     other = corpus.with_tokenizer(tiny_corpus.path)
     assert other.vocab_size == tiny_corpus.vocab_size != corpus.vocab_size
@@ -92,7 +92,7 @@ def test_another_tokenizer_reads_the_same_corpus(tiny_corpus: Corpus, tmp_path: 
     assert Corpus.open(corpus.path).fingerprint == corpus.fingerprint
     before = {path: path.stat().st_mtime_ns for path in corpus.path.rglob("*")}
     assert corpus.with_tokenizer(tiny_corpus.path / "tokenizer.json").fingerprint == other.fingerprint
-    for each in (corpus, other):  # as a process that is spawned gets it: not its bytes, but where they are
+    for each in (corpus, other):  # as a spawned process gets it: its path, not its bytes
         pickled = pickle.dumps(each)
         assert len(pickled) < 1000
         assert pickle.loads(pickled).fingerprint == each.fingerprint
@@ -155,7 +155,7 @@ def test_a_kill_while_labels_are_replaced(tmp_path: Path, monkeypatch: pytest.Mo
     assert writes == 2
 
 
-def test_tokens_for_a_byte(tiny_corpus: Corpus) -> None:
+def test_tokens_per_byte(tiny_corpus: Corpus) -> None:
     split = tiny_corpus.splits["prose/test"]
     texts = [tiny_corpus.text(document) for document in split]
     tokens = sum(len(tiny_corpus.tokenizer().encode(text, add_special_tokens=False)) for text in texts)

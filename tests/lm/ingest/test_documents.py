@@ -1,4 +1,4 @@
-"""Rows to documents: columns, templates, labels, and everything that can be wrong with them."""
+"""Records to documents: columns, templates, labels, and everything that can be wrong with them."""
 
 from collections import Counter
 from typing import Any
@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from pretraingym.lm.ingest import documents as module
 from pretraingym.lm.ingest.documents import EMPTY, SPLIT, Columns, Document, split
-from pretraingym.lm.ingest.readers import Row
+from pretraingym.lm.ingest.readers import Record
 from pretraingym.lm.io.errors import InputError
 
 
 def documents(columns: Columns, *values: dict[str, Any]) -> tuple[list[Document], Counter[str]]:
     counts: Counter[str] = Counter()
-    rows = [Row(f"file row {i + 1}", "stem", value) for i, value in enumerate(values)]
-    return list(columns.documents(rows, counts)), +counts
+    records = [Record(f"file row {i + 1}", "stem", value) for i, value in enumerate(values)]
+    return list(columns.documents(records, counts)), +counts
 
 
 def test_the_domain_is_a_column_or_the_files_name() -> None:
@@ -29,16 +29,16 @@ def test_the_domain_is_a_column_or_the_files_name() -> None:
 
 
 def test_text_is_a_column_or_a_template() -> None:
-    row = {"context": "c", "question": "q?", "answers": {"text": ["one", "two"]}, "a.b": "dotted"}
-    assert documents(Columns(text="question"), row)[0][0].text == "q?"
-    assert documents(Columns(text="a.b"), row)[0][0].text == "dotted"
+    record = {"context": "c", "question": "q?", "answers": {"text": ["one", "two"]}, "a.b": "dotted"}
+    assert documents(Columns(text="question"), record)[0][0].text == "q?"
+    assert documents(Columns(text="a.b"), record)[0][0].text == "dotted"
     template = Columns(text="{context}\n{question} {answers.text.0}{{}")
-    assert documents(template, row)[0][0].text == "c\nq? one{{}"
+    assert documents(template, record)[0][0].text == "c\nq? one{{}"
     assert set(template.top_level) == {"context", "question", "answers.text.0", "answers", "domain"}
     with pytest.raises(InputError, match=r"has no column 'answers.text.2'.*--columns.text"):
-        documents(Columns(text="{answers.text.2}"), row)
+        documents(Columns(text="{answers.text.2}"), record)
     with pytest.raises(InputError, match="'answers' is a dict, expected text"):
-        documents(Columns(text="answers"), row)
+        documents(Columns(text="answers"), record)
 
 
 def test_labels() -> None:

@@ -1,4 +1,4 @@
-"""Cross entropy in pieces against torch's own on whole logits."""
+"""Cross entropy in pieces against torch's own on all logits."""
 
 import pytest
 import torch
@@ -9,16 +9,16 @@ from pretraingym.lm.models.causal_lm import ends_in_head, llama
 from pretraingym.lm.proxies import head_loss
 from pretraingym.lm.proxies.head_loss import mean_losses, token_losses
 
-MODELS, ROWS, WIDTH, VOCAB = 3, 10, 4, 7
+MODELS, TOKENS, WIDTH, VOCAB = 3, 10, 4, 7
 
 
 def case() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(0)
-    hidden = torch.randn(MODELS, ROWS, WIDTH, generator=generator)
+    hidden = torch.randn(MODELS, TOKENS, WIDTH, generator=generator)
     head = torch.randn(MODELS, VOCAB, WIDTH, generator=generator)
-    target = torch.randint(0, VOCAB, (MODELS, ROWS), generator=generator)
+    target = torch.randint(0, VOCAB, (MODELS, TOKENS), generator=generator)
     target[1, 6:] = -100
-    weight = torch.rand(MODELS, ROWS, generator=generator) * (target != -100)
+    weight = torch.rand(MODELS, TOKENS, generator=generator) * (target != -100)
     return hidden.requires_grad_(), head.requires_grad_(), target, weight
 
 
@@ -27,7 +27,7 @@ def of_torch(hidden: torch.Tensor, head: torch.Tensor, target: torch.Tensor) -> 
     return F.cross_entropy(logits.flatten(0, 1), target.flatten(), reduction="none").view(target.shape)
 
 
-@pytest.mark.parametrize("piece", [VOCAB, 4 * VOCAB, 25 * VOCAB, 2**18])  # a row, some, two models, all
+@pytest.mark.parametrize("piece", [VOCAB, 4 * VOCAB, 25 * VOCAB, 2**18])  # a token, some, two models, all at once
 def test_losses_and_gradients_are_torchs(piece: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(head_loss.PIECE, "cpu", piece)
     hidden, head, target, weight = case()
@@ -36,43 +36,39 @@ def test_losses_and_gradients_are_torchs(piece: int, monkeypatch: pytest.MonkeyP
     gradients = torch.autograd.grad(expected, (hidden, head), upstream)
     losses = mean_losses(hidden, head, target, weight)
     torch.testing.assert_close(losses, expected)
-    for found, wanted in zip(torch.autograd.grad(losses, (hidden, head), upstream), gradients, strict=True):
-        torch.testing.assert_close(found, wanted)
+    for name, found, wanted in zip(
+        ("hidden", "head"), torch.autograd.grad(losses, (hidden, head), upstream), gradients, strict=True
+    ):
+        torch.testing.assert_close(found, wanted, msg=lambda text, name=name: f"gradient to {name}: {text}")
     with torch.no_grad():
         torch.testing.assert_close(token_losses(hidden, head, target), of_torch(hidden, head, target))
 
 
-def test_logits_that_the_model_gives_itself() -> None:
+def test_logits_from_the_model_give_the_same_losses() -> None:
     hidden, head, target, weight = case()
     logits = hidden @ head.mT
     torch.testing.assert_close(token_losses(logits, None, target), token_losses(hidden.detach(), head, target))
     torch.testing.assert_close(mean_losses(logits, None, target, weight), mean_losses(hidden, head, target, weight))
 
 
-def test_a_chance_of_nothing_costs_87_nats_and_nan_stays_nan() -> None:
+def test_a_probability_of_zero_costs_87_nats_and_nan_stays_nan() -> None:
     hidden, head = torch.tensor([[[200.0], [torch.nan]]]), torch.tensor([[[1.0], [-1.0]]])
     losses = token_losses(hidden, head, torch.tensor([[1, 1]]))
     assert losses[0, 0] == pytest.approx(87.3, abs=0.1)
     assert losses[0, 1].isnan()
 
 
-@pytest.mark.parametrize(
-    ("config", "plain"),
-    [
-        (llama(64, 32, 1, 16), True),
-        (GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0), True),
-        (
-            Gemma2Config(
-                vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1,
-                head_dim=16, intermediate_size=64, final_logit_softcapping=0.1,
-            ),
-            False,
-        ),
-    ],
+GEMMA = Gemma2Config(
+    vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1, head_dim=16,
+    intermediate_size=64, final_logit_softcapping=0.1,
 )  # fmt: skip
+GPT2 = GPT2Config(vocab_size=64, n_embd=32, n_layer=1, n_head=2, bos_token_id=0, eos_token_id=0)
+
+
+@pytest.mark.parametrize(("config", "plain"), [(llama(64, 32, 1, 16), True), (GPT2, True), (GEMMA, False)])
 def test_a_model_that_changes_its_logits_keeps_its_head(config: PretrainedConfig, plain: bool) -> None:
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config).eval()
     head = model.get_output_embeddings()
     assert ends_in_head(model) is plain
-    assert model.get_output_embeddings() is head
+    assert model.get_output_embeddings() is head, "the head was not put back"

@@ -1,4 +1,4 @@
-"""What one model, wherever it is trained, is measured by: the losses and influence of a Backend's windows."""
+"""The measuring half of a Backend that trains one model: losses and influence of its windows."""
 
 from abc import ABC, abstractmethod
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 from ..backend import Floats, Ids
 from ..corpus.windows import Windows
-from .influence import InPlace
+from .finite_differences import DifferentiableInPlace
 
 
-class Measured(ABC):
-    """The measuring half of a Backend of one model, in the Backend's terms."""
+class SingleModelBackend(ABC):
+    """A Backend of one model. It measures that model here; subclasses train it."""
 
     num_slots = 1
     windows: Windows
@@ -19,15 +19,15 @@ class Measured(ABC):
 
     @property
     @abstractmethod
-    def measured(self) -> InPlace:
-        """The model."""
+    def measured_model(self) -> DifferentiableInPlace:
+        """The model in training."""
 
     def fetch(self, ids: Ids) -> Tensor:
         """Tokens of windows, padded with -100."""
         return torch.from_numpy(self.windows.fetch(ids))
 
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
-        tokens, model = self.fetch(windows), self.measured
+        tokens, model = self.fetch(windows), self.measured_model
         if not averaged:
             return _array(model.evaluate(tokens))
         with model.holding(model.average):
@@ -35,8 +35,8 @@ class Measured(ABC):
 
     def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
         tokens = self.fetch(reference), torch.from_numpy(weight).float(), self.fetch(probe)
-        slope, loss, alone = self.measured.influence(*tokens, self.influence_step, stride)
-        return _array(slope), _array(loss), _array(alone)
+        slope, loss, by_group = self.measured_model.influence(*tokens, self.influence_step, stride)
+        return _array(slope), _array(loss), _array(by_group)
 
 
 def _array(tensor: Tensor) -> Floats:
