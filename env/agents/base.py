@@ -10,7 +10,7 @@ from ...lm.corpus.bins import QUINTILES, quantile_bins
 from ...lm.corpus.corpus import Labels
 from ...lm.io.errors import InputError
 from ..cells.category_sums import category_sums
-from ..text.corpus_text import Batch, Documents
+from ..text.corpus_text import CorpusText, TextBatch
 
 Array = NDArray[np.float64]
 
@@ -107,14 +107,14 @@ class LabelAgent(Agent):
     shares: tuple[float, ...] = QUINTILES  # of the text below each cut between categories
     uses_all_cores: bool = False  # True: `measure` is called in the main process, not in one a core
 
-    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+    def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         """Learn, before anything is labelled, what `measure` needs. `rng`: all randomness comes from it."""
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         """One number a document of the batch -> (B,). The same for a document whatever batch it is in."""
         raise InputError(f"agent '{self.name}' cannot label text: its labels come with the corpus, as a column")
 
-    def annotate(self, measured_D: Array, documents: Documents) -> Labels:
+    def annotate(self, measured_D: Array, documents: CorpusText) -> Labels:
         """Make categories of what was measured of all D documents."""
         return quantile_bins(measured_D, documents.sizes, documents.train, self.shares)
 

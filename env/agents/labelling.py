@@ -11,7 +11,7 @@ from ...lm.corpus.corpus import Labels
 from ...lm.corpus.texts import Texts
 from ...lm.corpus.token_set import batches
 from ...lm.io.errors import InputError
-from ..text.corpus_text import Batch, Documents
+from ..text.corpus_text import CorpusText, TextBatch
 from .base import LabelAgent
 
 BATCH_BYTES = 2_000_000  # of text: a batch lives in one process, and several are under way
@@ -28,7 +28,7 @@ def label_corpus(
 ) -> dict[str, Labels]:
     """One label column an agent, over all documents in all splits. Each agent has its own random numbers, so that
     adding one changes no other. Memory: the sample, some batches, and eight bytes a document and agent."""
-    documents = Documents(texts, splits, domain.column)
+    documents = CorpusText(texts, splits, domain.column)
     for agent in agents:
         key = int.from_bytes(hashlib.sha256(agent.name.encode()).digest()[:4], "big")
         agent.fit(documents, np.random.default_rng([seed, key]))
@@ -40,7 +40,7 @@ def label_corpus(
     return {agent.name: agent.annotate(values, documents) for agent, values in zip(agents, measured, strict=True)}
 
 
-def _measure_all(agents: Sequence[LabelAgent], documents: Documents) -> Iterator[tuple[NDArray[np.float64], range]]:
+def _measure_all(agents: Sequence[LabelAgent], documents: CorpusText) -> Iterator[tuple[NDArray[np.float64], range]]:
     """(what the agents measured (A, B), documents) of each batch, in order; in processes of their own, but for agents
     that use all cores by themselves and for a corpus of one batch."""
     parts = list(batches(documents.texts, BATCH_BYTES))
@@ -63,7 +63,7 @@ def _measure_all(agents: Sequence[LabelAgent], documents: Documents) -> Iterator
         yield found, part
 
 
-def _measure(agents: Sequence[LabelAgent], batch: Batch) -> NDArray[np.float64]:
+def _measure(agents: Sequence[LabelAgent], batch: TextBatch) -> NDArray[np.float64]:
     found = np.zeros((len(agents), len(batch.texts)))
     for row, agent in zip(found, agents, strict=True):
         values = np.asarray(agent.measure(batch), np.float64)

@@ -8,7 +8,7 @@ same model at its end; the difference is of a document's beginning, in nats a by
 
 import numpy as np
 
-from ..text.corpus_text import Batch, Documents
+from ..text.corpus_text import CorpusText, TextBatch
 from .base import Array, LabelAgent
 
 
@@ -18,8 +18,8 @@ class LearnabilityAgent(LabelAgent):
     name = "learnability"
     uses_all_cores = True
 
-    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+    def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         self.model = documents.language_model
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return self.model.losses(batch.texts, early=True) - self.model.losses(batch.texts)

@@ -10,7 +10,7 @@ import numpy as np
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from ..text.contrast import Contrast
-from ..text.corpus_text import Batch, Documents
+from ..text.corpus_text import CorpusText, TextBatch
 from .base import Array, LabelAgent
 
 PREFIX = "match-"
@@ -24,10 +24,10 @@ class MatchAgent(LabelAgent):
     def __init__(self, task: str) -> None:
         self.task, self.name = task, f"{PREFIX}{task}"
 
-    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+    def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         if self.task not in documents.tasks:
             raise InputError(f"agent '{self.name}' matches an unknown task; {nearest(self.task, documents.tasks)}")
         self.contrast = Contrast(documents, documents.validation(self.task), rng)
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return self.contrast.log_odds(batch)

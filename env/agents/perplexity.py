@@ -7,7 +7,7 @@ tells which of them helps; the loss is of a document's beginning, in nats a byte
 
 import numpy as np
 
-from ..text.corpus_text import Batch, Documents
+from ..text.corpus_text import CorpusText, TextBatch
 from .base import Array, LabelAgent
 
 
@@ -18,8 +18,8 @@ class PerplexityAgent(LabelAgent):
     moves = True
     uses_all_cores = True
 
-    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+    def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         self.model = documents.language_model
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return self.model.losses(batch.texts)

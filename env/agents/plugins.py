@@ -24,7 +24,7 @@ from .perplexity import PerplexityAgent
 from .quality import QualityAgent
 from .topic import TopicAgent
 
-GROUP = "pretraingym.agents"
+ENTRY_POINT_GROUP = "pretraingym.agents"
 SHIPPED: dict[str, Callable[..., Agent]] = {
     kind.name: kind
     for kind in (
@@ -72,7 +72,7 @@ def _is_reserved(name: str) -> bool:
 def _from_packages() -> dict[str, Callable[..., Agent]]:
     found: dict[str, Callable[..., Agent]] = {}
     owners: dict[str, str] = dict.fromkeys(SHIPPED, "pretraingym")
-    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, entry.value)):
         package = entry.dist.name if entry.dist else entry.value
         owner = "pretraingym" if _is_reserved(entry.name) else owners.get(entry.name)
         try:

@@ -13,7 +13,7 @@ from ...lm.corpus.bins import bin_scores
 from ...lm.corpus.corpus import Labels
 from ...lm.ingest.sentences import sentences_per_kilobyte
 from ..text.contrast import Contrast
-from ..text.corpus_text import Batch, Documents
+from ..text.corpus_text import CorpusText, TextBatch
 from .base import Array, LabelAgent
 
 GOOD_SHARE = 0.1  # of a domain's long documents
@@ -32,7 +32,7 @@ class QualityAgent(LabelAgent):
         self.moves, self.model, self.unit_bins = moves, model, unit_bins
         self.uses_all_cores = bool(model)
 
-    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+    def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         if self.model:
             from ..text.sequence_classifier import SequenceClassifier  # it needs torch
 
@@ -41,16 +41,16 @@ class QualityAgent(LabelAgent):
             good = np.sort(rng.permutation(_good(documents))[:MAX_GOOD])
             self.contrast = Contrast(documents, good, rng)
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return self.classifier.scores(batch.texts) if self.model else self.contrast.log_odds(batch)
 
-    def annotate(self, measured_D: Array, documents: Documents) -> Labels:
+    def annotate(self, measured_D: Array, documents: CorpusText) -> Labels:
         if self.unit_bins:
             return bin_scores(measured_D, documents.sizes, documents.train, UNIT_CUTS)
         return super().annotate(measured_D, documents)
 
 
-def _good(documents: Documents) -> NDArray[np.int64]:
+def _good(documents: CorpusText) -> NDArray[np.int64]:
     """The long documents of the sample with most sentences a kilobyte, GOOD_SHARE of each domain's."""
     long = documents.sample[documents.sizes[documents.sample] >= LONG_BYTES]
     if len(long) < MIN_LONG:  # a corpus of short documents

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.corpus.corpus import Labels
-from ..text.corpus_text import Batch, Documents, vectorizer
+from ..text.corpus_text import CorpusText, TextBatch, vectorizer
 from .base import Array, LabelAgent
 
 NUM_COMPONENTS = 32
@@ -30,7 +30,7 @@ class TopicAgent(LabelAgent):
     def __init__(self, topics: int = 12) -> None:
         self.topics = topics
 
-    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+    def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         from sklearn.cluster import MiniBatchKMeans
         from sklearn.decomposition import TruncatedSVD
 
@@ -52,10 +52,10 @@ class TopicAgent(LabelAgent):
             top = np.argsort(-gain, kind="stable")[:WORDS_IN_NAME]
             self.topic_names.append(f"{topic} {' '.join(words[i] for i in top)}")
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return self._nearest(self._points(batch.features[:, self.columns])).astype(np.float64)
 
-    def annotate(self, measured_D: Array, documents: Documents) -> Labels:
+    def annotate(self, measured_D: Array, documents: CorpusText) -> Labels:
         return Labels(tuple(self.topic_names), None, measured_D.astype(np.uint16))
 
     def _points(self, features: Array) -> NDArray[np.float32]:
@@ -66,7 +66,7 @@ class TopicAgent(LabelAgent):
         return np.argmax(2 * points @ self.centres.T - (self.centres**2).sum(1), axis=1)
 
 
-def _content_words(documents: Documents, sample: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+def _content_words(documents: CorpusText, sample: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
     """(words, the feature column of each): those in a middling share of the sample's documents."""
     analyse = vectorizer().build_analyzer()
     texts = (documents.texts[int(document)] for document in sample)

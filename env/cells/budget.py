@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from .blocks import blocks
 
 Array = NDArray[np.float64]
-WIDTH = 0.01  # of a bin of log rates: half of it to the fourth power, over 4!, is below 1e-10
-FEW = 1024  # cells: of so few, all runs at once are faster than each by its bins
+BIN_WIDTH = 0.01  # of a bin of log rates: half of it to the fourth power, over 4!, is below 1e-10
+FEW_CELLS = 1024  # cells: of so few, all runs at once are faster than each by its bins
 
 
 def spend(log_rate_NC: Array, pool_NC: Array, budget: float) -> Array:
@@ -19,8 +19,8 @@ def spend(log_rate_NC: Array, pool_NC: Array, budget: float) -> Array:
     series about the middle of their bin: as exact as a logarithm and an exponential a cell, in a third of the time."""
     log_rate_NC -= log_rate_NC.max(1, keepdims=True)
     # As `_binned` computes the bins: a division may round otherwise.
-    num_bins_N = (log_rate_NC.min(1) * (-1 / WIDTH)).astype(np.int64) + 1
-    few_N = num_bins_N >= (log_rate_NC.shape[1] if log_rate_NC.shape[1] > FEW else 0)
+    num_bins_N = (log_rate_NC.min(1) * (-1 / BIN_WIDTH)).astype(np.int64) + 1
+    few_N = num_bins_N >= (log_rate_NC.shape[1] if log_rate_NC.shape[1] > FEW_CELLS else 0)
     spent_NC = np.empty(pool_NC.shape)
     if few_N.any():
         rate, pool = log_rate_NC[few_N], pool_NC[few_N]
@@ -86,7 +86,7 @@ def _binned(log_rate_C: Array, pool_C: Array, num_bins: int) -> tuple[NDArray[np
     bin_C, moments = np.empty(len(log_rate_C), np.int32), np.zeros((3, num_bins))
     for part in blocks(len(log_rate_C)):
         bin_B, offset_B, weight_B = bin_C[part], log_rate_C[part], pool_C[part].copy()
-        bin_B[:] = offset_B * (-1 / WIDTH)
+        bin_B[:] = offset_B * (-1 / BIN_WIDTH)
         offset_B -= _middle(bin_B)
         for moment in moments:
             moment += np.bincount(bin_B, weight_B, num_bins)
@@ -95,7 +95,7 @@ def _binned(log_rate_C: Array, pool_C: Array, num_bins: int) -> tuple[NDArray[np
 
 
 def _middle(bins: NDArray[np.integer]) -> Array:
-    return (bins.astype(np.float64) + 0.5) * -WIDTH
+    return (bins.astype(np.float64) + 0.5) * -BIN_WIDTH
 
 
 def _near_middle(epochs_B: Array, first_B: Array, offset_B: Array, pool_B: Array) -> tuple[Array, Array]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...lm.corpus.windows import count_parts
 from ...lm.io.errors import InputError
-from .index import GROUP, MAX_CELLS, CellIndex
+from .index import GROUP_DOCUMENTS, MAX_CELLS, CellIndex
 from .label_codes import LabelCodes, count_codes
 
 CHUNK_BITS = 20
@@ -73,9 +73,9 @@ def build_cells(source: LabelledDocuments, allocate: Allocate = in_memory) -> Ce
     free_C = np.cumsum(count_C) - count_C  # the first row of each cell that has no document yet
     first_C, num_rows = free_C.copy(), int(count_C.sum())
     windows_C, tokens_C = np.zeros((2, len(count_C)), np.int64)
-    document_R = allocate("document_R", num_rows, np.min_scalar_type(source.documents.stop - 1))
-    start_dtype = np.min_scalar_type(GROUP * source.most_parts())
-    start_R = allocate("start_R", -(-num_rows // GROUP) * GROUP, start_dtype)
+    document_D = allocate("document_D", num_rows, np.min_scalar_type(source.documents.stop - 1))
+    start_dtype = np.min_scalar_type(GROUP_DOCUMENTS * source.most_parts())
+    start_D = allocate("start_D", -(-num_rows // GROUP_DOCUMENTS) * GROUP_DOCUMENTS, start_dtype)
     for chunk in source.chunks():
         packed = np.sort(codes.of(chunk.columns) << CHUNK_BITS | np.arange(len(chunk.number)))
         code, order = packed >> CHUNK_BITS, packed & (CHUNK - 1)
@@ -86,14 +86,14 @@ def build_cells(source: LabelledDocuments, allocate: Allocate = in_memory) -> Ce
         parts = count_parts(lengths, source.context)
         # A document longer than a window has its last window moved back, so its windows are all full.
         drawn = np.where(lengths >= source.context, parts * source.context, lengths)
-        document_R[row], start_R[row] = chunk.number[order], parts
+        document_D[row], start_D[row] = chunk.number[order], parts
         if len(code):
             free_C[cell] += number
             windows_C[cell] += np.add.reduceat(parts, begin)
             tokens_C[cell] += np.add.reduceat(drawn, begin)
-    labels_CA = np.stack([column[document_R[first_C]] for column in source.columns.values()], 1)
-    group_start_G = _count_on(start_R, num_rows)
-    return CellIndex(labels_CA, windows_C, tokens_C.astype(np.float64), document_R, start_R, group_start_G)
+    labels_CA = np.stack([column[document_D[first_C]] for column in source.columns.values()], 1)
+    group_start = _count_on(start_D, num_rows)
+    return CellIndex(labels_CA, windows_C, tokens_C.astype(np.float64), document_D, start_D, group_start)
 
 
 def _survey(source: LabelledDocuments) -> tuple[LabelCodes, NDArray[np.int64]]:
@@ -115,15 +115,15 @@ def _survey(source: LabelledDocuments) -> tuple[LabelCodes, NDArray[np.int64]]:
     return codes, count_C
 
 
-def _count_on(start_R: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
+def _count_on(start_D: NDArray[Any], num_rows: int) -> NDArray[np.int64]:
     """Turn windows of each document into windows before it in its group, in place -> windows before each group, (G,).
     Rows from `num_rows` on hold no document."""
-    groups = start_R.reshape(-1, GROUP)
+    groups = start_D.reshape(-1, GROUP_DOCUMENTS)
     total_G = np.zeros(len(groups), np.int64)
-    for begin in range(0, len(groups), CHUNK // GROUP):
-        part = slice(begin, begin + CHUNK // GROUP)
+    for begin in range(0, len(groups), CHUNK // GROUP_DOCUMENTS):
+        part = slice(begin, begin + CHUNK // GROUP_DOCUMENTS)
         end = np.cumsum(groups[part], 1, np.int64)
         total_G[part] = end[:, -1]
         groups[part] = end - groups[part]
-    start_R[num_rows:] = np.iinfo(start_R.dtype).max
+    start_D[num_rows:] = np.iinfo(start_D.dtype).max
     return np.cumsum(total_G) - total_G

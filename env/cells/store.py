@@ -16,8 +16,9 @@ from .builder import LabelledDocuments, build_cells
 from .index import CellIndex
 
 SCHEMA = 1
-CELLS = ("labels_CA", "windows_C", "tokens_C")  # read into memory
-LISTS = ("document_R", "start_R", "group_start_G")  # memory-mapped
+# The file of each field, without .npy: those of cells are read into memory, those of documents are memory-mapped.
+CELL_FILES = {"labels_CA": "labels_CA", "windows_C": "windows_C", "tokens_C": "tokens_C"}
+DOCUMENT_FILES = {"document_D": "document_R", "start_D": "start_R", "group_start": "group_start_G"}
 DAMAGE = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, TokenError)  # of a bad npy header
 ZEROS = bytes(1 << 20)
 
@@ -41,9 +42,11 @@ def write_cells(folder: Path, source: LabelledDocuments) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        cells = build_cells(source, lambda name, length, dtype: _room(part / f"{name}.npy", length, dtype))
-        for name in (*CELLS, "group_start_G"):
-            np.save(part / f"{name}.npy", getattr(cells, name))
+        cells = build_cells(
+            source, lambda name, length, dtype: _new_array(part / f"{DOCUMENT_FILES[name]}.npy", length, dtype)
+        )
+        for name, file in [*CELL_FILES.items(), ("group_start", DOCUMENT_FILES["group_start"])]:
+            np.save(part / f"{file}.npy", getattr(cells, name))
         del cells  # closes the maps
         (part / "manifest.json").write_text(json.dumps({"schema": SCHEMA}), encoding="utf-8")
         sync_folder(part)
@@ -62,14 +65,15 @@ def open_cells(folder: Path) -> CellIndex:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         if manifest["schema"] != SCHEMA:
             raise ValueError(f"schema {manifest['schema']}, this version reads {SCHEMA}")
-        arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy") for name in CELLS}
-        arrays |= {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in LISTS}
+        arrays: dict[str, Any] = {name: np.load(folder / f"{file}.npy") for name, file in CELL_FILES.items()}
+        for name, file in DOCUMENT_FILES.items():
+            arrays[name] = np.load(folder / f"{file}.npy", mmap_mode="r").view(np.ndarray)
     except (*DAMAGE, KeyError) as error:
         raise InputError(f"{folder} is no whole cell index ({error}); delete it, and it is built again") from None
     return CellIndex(**arrays)
 
 
-def _room(path: Path, length: int, dtype: np.dtype) -> NDArray[Any]:
+def _new_array(path: Path, length: int, dtype: np.dtype) -> NDArray[Any]:
     """A new npy file, memory-mapped to write. Its zeros are written out, so that a full disk is an OSError here and
     not a bus error on the first touch of a page."""
     array = np.lib.format.open_memmap(path, "w+", dtype, (length,))

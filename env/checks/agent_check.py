@@ -6,7 +6,7 @@ import re
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ..agents.base import Agent, LabelAgent
-from ..text.corpus_text import Documents
+from ..text.corpus_text import CorpusText
 from .label_check import checked_labels
 from .run_check import check_runs
 
@@ -30,7 +30,7 @@ def check_agent(agent: Agent, corpus: Corpus) -> None:
             f"agent '{agent.name}' cannot be copied ({type(error).__name__}: {error}): make files, locks and models in "
             "fit or start, not in __init__"
         ) from error
-    documents = Documents(corpus.texts, corpus.splits, corpus.labels["domain"].column)
+    documents = CorpusText(corpus.texts, corpus.splits, corpus.labels["domain"].column)
     columns = dict(corpus.labels)
     if isinstance(agent, LabelAgent) and type(agent).measure is not LabelAgent.measure:
         columns[agent.name] = checked_labels(agent, documents)

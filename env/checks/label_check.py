@@ -11,13 +11,13 @@ from ...lm.corpus.token_set import batches
 from ...lm.io.errors import InputError
 from ..agents.base import Array, LabelAgent
 from ..agents.labelling import BATCH_BYTES
-from ..text.corpus_text import Documents
+from ..text.corpus_text import CorpusText
 from .global_seeds import global_seeds
 
 SLACK = 1e-4  # of the spread of what was measured: sums of another length are rounded otherwise
 
 
-def checked_labels(agent: LabelAgent, documents: Documents) -> Labels:
+def checked_labels(agent: LabelAgent, documents: CorpusText) -> Labels:
     """The labels that a copy of `agent` gives all documents. InputError: the first fault."""
     fitted, measured, labels = _labelled(agent, documents, 1)
     _check_labels(agent, labels, len(documents.texts))
@@ -33,7 +33,7 @@ def checked_labels(agent: LabelAgent, documents: Documents) -> Labels:
     return labels
 
 
-def _labelled(agent: LabelAgent, documents: Documents, seed: int) -> tuple[LabelAgent, Array, Labels]:
+def _labelled(agent: LabelAgent, documents: CorpusText, seed: int) -> tuple[LabelAgent, Array, Labels]:
     """(the fitted copy, what it measured (D,), its labels) with the global generators seeded by `seed`."""
     fitted = copy.deepcopy(agent)
     with global_seeds(seed):
@@ -48,7 +48,7 @@ def _labelled(agent: LabelAgent, documents: Documents, seed: int) -> tuple[Label
         return fitted, measured, fitted.annotate(measured.copy(), documents)
 
 
-def _measure(agent: LabelAgent, documents: Documents, parts: Iterable[range]) -> Array:
+def _measure(agent: LabelAgent, documents: CorpusText, parts: Iterable[range]) -> Array:
     measured = np.zeros(len(documents.texts))
     for part in parts:
         found = np.asarray(agent.measure(documents.batch(part)), np.float64)
@@ -114,7 +114,7 @@ def _sent(agent: LabelAgent) -> LabelAgent:
     return copied
 
 
-def _check_batches(agent: LabelAgent, documents: Documents, measured: Array) -> None:
+def _check_batches(agent: LabelAgent, documents: CorpusText, measured: Array) -> None:
     """Measure once more, in other batches."""
     with global_seeds(1):
         found = _measure(agent, documents, _growing(len(documents.texts)))

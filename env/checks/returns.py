@@ -56,16 +56,16 @@ def check_info(num_envs: int, info: Any, name: str) -> None:
             raise InputError(f"{name} has '{key}' without '_{key}', the mask (N,) of the slots that it tells of")
         elif key == "final_info":
             check_info(num_envs, value, f"{name}['{key}']")
-        elif (rows := {len(leaf) if np.ndim(leaf) else 0 for leaf in leaves(value)}) != {num_envs}:
+        elif (rows := {len(leaf) if np.ndim(leaf) else 0 for leaf in nested_arrays(value)}) != {num_envs}:
             raise InputError(f"{name}['{key}'] has {sorted(rows)} rows, expected arrays of {num_envs}: one a slot")
 
 
-def leaves(value: Any) -> list[Any]:
+def nested_arrays(value: Any) -> list[Any]:
     """What is nested in dicts and tuples, in order."""
     if isinstance(value, dict):
-        return [leaf for key in value for leaf in leaves(value[key])]
+        return [leaf for key in value for leaf in nested_arrays(value[key])]
     if isinstance(value, tuple | list):
-        return [leaf for each in value for leaf in leaves(each)]
+        return [leaf for each in value for leaf in nested_arrays(each)]
     return [value]
 
 

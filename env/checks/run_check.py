@@ -6,21 +6,21 @@ from numpy.typing import NDArray
 from ...lm.corpus.corpus import Labels
 from ...lm.io.errors import InputError
 from ..agents.base import Agent, Array
-from ..text.corpus_text import Documents
+from ..text.corpus_text import CorpusText
 from .global_seeds import global_seeds
-from .trial import RUNS, Bench, Trial
+from .trial import RUNS, Trial, TrialData
 
 PROBES = range(3)
 ONE, OTHERS = np.array([1]), np.array([0, 2])
 
 
-def check_runs(agent: Agent, columns: dict[str, Labels], documents: Documents) -> None:
+def check_runs(agent: Agent, columns: dict[str, Labels], documents: CorpusText) -> None:
     """InputError: the first fault of the agent on a corpus with those label columns."""
-    bench = Bench.of(columns, documents)
+    data = TrialData.of(columns, documents)
     with global_seeds(1):
-        course = _course(agent, bench, RUNS)
+        course = _priorities_over_probes(agent, data, RUNS)
     with global_seeds(2):
-        again = _course(agent, bench, RUNS)
+        again = _priorities_over_probes(agent, data, RUNS)
     if not _same(course, again):
         raise InputError(
             f"agent '{agent.name}' gave other priorities in the same runs: it draws from a global or unseeded random "
@@ -29,19 +29,19 @@ def check_runs(agent: Agent, columns: dict[str, Labels], documents: Documents) -
     if not agent.moves and not _same(course[1:], np.broadcast_to(course[0], course[1:].shape)):
         raise InputError(f"agent '{agent.name}' has moves = False, but feedback moved its priorities: set it to True")
     with global_seeds(1):
-        alone = _course(agent, bench, ONE)
+        alone = _priorities_over_probes(agent, data, ONE)
         if not _same(course[:, ONE], alone):
             raise InputError(
                 f"agent '{agent.name}' gave a run other priorities when other runs were beside it: nothing may be "
                 "shared, summed or drawn across axis 0 of the feedback"
             )
-        _check_reset(agent, bench)
-        _check_state(agent, bench)
+        _check_reset(agent, data)
+        _check_state(agent, data)
 
 
-def _course(agent: Agent, bench: Bench, runs: NDArray[np.intp]) -> Array:
+def _priorities_over_probes(agent: Agent, data: TrialData, runs: NDArray[np.intp]) -> Array:
     """Priorities at the start and after each probe, (1 + P, N, C + M)."""
-    trial = Trial(agent, bench, runs)
+    trial = Trial(agent, data, runs)
     seen = [trial.priorities()]
     for probe in PROBES:
         trial.learn(probe)
@@ -49,8 +49,8 @@ def _course(agent: Agent, bench: Bench, runs: NDArray[np.intp]) -> Array:
     return np.stack(seen)
 
 
-def _check_reset(agent: Agent, bench: Bench) -> None:
-    trial, new = _taught(agent, bench, len(PROBES)), Trial(agent, bench)
+def _check_reset(agent: Agent, data: TrialData) -> None:
+    trial, new = _taught(agent, data, len(PROBES)), Trial(agent, data)
     before = trial.priorities()
     trial.agent.reset(OTHERS)
     after = trial.priorities()
@@ -68,8 +68,8 @@ def _check_reset(agent: Agent, bench: Bench) -> None:
         )
 
 
-def _check_state(agent: Agent, bench: Bench) -> None:
-    trial, other = _taught(agent, bench, len(PROBES) - 1), Trial(agent, bench)
+def _check_state(agent: Agent, data: TrialData) -> None:
+    trial, other = _taught(agent, data, len(PROBES) - 1), Trial(agent, data)
     state = trial.agent.state_dict()
     name = f"agent '{agent.name}'"
     for key, array in state.items():
@@ -93,8 +93,8 @@ def _check_state(agent: Agent, bench: Bench) -> None:
         )
 
 
-def _taught(agent: Agent, bench: Bench, probes: int) -> Trial:
-    trial = Trial(agent, bench)
+def _taught(agent: Agent, data: TrialData, probes: int) -> Trial:
+    trial = Trial(agent, data)
     for probe in PROBES[:probes]:
         trial.learn(probe)
     return trial

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...lm.corpus.corpus import Labels
 from ...lm.io.errors import InputError
 from ..agents.base import Agent, Array, Feedback, Layout
-from ..text.corpus_text import Documents
+from ..text.corpus_text import CorpusText
 
 RUNS = np.arange(3)
 WINDOWS = 48  # of a probe of one run
@@ -19,14 +19,14 @@ LOST_PROBE, LOST_RUN = 1, 2  # this probe tells nothing of this run
 
 
 @dataclass(frozen=True)
-class Bench:
+class TrialData:
     """What trials share. reference_MA: (M, A) labels of text outside the pool."""
 
     layout: Layout
     reference_MA: NDArray[np.uint16]
 
     @classmethod
-    def of(cls, columns: dict[str, Labels], documents: Documents) -> "Bench":
+    def of(cls, columns: dict[str, Labels], documents: CorpusText) -> "TrialData":
         labels = np.stack([labels.column for labels in columns.values()], 1)
         cells = np.unique(labels[documents.train.start : documents.train.stop], axis=0)
         reference = labels[np.concatenate([documents.validation(task) for task in documents.tasks])]
@@ -50,14 +50,14 @@ class Trial:
     """A copy of `agent`, started in the runs `runs`. Its methods raise InputError where the agent's do not what base.py
     says of them."""
 
-    def __init__(self, agent: Agent, bench: Bench, runs: NDArray[np.intp] = RUNS) -> None:
-        self.agent, self.bench, self.runs, self.lost = copy.deepcopy(agent), bench, runs, False
+    def __init__(self, agent: Agent, data: TrialData, runs: NDArray[np.intp] = RUNS) -> None:
+        self.agent, self.data, self.runs, self.lost = copy.deepcopy(agent), data, runs, False
         with self._watching("start"):
-            self.agent.start(len(runs), bench.layout)
+            self.agent.start(len(runs), data.layout)
 
     def learn(self, probe: int) -> None:
         """One update, which must leave the feedback as it was."""
-        told, kept = self.bench.probe(probe, self.runs), self.bench.probe(probe, self.runs)
+        told, kept = self.data.probe(probe, self.runs), self.data.probe(probe, self.runs)
         with self._watching("update"):
             self.agent.update(told)
         for key, array in vars(kept).items():
@@ -69,7 +69,7 @@ class Trial:
 
     def priorities(self) -> Array:
         """Of the cells and of the reference text, NaN in the latter where the agent cannot tell -> (N, C + M)."""
-        cells_CA, reference_MA = self.bench.layout.cells, self.bench.reference_MA
+        cells_CA, reference_MA = self.data.layout.cells, self.data.reference_MA
         with self._watching("score_cells"):
             cells = self.agent.score_cells(cells_CA)
         with self._watching("score"):

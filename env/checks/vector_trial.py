@@ -9,7 +9,7 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from ...lm.io.errors import InputError
-from .returns import check_info, check_observation, check_outcome, leaves, same
+from .returns import check_info, check_observation, check_outcome, nested_arrays, same
 
 Bools = np.ndarray
 
@@ -85,7 +85,7 @@ class VectorTrial:
             return
         check_observation(self.env, info["final_obs"], "info['final_obs']")
         for slot in np.flatnonzero(done):
-            if same(*([leaf[slot] for leaf in leaves(each)] for each in (observation, info["final_obs"]))):
+            if same(*([leaf[slot] for leaf in nested_arrays(each)] for each in (observation, info["final_obs"]))):
                 raise InputError(
                     f"slot {slot} ended, and its observation is final_obs, expected the first of its next episode "
                     "(autoreset_mode SAME_STEP)"
@@ -96,10 +96,10 @@ class VectorTrial:
         for slot in np.flatnonzero(slots):
             before, mask = self.observation, np.arange(self.env.num_envs) == slot
             self.observation = self.reset(options={"reset_mask": mask})
-            for old, new in zip(leaves(before), leaves(self.observation), strict=True):
+            for old, new in zip(nested_arrays(before), nested_arrays(self.observation), strict=True):
                 if not np.array_equal(old[~mask], new[~mask]):
                     raise InputError(f"reset_mask names slot {slot}, and the observation of others changed")
-            if same(*([leaf[slot] for leaf in leaves(each)] for each in (before, self.observation))):
+            if same(*([leaf[slot] for leaf in nested_arrays(each)] for each in (before, self.observation))):
                 raise InputError(f"reset_mask names slot {slot}, and its observation is still that of the end")
 
     def _call(self, name: str, call: Any, parts: int) -> Any:
@@ -115,7 +115,7 @@ class VectorTrial:
     def _keep(self, answer: Any) -> Any:
         self._given.append(answer)
         self.answers.append(copy.deepcopy(answer))
-        for leaf in leaves(answer) if self.scribble else ():
+        for leaf in nested_arrays(answer) if self.scribble else ():
             if isinstance(leaf, np.ndarray) and leaf.flags.writeable:
                 leaf[...] = np.ones((), leaf.dtype)
         return self.answers[-1]

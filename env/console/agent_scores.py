@@ -9,7 +9,7 @@ from ...lm.io.errors import InputError
 from ...lm.io.state import state_under
 from ..agents.base import Feedback
 from ..cells.sampler import CellSampler
-from ..scenarios.roster import Roster, Scales
+from ..scenarios.roster import NoiseScales, Roster
 from ..scenarios.task import Task
 
 Array = NDArray[np.float64]
@@ -40,15 +40,15 @@ class Standardiser:
 class AgentScores:
     """The agents of `task`, at work in `num_slots` runs. Scores of the cells are kept until agents learn or forget:
     they do not depend on the weights, and there may be hundreds of thousands of cells. Standardised means over the text
-    of a run's pool, which `draws` knows."""
+    of a run's pool, which `sampler` knows."""
 
-    def __init__(self, task: Task, draws: CellSampler) -> None:
-        self.task, self.draws, self.members = task, draws, task.make_agents()
-        num_slots = len(draws.seed_N)
-        self.roster = Roster(self.members, list(task.layout.columns), num_slots)
-        for agent in self.members:
+    def __init__(self, task: Task, sampler: CellSampler) -> None:
+        self.task, self.sampler, self.agents = task, sampler, task.make_agents()
+        num_slots = len(sampler.seed_N)
+        self.roster = Roster(self.agents, list(task.layout.columns), num_slots)
+        for agent in self.agents:
             agent.start(num_slots, task.layout)
-        self._kept: tuple[Array, Standardiser, Scales] | None = None
+        self._kept: tuple[Array, Standardiser, NoiseScales] | None = None
 
     @property
     def scores(self) -> Array:
@@ -59,51 +59,51 @@ class AgentScores:
         """Mean standardised score of each reference task's validation documents, (N, K, T); 0 for agents that cannot
         tell of text that is new to them."""
         labels_RA, known_KR = self.task.reference_labels, self.task.reference_known
-        score_NKR = self.roster.rows(np.stack([agent.score(labels_RA) for agent in self.members], 1))
+        score_NKR = self.roster.by_place(np.stack([agent.score(labels_RA) for agent in self.agents], 1))
         _, standardiser, scales = self._standardised()
         z_NKR = standardiser(score_NKR)
-        self.roster.blend(z_NKR, labels_RA, scales)
-        return (z_NKR * known_KR[self.roster.shown_NK]) @ self.task.reference_share.T
+        self.roster.apply_to(z_NKR, labels_RA, scales)
+        return (z_NKR * known_KR[self.roster.agent_NK]) @ self.task.reference_share.T
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         """Forget what the runs `slots` taught."""
-        for agent in self.members:
+        for agent in self.agents:
             agent.reset(slots)
         self._kept = None
 
     def update(self, feedback: Feedback) -> None:
         """Learn from one probe of all N runs."""
-        for agent in self.members:
+        for agent in self.agents:
             agent.update(feedback)
         self._kept = None
 
-    def _standardised(self) -> tuple[Array, Standardiser, Scales]:
+    def _standardised(self) -> tuple[Array, Standardiser, NoiseScales]:
         """The scores, what standardises them, and the scales of the noisy ones."""
         if self._kept is None:
-            labels_CA, natural_NC = self.task.cells.labels_CA, self.draws.natural_NC
-            score_NKC = np.stack([agent.score_cells(labels_CA) for agent in self.members], 1)
+            labels_CA, natural_NC = self.task.cells.labels_CA, self.sampler.natural_NC
+            score_NKC = np.stack([agent.score_cells(labels_CA) for agent in self.agents], 1)
             if not np.isfinite(score_NKC).all():
-                worst = self.members[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
+                worst = self.agents[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
                 raise InputError(
                     f"agent '{worst}' gave NaN or infinite priorities, expected finite ones: run "
                     "pretraingym.env.check_agent on it"
                 )
-            shown_NKC = self.roster.rows(score_NKC)
+            shown_NKC = self.roster.by_place(score_NKC)
             standardiser = Standardiser.of(shown_NKC, natural_NC)
             z_NKC = standardiser(shown_NKC)
             scales = self.roster.noise_scales(z_NKC, labels_CA, natural_NC)
-            self.roster.blend(z_NKC, labels_CA, scales)
+            self.roster.apply_to(z_NKC, labels_CA, scales)
             self._kept = z_NKC, standardiser, scales
         return self._kept
 
     def state_dict(self) -> dict[str, NDArray]:
-        """The roster, and the members' states under their names."""
-        state = {f"{agent.name}/{key}": value for agent in self.members for key, value in agent.state_dict().items()}
+        """The roster, and the agents' states under their names."""
+        state = {f"{agent.name}/{key}": value for agent in self.agents for key, value in agent.state_dict().items()}
         return state | {f"roster//{key}": value for key, value in self.roster.state_dict().items()}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""
         self.roster.load_state_dict(state_under("roster//", state))
-        for agent in self.members:
+        for agent in self.agents:
             agent.load_state_dict(state_under(f"{agent.name}/", state))
         self._kept = None

@@ -39,13 +39,13 @@ class ConsoleDataset(WindowDataset):
         if pool_tokens is not None and not pool_tokens > 0:
             raise InputError(f"pool_tokens is {pool_tokens}, expected a number of tokens or None for all text")
         self.seed, self.pool_tokens, self.console = seed, pool_tokens, console or Console()
-        self.draws = CellSampler(task.cells, 1)
-        self.draws.reset(0, seed, pool_tokens or float(task.cells.tokens_C.sum()), task.cells.natural_C)
-        group = AgentScores(task, self.draws)
+        self.sampler = CellSampler(task.cells, 1)
+        self.sampler.reset(0, seed, pool_tokens or float(task.cells.tokens_C.sum()), task.cells.natural_C)
+        group = AgentScores(task, self.sampler)
         self.agents, self.agent_names, self.scores_1KC = task.agents, task.agent_names, group.scores
         self._mask_1K, self._moves_K = group.roster.mask_NK, group.roster.moves_K
         self._log = WeightLog(self._checked(weights))
-        self._origin = 0, self.draws.used_NC[0].copy()  # the block that a pass begins with, and what was used before
+        self._origin = 0, self.sampler.used_NC[0].copy()  # the block that a pass begins with, and what was used before
         self._next = 0  # the block that is drawn next
         self._drawn: Ids = np.zeros(0, np.int64)  # the windows of the one before
         self._used_before = self._origin[1]  # what was used when they were drawn, (C,)
@@ -96,23 +96,23 @@ class ConsoleDataset(WindowDataset):
 
     def _draw(self) -> None:
         """Draw the next block, as `Episode` does."""
-        plan, draws, block = self.plan, self.draws, self._next
+        plan, sampler, block = self.plan, self.sampler, self._next
         weights_K = self._log.draw(block)
-        share_1C = draws.natural_NC
+        share_1C = sampler.natural_NC
         if block or not plan.warmup_steps:
             budget = plan.steps_per_block * plan.batch_windows * self.windows.context
             share_1C = self.console.shares(
-                weights_K[None], self.scores_1KC, draws.natural_NC, draws.pool_tokens_NC, draws.epochs_NC, budget
+                weights_K[None], self.scores_1KC, sampler.natural_NC, sampler.pool_tokens_NC, sampler.epochs_NC, budget
             )
-        self._used_before = draws.used_NC[0].copy()
+        self._used_before = sampler.used_NC[0].copy()
         key_1 = stream_keys(np.array([self.seed]), DRAW, np.array([block]))
-        self._drawn = draws.draw(np.zeros(1, np.intp), share_1C, plan.windows_in(block), key_1)[0]
+        self._drawn = sampler.draw(np.zeros(1, np.intp), share_1C, plan.windows_in(block), key_1)[0]
         self._next += 1
 
     def _begin_pass(self, anew: bool) -> None:
         if anew:
             self._origin = 0, np.zeros_like(self._origin[1])
-        self._next, self.draws.used_NC[0] = self._origin
+        self._next, self.sampler.used_NC[0] = self._origin
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -130,7 +130,7 @@ class ConsoleDataset(WindowDataset):
             )
         if block != self._next - 1:
             self._go_to(block)
-        used_C = self._used_before if block < self._next else self.draws.used_NC[0]
+        used_C = self._used_before if block < self._next else self.sampler.used_NC[0]
         return {"block": block, "used": torch.tensor(used_C), "changes": self._log.changes()}
 
     def _load_source(self, state: State, used_block: int) -> None:

@@ -9,7 +9,7 @@ from torch.multiprocessing import get_context
 from ...lm.io.errors import InputError
 
 Array = NDArray[np.float64]
-ROOM = 16_384  # changes
+MAX_CHANGES = 16_384  # changes
 CHANGES, DRAWN = 0, 1  # entries of the marks
 
 
@@ -19,7 +19,8 @@ class WeightLog:
     """
 
     def __init__(self, weights_K: Array) -> None:
-        self._rows = torch.zeros(ROOM, 1 + len(weights_K), dtype=torch.float64).share_memory_()  # block, weights
+        # Each change is the number of a block, then the weights.
+        self._changes = torch.zeros(MAX_CHANGES, 1 + len(weights_K), dtype=torch.float64).share_memory_()
         self._marks = torch.tensor([0, -1]).share_memory_()  # how many changes; the last block that was drawn
         self._lock = get_context("spawn").Lock()  # one that forked processes can use as well
         self.change(weights_K, None)
@@ -35,11 +36,11 @@ class WeightLog:
                     f"weights given from block {block} on, which is drawn; expected {first} or later: prefetched "
                     "batches count, so use fewer workers, a smaller prefetch_factor or shorter blocks to come sooner"
                 )
-            if changes == ROOM:
+            if changes == MAX_CHANGES:
                 raise InputError(
-                    f"the weights were changed {ROOM} times, expected at most that: change them less often"
+                    f"the weights were changed {MAX_CHANGES} times, expected at most that: change them less often"
                 )
-            self._rows[changes] = torch.from_numpy(np.concatenate([[block], weights_K]))
+            self._changes[changes] = torch.from_numpy(np.concatenate([[block], weights_K]))
             self._marks[CHANGES] += 1
             return block
 
@@ -55,14 +56,14 @@ class WeightLog:
             return self._at(block)
 
     def _at(self, block: int) -> Array:
-        rows = self._rows[: int(self._marks[CHANGES])].numpy()
+        rows = self._changes[: int(self._marks[CHANGES])].numpy()
         begins = np.where(rows[:, 0] <= block, rows[:, 0], -1)
         return rows[len(rows) - 1 - int(np.argmax(begins[::-1])), 1:].copy()
 
     def changes(self) -> Tensor:
         """All changes, (L, 1 + K): block, then weights."""
         with self._lock:
-            return self._rows[: int(self._marks[CHANGES])].clone()
+            return self._changes[: int(self._marks[CHANGES])].clone()
 
     def load(self, changes: Tensor, drawn: int, anew: bool) -> None:
         """Take over what `changes` gave, blocks up to `drawn` being drawn. `anew`, in place of all that was here; else,
@@ -71,13 +72,13 @@ class WeightLog:
         with self._lock:
             here = int(self._marks[CHANGES])
             common = 1 if anew else min(here, len(changes))
-            if changes.shape[1] != self._rows.shape[1] or not torch.equal(self._rows[:common], changes[:common]):
+            if changes.shape[1] != self._changes.shape[1] or not torch.equal(self._changes[:common], changes[:common]):
                 raise InputError(
-                    f"the weights here, {self._rows[:here].tolist()} (block, then weights), and those of the state, "
+                    f"the weights here, {self._changes[:here].tolist()} (block, then weights), and those of the state, "
                     f"{changes.tolist()}, are not of one run: give the first weights as they were, load, then change"
                 )
             if anew:
                 here, self._marks[DRAWN] = 0, -1
-            self._rows[here : len(changes)] = changes[here:]
+            self._changes[here : len(changes)] = changes[here:]
             self._marks[CHANGES] = max(here, len(changes))
             self._marks[DRAWN] = max(int(self._marks[DRAWN]), drawn)

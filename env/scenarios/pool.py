@@ -23,7 +23,7 @@ class Pool:
     most_tokens: float
 
 
-def pool_of(task: Task, scenario: Scenario) -> Pool:
+def make_pool(task: Task, scenario: Scenario) -> Pool:
     """The pool `scenario` asks for. InputError: categories that are not there, or none left."""
     tokens_C = task.cells.tokens_C
     if scenario.without:
@@ -68,7 +68,7 @@ def _removed(task: Task, scenario: Scenario) -> NDArray[np.bool_]:
     return removed_C
 
 
-def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
+def check_reference_weights(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
     """InputError: a task the corpus does not have, or weights that are no weights."""
     for task in reference:
         if task not in tasks:
@@ -77,10 +77,10 @@ def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None
         raise InputError(f"reference weights are {reference}, expected numbers from 0 up, not all of them 0")
 
 
-def whole_corpus(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
+def whole_corpus_scenario(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
     """The scenario of a real run of so many tokens: all there is to draw from, and the reference tasks that the user
-    cares for, by weight (none: all the same). InputError: `check_reference`'s."""
-    check_reference(reference, task.tasks)
+    cares for, by weight (none: all the same). InputError: `check_reference_weights`'s."""
+    check_reference_weights(reference, task.tasks)
     weights = reference or dict.fromkeys(task.tasks, 1.0)
     total = sum(weights.values())
     pool = float(task.cells.tokens_C.sum()) / budget_tokens

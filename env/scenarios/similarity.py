@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-RATIO = 10.0  # a category counts for at most this many times more, or less, in a reference task than in the corpus
+MAX_RATIO = 10.0  # a category counts for at most this many times more, or less, in a reference task than in the corpus
 
 
 def label_log_ratios(
@@ -20,5 +20,5 @@ def label_log_ratios(
         natural = np.bincount(label_C, natural_C, count)
         reference = np.stack([np.bincount(label_R, share, count) for share in reference_share_TR], 1)
         ratio = reference / np.maximum(natural, 1e-12)[:, None]
-        ratios.append(np.log(np.clip(ratio, 1 / RATIO, RATIO))[label_C])
+        ratios.append(np.log(np.clip(ratio, 1 / MAX_RATIO, MAX_RATIO))[label_C])
     return np.asarray(np.mean(ratios, 0), np.float64)

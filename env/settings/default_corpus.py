@@ -18,7 +18,7 @@ from ..agents.labelling import label_corpus
 from ..agents.registry import make_labellers
 
 AGENTS = ("topic", "quality", "match")
-RECIPE = 3  # raise it whenever a change to the sources or labellers changes what is built
+BUILD_VERSION = 3  # raise it whenever a change to the sources or labellers changes what is built
 
 
 def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cache: Path | None = None) -> Corpus:
@@ -56,7 +56,7 @@ def build_default(
 def _about(files: Sequence[SourceFile], vocab_size: int) -> dict[str, Any]:
     return {
         "source": "installed packages",
-        "recipe": RECIPE,
+        "recipe": BUILD_VERSION,
         "installed": listing_hash(files),
         "vocab_size": vocab_size,
         "config": asdict(InstalledText()),

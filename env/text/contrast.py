@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
-from .corpus_text import NUM_FEATURES, Batch, Documents
+from .corpus_text import NUM_FEATURES, CorpusText, TextBatch
 
 FOLDS = 3
 MAX_NEGATIVES = 3000
@@ -16,7 +16,7 @@ class Contrast:
     balanced, by logistic regression. Cross-fitted: no document is scored by a model that was fitted on it, or the
     documents it was fitted on would look better than their like; the others get the mean of all models."""
 
-    def __init__(self, documents: Documents, positives: NDArray[np.int64], rng: np.random.Generator) -> None:
+    def __init__(self, documents: CorpusText, positives: NDArray[np.int64], rng: np.random.Generator) -> None:
         from sklearn.linear_model import LogisticRegression
 
         negatives = rng.permutation(np.setdiff1d(documents.sample, positives))[:MAX_NEGATIVES]
@@ -41,7 +41,7 @@ class Contrast:
             weights[number, columns], intercept[number] = model.coef_[0], model.intercept_[0]
         self.weights, self.intercept = weights.mean(0), intercept.mean()
 
-    def log_odds(self, batch: Batch) -> NDArray[np.float64]:
+    def log_odds(self, batch: TextBatch) -> NDArray[np.float64]:
         """(B,) of the documents in `batch`."""
         scores = np.asarray(batch.features @ self.weights, np.float64) + self.intercept
         place = self.fitted - batch.first

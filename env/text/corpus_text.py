@@ -35,7 +35,7 @@ def vectorizer() -> "HashingVectorizer":
 
 
 @dataclass(frozen=True)
-class Batch:
+class TextBatch:
     """B consecutive documents to measure, from number `first` on. domain: (B,) categories; sizes: (B,) bytes."""
 
     texts: list[str]
@@ -51,7 +51,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Documents:
+class CorpusText:
     """D documents to label. domain: (D,) categories; sizes: (D,) bytes, what bins are balanced by (not tokens, so that
     labels do not depend on a tokenizer)."""
 
@@ -87,14 +87,14 @@ class Documents:
         return np.array(self.splits[f"{task}/validation"], np.int64)
 
     def features(self, documents: NDArray[np.int64]) -> csr_matrix:
-        """(M, NUM_FEATURES) float32, as Batch.features, of documents of the sample or of a validation half."""
+        """(M, NUM_FEATURES) float32, as TextBatch.features, of documents of the sample or of a validation half."""
         known, features = self._fitted
         return features[np.searchsorted(known, documents)]
 
-    def batch(self, documents: range) -> Batch:
+    def batch(self, documents: range) -> TextBatch:
         """Those documents, to measure."""
         at = slice(documents.start, documents.stop)
-        return Batch(self.texts[at], self.domain[at], self.sizes[at], documents.start, self.weigh)
+        return TextBatch(self.texts[at], self.domain[at], self.sizes[at], documents.start, self.weigh)
 
     @cached_property
     def language_model(self) -> "LanguageModel":

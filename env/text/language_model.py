@@ -13,10 +13,12 @@ from ...lm.models.causal_lm import llama
 from ...lm.models.optimizer import OptimizerConfig
 from ...lm.proxies.shard import Shard
 
-VOCABULARY, WIDTH, LAYERS = 512, 64, 2
+VOCABULARY, WIDTH, NUM_LAYERS = 512, 64, 2
 CONTEXT = 128  # tokens from the beginning of a document that are read
-ROWS, STEPS, EARLY = 16, 400, 0.1  # windows of a step, steps, and the share of them after which the model is early
-AVERAGE_DECAY = 0.5 ** (1 / 16)  # a step, of the running average of the weights, which is what judges
+STEP_WINDOWS = 16
+STEPS = 400
+EARLY_SHARE = 0.1  # of the steps, after which the weights of the early model are taken
+AVERAGE_DECAY = 0.5 ** (1 / 16)  # a step, of the running average of the weights, with which documents are judged
 
 
 class LanguageModel:
@@ -27,19 +29,19 @@ class LanguageModel:
     def __init__(
         self, texts: Texts, documents: NDArray[np.int64], rng: np.random.Generator, steps: int = STEPS
     ) -> None:
-        chosen = np.resize(rng.permutation(documents), steps * ROWS)
+        chosen = np.resize(rng.permutation(documents), steps * STEP_WINDOWS)
         self.tokenizer = train_tokenizer((texts[int(document)] for document in np.unique(chosen)), VOCABULARY)
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
         self.token_bytes = torch.tensor([len(token) for token, _ in vocabulary])  # byte-level: a character is a byte
-        config = llama(len(vocabulary), WIDTH, LAYERS, CONTEXT)
+        config = llama(len(vocabulary), WIDTH, NUM_LAYERS, CONTEXT)
         self.late, self.early = (Shard(config, OptimizerConfig(), 1, AVERAGE_DECAY, "cpu") for _ in range(2))
         self.late.start(0, int(rng.integers(1 << 31)))
         schedule = Schedule(steps)
-        for step, rows in enumerate(chosen.reshape(steps, ROWS)):
+        for step, rows in enumerate(chosen.reshape(steps, STEP_WINDOWS)):
             tokens = self._encode([texts[int(document)] for document in rows])
             rate = torch.from_numpy(schedule.fraction(np.array([step]))).float()
             self.late.train_step(tokens[None], rate)
-            if step + 1 == max(1, int(EARLY * steps)):
+            if step + 1 == max(1, int(EARLY_SHARE * steps)):
                 for name, average in self.late.average.items():
                     self.early.average[name].copy_(average)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...lm.io.errors import InputError
 
 MAX_TOKENS = 512  # of a document that are read, as FineWeb-Edu's classifier does
-ROWS = 32  # documents of one forward pass
+BATCH_DOCUMENTS = 32  # documents of one forward pass
 
 
 class SequenceClassifier:
@@ -39,7 +39,7 @@ class SequenceClassifier:
         """(B,) The output of a model with one; of a classifier with several ordered classes the expected class."""
         order = np.argsort([len(text) for text in texts], kind="stable")  # neighbours of like length: little padding
         scores = np.zeros(len(texts))
-        for rows in np.array_split(order, max(1, -(-len(texts) // ROWS))):
+        for rows in np.array_split(order, max(1, -(-len(texts) // BATCH_DOCUMENTS))):
             inputs = self.tokenizer(
                 [texts[row] for row in rows],
                 truncation=True,

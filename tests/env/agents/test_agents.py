@@ -12,7 +12,7 @@ from pretraingym.env.agents.influence import InfluenceAgent
 from pretraingym.env.agents.novelty import NoveltyAgent
 from pretraingym.env.agents.quality import QualityAgent
 from pretraingym.env.agents.registry import default_agents, make_agents, make_labellers
-from pretraingym.env.text.corpus_text import Documents
+from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.io.errors import InputError
 
@@ -175,7 +175,7 @@ def test_bad_labellers_are_refused(names: tuple[str, ...], message: str) -> None
 
 
 def test_match_needs_its_task(tiny_corpus: Corpus) -> None:
-    documents = Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+    documents = CorpusText(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
     (agent,) = make_labellers(("match-news",), ("prose", "code"))
     with pytest.raises(InputError, match="agent 'match-news' matches an unknown task; known: code, prose"):
         agent.fit(documents, np.random.default_rng(0))

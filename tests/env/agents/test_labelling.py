@@ -7,15 +7,15 @@ from pretraingym.env.agents import labelling
 from pretraingym.env.agents.labelling import label_corpus
 from pretraingym.env.agents.registry import make_labellers
 from pretraingym.env.text.contrast import Contrast
-from pretraingym.env.text.corpus_text import Documents
+from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.io.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def documents(tiny_corpus: Corpus) -> Documents:
+def documents(tiny_corpus: Corpus) -> CorpusText:
     """The synthetic corpus as labellers see it."""
-    return Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+    return CorpusText(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
 
 
 def label(corpus: Corpus, *specs: str) -> dict[str, Labels]:
@@ -80,7 +80,7 @@ def test_same_labels_in_other_processes(
         assert (column.names, column.values) == (again[name].names, again[name].values)
 
 
-def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
+def test_random_positives_score_no_better_unseen(documents: CorpusText) -> None:
     """Documents that differ from the rest in nothing get no better scores for having been the positives: a model that
     had seen them would rank nearly all of them above the rest."""
     rng = np.random.default_rng(0)
@@ -91,12 +91,12 @@ def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
     assert abs((scores[positives][:, None] > scores[rest]).mean() - 0.5) < 0.12
 
 
-def test_too_few_documents_for_a_classifier(documents: Documents) -> None:
+def test_too_few_documents_for_a_classifier(documents: CorpusText) -> None:
     with pytest.raises(InputError, match="a classifier of 2 documents against 998 others.*expected at least 3"):
         Contrast(documents, documents.sample[:2], np.random.default_rng(0))
 
 
-def test_features_are_counted_once(documents: Documents) -> None:
+def test_features_are_counted_once(documents: CorpusText) -> None:
     """Features are unit rows, and a batch's are those that agents are fitted on."""
     first = documents.sample[:9]
     features = documents.features(first)

@@ -11,7 +11,7 @@ from pretraingym.env.cells import builder as cell_builder
 from pretraingym.env.cells import label_codes
 from pretraingym.env.cells import store as cell_store
 from pretraingym.env.cells.builder import LabelledDocuments, build_cells
-from pretraingym.env.cells.index import GROUP, CellIndex
+from pretraingym.env.cells.index import GROUP_DOCUMENTS, CellIndex
 from pretraingym.env.cells.store import open_cells, stored_cells, write_cells
 from pretraingym.env.scenarios.task import Task
 from pretraingym.lm.corpus.corpus import Corpus
@@ -60,7 +60,7 @@ DOCUMENTS = st.lists(st.tuples(st.one_of(st.integers(0, 25), st.integers(0, 3000
 
 
 @settings(max_examples=60, deadline=None)
-@given(DOCUMENTS, st.integers(0, 20), st.sampled_from([GROUP, 1 << 20]))
+@given(DOCUMENTS, st.integers(0, 20), st.sampled_from([GROUP_DOCUMENTS, 1 << 20]))
 def test_cells_hold_their_documents(documents: list[tuple[int, tuple[int, ...]]], skipped: int, chunk: int) -> None:
     """Documents of very unequal length, some without tokens, in a range that starts anywhere, read in any chunks."""
     lengths, labels = map(list, zip(*documents, strict=True))
@@ -75,8 +75,8 @@ def test_cells_hold_their_documents(documents: list[tuple[int, tuple[int, ...]]]
 
 def test_many_chunks_and_long_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of windows a document, so that the windows of a group take more than 16 bits to count."""
-    monkeypatch.setattr(cell_builder, "CHUNK", GROUP)
-    monkeypatch.setattr(cell_builder, "CHUNK_BITS", GROUP.bit_length() - 1)
+    monkeypatch.setattr(cell_builder, "CHUNK", GROUP_DOCUMENTS)
+    monkeypatch.setattr(cell_builder, "CHUNK_BITS", GROUP_DOCUMENTS.bit_length() - 1)
     rng = np.random.default_rng(0)
     lengths = [*rng.integers(0, 60, 500).tolist(), *rng.integers(15_000, 20_000, 100).tolist()]
     labels = [(int(a), int(b)) for a, b in rng.integers(0, 3, (500, 2))]
@@ -95,7 +95,9 @@ def test_a_corpus(tiny_corpus: Corpus) -> None:
 
 def test_numbers_need_no_order() -> None:
     rng = np.random.default_rng(0)
-    source = labelled(rng.integers(0, 60, 5 * GROUP).tolist(), [(int(x),) for x in rng.integers(0, 3, 5 * GROUP)])
+    source = labelled(
+        rng.integers(0, 60, 5 * GROUP_DOCUMENTS).tolist(), [(int(x),) for x in rng.integers(0, 3, 5 * GROUP_DOCUMENTS)]
+    )
     index = build_cells(source)
     numbers = rng.integers(0, index.windows_C.sum(), 20_000)  # more than a block
     np.testing.assert_array_equal(index.window_ids(numbers), np.concatenate(all_ids(index))[numbers])
@@ -132,7 +134,7 @@ def test_labels_of_the_wrong_length_are_refused() -> None:
 
 
 def same(one: CellIndex, other: CellIndex) -> None:
-    for name in ("labels_CA", "windows_C", "tokens_C", "document_R", "start_R", "group_start_G"):
+    for name in ("labels_CA", "windows_C", "tokens_C", "document_D", "start_D", "group_start"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
 
 

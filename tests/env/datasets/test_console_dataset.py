@@ -222,7 +222,7 @@ def test_a_state_may_be_asked_for_at_any_step(task: Task, make: Make, expected: 
 
 
 def test_what_does_not_fit_is_refused(task: Task, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pretraingym.env.datasets.weight_log.ROOM", 4)
+    monkeypatch.setattr("pretraingym.env.datasets.weight_log.MAX_CHANGES", 4)
     dataset, weights = make(), mostly(task, "match-prose")
     with pytest.raises(InputError, match="changed 4 times, expected at most that"):
         dataset.set_weights(weights)

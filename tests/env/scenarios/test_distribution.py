@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pretraingym.env.scenarios.distribution import ALL, PLAIN, ScenarioDistribution
-from pretraingym.env.scenarios.pool import pool_of
+from pretraingym.env.scenarios.pool import make_pool
 from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
@@ -91,7 +91,7 @@ def test_agents_of_every_kind(task: Task, drawn: list[Scenario]) -> None:
 def test_all_of_them_can_be_run(task: Task, drawn: list[Scenario]) -> None:
     roster = Roster(task.prototypes, list(task.layout.columns), 1)
     for seed, scenario in enumerate(drawn):
-        assert pool_of(task, scenario).natural_C.sum() == pytest.approx(1)
+        assert make_pool(task, scenario).natural_C.sum() == pytest.approx(1)
         roster.begin(0, scenario, seed)
         assert roster.mask_NK[0, 1:].any()
         assert Scenario.from_json(scenario.as_json()) == scenario

@@ -13,7 +13,7 @@ from pretraingym.env.agents.perplexity import PerplexityAgent
 from pretraingym.env.agents.quality import QualityAgent
 from pretraingym.env.agents.registry import make_labellers
 from pretraingym.env.text import language_model
-from pretraingym.env.text.corpus_text import Documents
+from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.env.text.language_model import LanguageModel
 from pretraingym.env.text.sequence_classifier import SequenceClassifier
 from pretraingym.lm.corpus.corpus import Corpus
@@ -67,7 +67,7 @@ def test_quality_by_a_named_classifier(tiny_corpus: Corpus, tmp_path: Path) -> N
 
 
 def test_a_classifier_that_cannot_be_read(tiny_corpus: Corpus, tmp_path: Path) -> None:
-    documents = Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+    documents = CorpusText(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
     with pytest.raises(InputError, match="no sequence classifier can be read from '.*nowhere'"):
         QualityAgent(model=str(tmp_path / "nowhere")).fit(documents, np.random.default_rng(0))
     folder = save_classifier(tmp_path / "model", tiny_corpus, 1)
