@@ -1,8 +1,8 @@
 """perplexity: how well a small model of the corpus's own text predicts a document.
 
-Perplexity pruning (arXiv 2309.04564, arXiv 2405.20541): a small model trained on a random part of the corpus ranks it
-all, and a band is kept; which band is best differs between corpora. Departures: the bands are categories, and influence
-tells which of them helps; the loss is of a document's beginning, in nats a byte.
+Perplexity pruning (arXiv 2309.04564, arXiv 2405.20541): a small model trained on a random part of the corpus ranks all
+documents, and a band of ranks is kept; which band is best differs between corpora. Departures: the bands are
+categories, and influence tells which of them helps; the loss is of a document's beginning, in nats a byte.
 """
 
 import numpy as np

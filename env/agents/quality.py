@@ -1,9 +1,10 @@
 """quality: how much a document reads like text that somebody wrote to explain something.
 
-In the manner of the classifier of GPT-3 (arXiv 2005.14165, appendix A): good text against average text. Good is here
-what has most sentences among the long documents of its own domain (documentation, code with explaining comments), so
-that quality is more than a domain. Or the judgement of any transformers sequence classifier, such as FineWeb-Edu's
-(arXiv 2406.17557), which is the quality agent of arXiv 2410.08102; with `moves` it is moved by influence as theirs is.
+In the manner of the classifier of GPT-3 (arXiv 2005.14165, appendix A): good text against average text. Good text here
+is that with most sentences among the long documents of its own domain (documentation, code with explaining comments),
+so that quality is more than a domain. Alternatively the score of any transformers sequence classifier, such as
+FineWeb-Edu's (arXiv 2406.17557), which is the quality agent of arXiv 2410.08102; with `moves` influence moves it, as
+there.
 """
 
 import numpy as np
@@ -19,12 +20,12 @@ from .base import Array, LabelAgent
 GOOD_SHARE = 0.1  # of a domain's long documents
 LONG_BYTES, MIN_LONG = 1000, 100
 MAX_GOOD = 1000
-UNIT_CUTS = (1.0, 2.0, 3.0, 4.0)  # the paper's five bins of a score from 0 to 5, which has its own bin's top at 5.0
+UNIT_CUTS = (1.0, 2.0, 3.0, 4.0)  # the paper's five bins of a score from 0 to 5
 
 
 class QualityAgent(LabelAgent):
-    """Static unless `moves`. model: folder (or hub name) of a sequence classifier to ask in place of the contrast of
-    the corpus's own text; unit_bins: cut its score at 1, 2, 3 and 4 instead of into fifths of the text."""
+    """Static unless `moves`. model: folder (or hub name) of a sequence classifier to use instead of one that is fitted
+    on the corpus; unit_bins: cut its score at 1, 2, 3 and 4 instead of into fifths of the text."""
 
     name = "quality"
 
@@ -51,7 +52,7 @@ class QualityAgent(LabelAgent):
 
 
 def _good(documents: CorpusText) -> NDArray[np.int64]:
-    """The long documents of the sample with most sentences a kilobyte, GOOD_SHARE of each domain's."""
+    """The long documents of the sample with most sentences a kilobyte: GOOD_SHARE of those of each domain."""
     long = documents.sample[documents.sizes[documents.sample] >= LONG_BYTES]
     if len(long) < MIN_LONG:  # a corpus of short documents
         long = documents.sample

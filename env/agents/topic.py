@@ -15,14 +15,14 @@ from .base import Array, LabelAgent
 
 NUM_COMPONENTS = 32
 FITTED = 6000  # documents that the components and centres are fitted on
-READ = 2000  # documents whose words are looked at, for hashes have no words
-COMMON = 0.2  # words in more than this share of the documents tell style, not topic
-RARE = 0.004  # words in fewer tell one source
+READ = 2000  # documents that are read for words, because hashed features do not tell their words
+COMMON = 0.2  # a word in more than this share of the documents tells style, not topic
+RARE = 0.004  # a word in less than this share tells one source
 WORDS_IN_NAME = 3
 
 
 class TopicAgent(LabelAgent):
-    """Clusters of the training text, named by the words that set each apart. No values: nobody knows what helps."""
+    """Clusters of the training text, named by the words that set each apart; no values, for nobody knows which helps."""
 
     name = "topic"
     moves = True
@@ -67,7 +67,7 @@ class TopicAgent(LabelAgent):
 
 
 def _content_words(documents: CorpusText, sample: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    """(words, the feature column of each): those in a middling share of the sample's documents."""
+    """The words in a middling share of the sample's documents, and the feature column of each."""
     analyse = vectorizer().build_analyzer()
     texts = (documents.texts[int(document)] for document in sample)
     seen = Counter(word for text in texts for word in set(analyse(text)) if word.isalpha())

@@ -1,4 +1,4 @@
-"""A cell index in a folder: the lists of documents as npy files that are read where they lie, the cells beside them."""
+"""A cell index in a folder: npy files, of which the lists of documents are memory-mapped and the cells read."""
 
 import json
 import os
@@ -24,8 +24,8 @@ ZEROS = bytes(1 << 20)
 
 
 def stored_cells(folder: Path, source: LabelledDocuments) -> CellIndex:
-    """The index in `folder`, which is built there first if it is absent. Where no folder can be written, the index is
-    built in memory."""
+    """The index in `folder`, which is built there first if it is absent. Where the folder cannot be written, the index
+    is built in memory."""
     if not folder.is_dir():
         try:
             write_cells(folder, source)
@@ -35,8 +35,8 @@ def stored_cells(folder: Path, source: LabelledDocuments) -> CellIndex:
 
 
 def write_cells(folder: Path, source: LabelledDocuments) -> None:
-    """Build the index of `source` in a folder beside `folder` and move it there whole. OSError: it cannot be written.
-    A folder that another process put there meanwhile is left as it is."""
+    """Build the index of `source` in a folder beside `folder`, then rename that to `folder`. OSError: it cannot be
+    written. A folder that another process put there meanwhile is left as it is."""
     remove_dead_parts(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
@@ -74,8 +74,8 @@ def open_cells(folder: Path) -> CellIndex:
 
 
 def _new_array(path: Path, length: int, dtype: np.dtype) -> NDArray[Any]:
-    """A new npy file, memory-mapped to write. Its zeros are written out, so that a full disk is an OSError here and
-    not a bus error on the first touch of a page."""
+    """A new npy file of zeros, memory-mapped for writing. The zeros are written out, so that a full disk is an OSError
+    here and not a bus error when a page is first touched."""
     array = np.lib.format.open_memmap(path, "w+", dtype, (length,))
     with open(path, "r+b") as file:
         file.seek(array.offset)

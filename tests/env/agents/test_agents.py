@@ -46,11 +46,11 @@ def test_memory_moves_by_the_papers_average() -> None:
     agent.update(feedback(labels, influence))
     agent.update(feedback(labels, influence))
     expected = 0.25 * 2 + 0.75 * 0.25 * 2  # twice w <- .75 w + .25 mean
-    np.testing.assert_allclose(agent.priority_NC[0], [expected, -expected / 2, 0])  # category 2 was not seen
-    np.testing.assert_allclose(agent.priority_NC[1], 0)  # a run without a usable probe learns nothing
+    np.testing.assert_allclose(agent.priority[0], [expected, -expected / 2, 0])  # category 2 was not seen
+    np.testing.assert_allclose(agent.priority[1], 0)  # a run without a usable probe learns nothing
     np.testing.assert_allclose(agent.score(CELLS[[2, 0]])[0], [-expected / 2, expected])
     agent.reset(np.array([0]))
-    assert (agent.priority_NC == 0).all()
+    assert (agent.priority == 0).all()
 
 
 def test_influence_recovers_additive_effects() -> None:
