@@ -22,7 +22,7 @@ WORDS_IN_NAME = 3
 
 
 class TopicAgent(LabelAgent):
-    """Clusters of the training text, named by the words that set each apart; no values, for nobody knows which helps."""
+    """Clusters of the training text, named by the words that set each apart. No values: nobody knows which helps."""
 
     name = "topic"
     moves = True
