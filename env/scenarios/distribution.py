@@ -25,8 +25,8 @@ class ScenarioDistribution:
     """What the scenarios of an environment or a comparison are drawn from. Each is a function of its seed."""
 
     split: Literal["train", "development", "sealed"] = "train"
-    """train: to learn policies on; development: to choose between policies; sealed: used once, for a claim. No two splits
-    share a seed"""
+    """train: to learn policies on; development: to choose between policies; sealed: used once, for a claim. Splits
+    share no seeds"""
     vary: tuple[str, ...] = ALL
     """what scenarios vary in: reference and pool, and any of text, agents and rate"""
     references: tuple[str, ...] = ()

@@ -16,8 +16,8 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Pool:
-    """natural_C: each cell's share of the pool's tokens, and of what is drawn without selection; most_tokens: the largest
-    size of a pool with these shares, as no cell can hold more than the corpus has of it."""
+    """natural_C: each cell's share of the pool's tokens, and of what natural draws; most_tokens: the largest size
+    of a pool with these shares, as no cell can hold more than the corpus has of it."""
 
     natural_C: Array
     most_tokens: float

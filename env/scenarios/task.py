@@ -125,9 +125,9 @@ class Task:
         return np.array([weights.get(task, 0.0) for task in self.tasks])
 
     def sample_reference(self, weights_NT: NDArray[np.float64], count: int, half: str, key_N: Words) -> ReferenceSample:
-        """`count` windows of the reference tasks for each run: as many of each task as its weight says, none twice while
-        there are enough. half: "validation", for reward and influence, or "test", for reports alone. A run's windows
-        depend on its weights and its key alone."""
+        """`count` windows of the reference tasks for each run: as many of each task as its weight says, none twice
+        while there are enough. half: "validation", for reward and influence, or "test", for reports alone. A run's
+        windows depend on its weights and its key alone."""
         number_NT = _apportion(weights_NT, count)
         task_NW, ids_NW = self._draw_reference(number_NT, half, key_N)
         weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)

@@ -131,7 +131,7 @@ FAULTS = [
     ),
     (OneCounter, "after reset a run goes on otherwise.*counters too, which need one a run"),
     (wrong("state_dict", lambda self: {"slope": self.slope_N, "updates": 2}), "has 'updates' as int, expected an arr"),
-    (wrong("state_dict", lambda self: {"slope": self.slope_N[:1]}), r"has 'slope' as float64 \(1,\).* with 3 rows"),
+    (wrong("state_dict", lambda self: {"slope": self.slope_N[:1]}), r"has 'slope' as float64 \(1,\).* of length 3"),
     (
         wrong("state_dict", lambda self: {"slope": self.slope_N, "updates": self.updates_N}),
         "changed an earlier state: state_dict must copy",

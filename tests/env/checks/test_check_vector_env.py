@@ -117,7 +117,7 @@ FAULTS = [
     (replaced(3, lambda env, cut: ~cut), SAME, "truncated is True, expected terminated"),
     (with_info(lambda info: info.pop("_loss")), SAME, "has 'loss' without '_loss'"),
     (with_info(lambda info: info.pop("loss")), SAME, "the mask '_loss', but no 'loss'"),
-    (with_info(lambda info: info.update(loss=np.zeros(3))), SAME, r"'loss'\] has \[3\] rows, expected arrays of 2"),
+    (with_info(lambda info: info.update(loss=np.zeros(3))), SAME, r"'loss'\] has lengths \[3\], expected arrays of 2"),
     (with_info(lambda info: info.pop("final_obs", info.pop("_final_obs", None))), SAME, "_final_obs'] is"),
     (replaced(1, one_array), SAME, "changed in a later call"),
     (replaced(1, summed), SAME, "writing into returned arrays"),
