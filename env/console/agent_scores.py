@@ -43,10 +43,10 @@ class AgentScores:
     until agents learn or forget."""
 
     def __init__(self, task: Task, sampler: CellSampler) -> None:
-        self.task, self.sampler, self.agents = task, sampler, task.make_agents()
+        self.task, self.sampler, self.members = task, sampler, task.make_agents()
         num_slots = len(sampler.seed_N)
-        self.roster = Roster(self.agents, list(task.layout.columns), num_slots)
-        for agent in self.agents:
+        self.roster = Roster(self.members, list(task.layout.columns), num_slots)
+        for agent in self.members:
             agent.start(num_slots, task.layout)
         self._kept: tuple[Array, Standardiser, NoiseScales] | None = None
 
@@ -59,7 +59,7 @@ class AgentScores:
         """Mean standardised score of each reference task's validation documents, (N, K, T); 0 of an agent that cannot
         score text outside the cells."""
         labels_DA, known_KD = self.task.reference_labels, self.task.reference_known
-        score_NKD = self.roster.by_place(np.stack([agent.score(labels_DA) for agent in self.agents], 1))
+        score_NKD = self.roster.by_place(np.stack([agent.score(labels_DA) for agent in self.members], 1))
         _, standardiser, scales = self._standardised()
         z_NKD = standardiser(score_NKD)
         self.roster.apply_to(z_NKD, labels_DA, scales)
@@ -67,13 +67,13 @@ class AgentScores:
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         """Forget what was learned from the runs in `slots`."""
-        for agent in self.agents:
+        for agent in self.members:
             agent.reset(slots)
         self._kept = None
 
     def update(self, feedback: Feedback) -> None:
         """Let all agents learn from one probe of all N runs."""
-        for agent in self.agents:
+        for agent in self.members:
             agent.update(feedback)
         self._kept = None
 
@@ -81,9 +81,9 @@ class AgentScores:
         """The cells' scores, what standardises them, and the scales of the noisy agents' scores."""
         if self._kept is None:
             labels_CA, natural_NC = self.task.cells.labels_CA, self.sampler.natural_NC
-            score_NKC = np.stack([agent.score_cells(labels_CA) for agent in self.agents], 1)
+            score_NKC = np.stack([agent.score_cells(labels_CA) for agent in self.members], 1)
             if not np.isfinite(score_NKC).all():
-                worst = self.agents[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
+                worst = self.members[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
                 raise InputError(
                     f"agent '{worst}' gave NaN or infinite priorities, expected finite ones: run "
                     "pretraingym.env.check_agent on it"
@@ -97,13 +97,13 @@ class AgentScores:
         return self._kept
 
     def state_dict(self) -> dict[str, NDArray]:
-        """The roster, and the agents' states under their names."""
-        state = {f"{agent.name}/{key}": value for agent in self.agents for key, value in agent.state_dict().items()}
+        """The roster, and the members' states under their names."""
+        state = {f"{agent.name}/{key}": value for agent in self.members for key, value in agent.state_dict().items()}
         return state | {f"roster//{key}": value for key, value in self.roster.state_dict().items()}
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""
         self.roster.load_state_dict(state_under("roster//", state))
-        for agent in self.agents:
+        for agent in self.members:
             agent.load_state_dict(state_under(f"{agent.name}/", state))
         self._kept = None

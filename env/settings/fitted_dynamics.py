@@ -16,7 +16,6 @@ FORMAT = "pretraingym surrogate 1"
 MAX_BYTES = 64 << 20
 LEAST_WORTH = 0.05  # of a fresh token, where one of natural text is worth 1: no text undoes what was learned
 START = Dynamics.start  # budgets: see the loss below
-CURVE = ("floor", "amplitude", "exponent")
 
 Array = NDArray[np.float64]
 
@@ -29,7 +28,7 @@ _CHECK = schema.record(
         "columns": schema.mapping(_names),
         "natural": schema.anything,
         "theta": schema.anything,
-        **dict.fromkeys(CURVE, schema.anything),
+        **dict.fromkeys(("floor", "amplitude", "exponent"), schema.anything),
         "loss_sd": schema.number,
         "episodes": schema.natural,
     }
@@ -75,7 +74,7 @@ class FittedDynamics:
 
     @classmethod
     def from_json(cls, value: Any, where: str) -> "FittedDynamics":
-        """What gave this `as_json`. InputError: a key, type, shape or number is wrong; `where` begins the message."""
+        """InputError: a key, type, shape or number is wrong; `where` begins the line."""
         _CHECK(value, where)
         tasks, columns = tuple(value["tasks"]), {name: tuple(names) for name, names in value["columns"].items()}
         for name in ("natural", "theta"):
@@ -87,23 +86,14 @@ class FittedDynamics:
                 for column, names in columns.items()
             }
 
-        curve = [schema.floats(value[name], (len(tasks),), f"{where}.{name}") for name in CURVE]
-        for name, numbers in [*zip(CURVE, curve, strict=True), ("loss_sd", np.array([value["loss_sd"]]))]:
+        curve = [schema.floats(value[name], (len(tasks),), f"{where}.{name}") for name in _CURVE]
+        for name, numbers in [*zip(_CURVE, curve, strict=True), ("loss_sd", np.array([value["loss_sd"]]))]:
             if (numbers < 0).any():
                 raise InputError(f"{where}.{name} is {numbers.min():g}, expected numbers from 0 up: fit it anew")
-        floor_T, amplitude_T, exponent_T = curve
         return cls(
-            fingerprint=value["fingerprint"],
-            tasks=tasks,
-            columns=columns,
-            natural=read("natural"),
-            theta=read("theta", len(tasks)),
-            floor_T=floor_T,
-            amplitude_T=amplitude_T,
-            exponent_T=exponent_T,
-            loss_sd=float(value["loss_sd"]),
-            episodes=value["episodes"],
-        )
+            value["fingerprint"], tasks, columns, read("natural"), read("theta", len(tasks)), *(curve[0], curve[1]),
+            curve[2], float(value["loss_sd"]), value["episodes"],
+        )  # fmt: skip
 
     @classmethod
     def load(cls, path: Path) -> "FittedDynamics":
@@ -141,3 +131,6 @@ class FittedDynamics:
             loss_sd=self.loss_sd,
             influence_noise=influence_noise,
         )
+
+
+_CURVE = ("floor", "amplitude", "exponent")

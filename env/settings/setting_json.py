@@ -20,8 +20,8 @@ def setting_as_json(setting: EpisodeSetting) -> dict[str, Any]:
 
 
 def setting_from_json(value: Any, where: str) -> Any:
-    """The `Setting` or `SurrogateSetting` that `setting_as_json` was given. InputError: an unknown type, or wrong
-    fields."""
+    """The `Setting` or `SurrogateSetting` that `setting_as_json` was given. InputError: no such type, or fields that
+    are wrong."""
     schema.mapping(schema.anything)(value, where)
     schema.one_of(*KNOWN)(value.get("type"), f"{where}.type")
     fields = {key: item for key, item in value.items() if key != "type"}

@@ -89,7 +89,7 @@ class CorpusText:
         return np.array(self.splits[f"{task}/validation"], np.int64)
 
     def features(self, documents: NDArray[np.int64]) -> csr_matrix:
-        """As TextBatch.features, of these documents (M,), each of the sample or of a validation half."""
+        """As TextBatch.features, of these documents (D,), each of the sample or of a validation half."""
         known, features = self._fitted
         return features[np.searchsorted(known, documents)]
 

@@ -141,7 +141,7 @@ def test_a_program_registers_an_agent(install: Install, tiny_corpus: Corpus) -> 
     install(Entry("mine", "one", Mine))
     register_agent("yours", Yours)
     agents: list[Agent] = make_agents(("null", "quality", "yours"), tiny_corpus)
-    assert isinstance(agents[2], Yours)
+    assert {agent.name: type(agent) for agent in agents}["yours"] is Yours
     for name in ("yours", "mine"):
         with pytest.raises(InputError, match=f"an agent called '{name}' is there already"):
             register_agent(name, Yours)

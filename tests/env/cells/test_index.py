@@ -1,5 +1,6 @@
 """The cell index against sorting documents in plain Python: what is in a cell, and in which order."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def check(index: CellIndex, source: LabelledDocuments) -> None:
         if lengths[document]:
             labels = tuple(int(column[document]) for column in source.columns.values())
             cells.setdefault(labels, []).append(document)
-    assert [tuple(row) for row in index.labels_CA.tolist()] == sorted(cells)
+    assert [tuple(labels) for labels in index.labels_CA.tolist()] == sorted(cells)
     for labels, ids, tokens in zip(sorted(cells), all_ids(index), index.tokens_C, strict=True):
         parts = [(d, part) for d in cells[labels] for part in range(-(-lengths[d] // source.context))]
         assert ids.tolist() == [d << PART_BITS | part for d, part in parts]
@@ -113,7 +114,7 @@ def test_a_cell_of_documents_without_tokens_is_not_occupied() -> None:
 def test_labels_of_many_columns_and_large_numbers() -> None:
     """More label tuples are possible than an int64 can number."""
     rng = np.random.default_rng(1)
-    labels = [tuple(int(x) for x in row) for row in rng.choice([0, 1, 65_535], (400, 9))]
+    labels = [tuple(map(int, chosen)) for chosen in rng.choice([0, 1, 65_535], (400, 9))]
     source = labelled([3] * 400, labels)
     check(build_cells(source), source)
 
@@ -134,8 +135,9 @@ def test_labels_of_the_wrong_length_are_refused() -> None:
 
 
 def same(one: CellIndex, other: CellIndex) -> None:
-    for name in ("labels_CA", "windows_C", "tokens_C", "document_D", "start_D", "group_start"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
+    for field in fields(CellIndex):
+        name = field.name
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name, strict=True)
 
 
 def test_an_index_in_a_folder_is_the_index(tiny_corpus: Corpus, tmp_path: Path) -> None:
@@ -143,6 +145,15 @@ def test_an_index_in_a_folder_is_the_index(tiny_corpus: Corpus, tmp_path: Path) 
     write_cells(tmp_path / "cells", source)
     same(open_cells(tmp_path / "cells"), build_cells(source))
     assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+
+
+def test_files_have_the_names_of_indices_that_are_on_disks(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    """Other names would make every stored index unreadable."""
+    write_cells(tmp_path / "cells", of_corpus(tiny_corpus))
+    assert {path.name for path in (tmp_path / "cells").iterdir()} == {
+        "manifest.json", "labels_CA.npy", "windows_C.npy", "tokens_C.npy", "document_R.npy", "start_R.npy",
+        "group_start_G.npy",
+    }  # fmt: skip
 
 
 def test_a_stored_index_is_built_once(tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

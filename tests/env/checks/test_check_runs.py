@@ -29,8 +29,8 @@ class Sound(Agent):
     def start(self, num_slots: int, layout: Layout) -> None:
         self.slope_N, self.updates_N = np.ones(num_slots), np.zeros(num_slots)
 
-    def score(self, labels_MA: Array) -> Array:
-        return self.slope_N[:, None] * np.arange(len(labels_MA))
+    def score(self, labels: Array) -> Array:
+        return self.slope_N[:, None] * np.arange(len(labels))
 
     def update(self, feedback: Feedback) -> None:
         self.updates_N += 1
@@ -101,9 +101,9 @@ class Noise(NoveltyAgent):
 class Writing(InfluenceAgent):
     """It writes into the cells it scores."""
 
-    def score(self, labels_MA: Array) -> Array:
-        labels_MA += self.offset_A.astype(np.uint16)
-        return self.effect_NQ[:, labels_MA].sum(2)
+    def score(self, labels: Array) -> Array:
+        labels += self.offset_A.astype(np.uint16)
+        return self.effect_NQ[:, labels].sum(2)
 
 
 FAULTS = [
