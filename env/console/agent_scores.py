@@ -24,6 +24,7 @@ class Standardiser:
 
     @classmethod
     def of(cls, score_NKC: Array, natural_NC: Array) -> "Standardiser":
+        """From the cells' scores and their shares of the pool's tokens."""
         mean = (score_NKC @ natural_NC[:, :, None])[..., 0]
         square = ((score_NKC - mean[..., None]) ** 2 @ natural_NC[:, :, None])[..., 0]
         return cls(mean, np.sqrt(square))

@@ -19,9 +19,9 @@ class Console:
     beta: float = 8.0
     """log-odds that one standard deviation of the mixed score adds at strength 1, when no weight is on null"""
     min_spread: float = 0.3
-    """the mixed score is divided by its spread, or by this if it is larger: agents that cancel out are not amplified"""
+    """the mixed score is divided by its spread, but not by less than this: agents that cancel out are not amplified"""
     mode: str = "softmax"
-    """softmax, or topk: as arXiv 2410.08102 eq. 6, whole cells by falling mixed score, by their tokens"""
+    """softmax, or topk: as arXiv 2410.08102 eq. 6, whole cells by falling mixed score, natural within them"""
     top_share: float = 0.2
     """of the pool's tokens, that topk draws from"""
 

@@ -49,9 +49,7 @@ class PostedDataset(WindowDataset):
                 f"windows of shape {ids.shape} posted for block {block}, expected ({self.plan.windows_in(block)},): "
                 "batch_windows for each of its steps"
             )
-        self.windows.fetch(
-            ids[:: max(1, len(ids) // 64)]
-        )  # so that ids of another corpus are refused here and not in a worker
+        self.windows.fetch(ids[:: max(1, len(ids) // 64)])  # refuses ids of another corpus here, not in a worker
         self._share(block, ids)
 
     def _share(self, block: int, ids: Ids) -> None:

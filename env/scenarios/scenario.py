@@ -18,7 +18,7 @@ class Scenario:
     equally often (simulated epoching); at most what the corpus has. useful_share, junk_share: shares of the pool's
     tokens, in [0, 1], of the text that is most and least similar to the reference tasks (`pool.py`); None: as in the
     corpus. without: (label column, category) pairs that are not in the pool. absent: agents that are not there. copies:
-    (agent, other) pairs: the other agent stands in the agent's place, too. noise: (static agent, share in [0, 1])
+    (agent, other) pairs: a copy of the other agent stands in the agent's place. noise: (static agent, share in [0, 1])
     pairs: that share of the agent's scores is chance. lr_scale: a factor on the peak learning rates. pool_seed: decides
     which text of each cell is in the pool, and in which order it comes; None: the run's own seed decides."""
 

@@ -69,9 +69,7 @@ class Task:
     windows: Windows = field(init=False)
     cells: CellIndex = field(init=False)
     prototypes: list[Agent] = field(init=False)
-    _reference: dict[str, list[NDArray[np.int64]]] = field(
-        init=False, default_factory=dict
-    )  # by half: each task's window ids
+    _reference: dict[str, list[NDArray[np.int64]]] = field(init=False, default_factory=dict)  # window ids by half
 
     def __post_init__(self) -> None:
         self.agents = tuple(self.agents) or default_agents(self.corpus)
@@ -100,6 +98,7 @@ class Task:
 
     @property
     def tasks(self) -> tuple[str, ...]:
+        """The names of the corpus's reference tasks."""
         return self.corpus.reference_tasks
 
     def _index(self, columns: tuple[str, ...]) -> CellIndex:
@@ -166,6 +165,7 @@ class Task:
         return task.reshape(shape), ids.reshape(shape)
 
     def _reference_windows(self, half: str) -> list[NDArray[np.int64]]:
+        """The window ids of each task's documents of that half."""
         if half not in self._reference:
             self._reference[half] = [self.windows.ids(self.corpus.splits[f"{task}/{half}"]) for task in self.tasks]
         return self._reference[half]

@@ -151,9 +151,14 @@ def test_files_have_the_names_of_indices_that_are_on_disks(tiny_corpus: Corpus, 
     """Other names would make every stored index unreadable."""
     write_cells(tmp_path / "cells", of_corpus(tiny_corpus))
     assert {path.name for path in (tmp_path / "cells").iterdir()} == {
-        "manifest.json", "labels_CA.npy", "windows_C.npy", "tokens_C.npy", "document_R.npy", "start_R.npy",
+        "manifest.json",
+        "labels_CA.npy",
+        "windows_C.npy",
+        "tokens_C.npy",
+        "document_R.npy",
+        "start_R.npy",
         "group_start_G.npy",
-    }  # fmt: skip
+    }
 
 
 def test_a_stored_index_is_built_once(tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

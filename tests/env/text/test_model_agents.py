@@ -26,9 +26,15 @@ def save_classifier(folder: Path, corpus: Corpus, num_labels: int) -> Path:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=corpus.vocab_size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, num_labels=num_labels, initializer_range=1.0,
-    )  # fmt: skip
+        vocab_size=corpus.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        num_labels=num_labels,
+        initializer_range=1.0,
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
