@@ -33,9 +33,8 @@ class LanguageModel:
         chosen = np.resize(rng.permutation(documents), steps * STEP_WINDOWS)
         self.tokenizer = train_tokenizer((texts[int(document)] for document in np.unique(chosen)), VOCABULARY)
         vocabulary = sorted(self.tokenizer.get_vocab().items(), key=lambda item: item[1])
-        self.token_bytes = torch.tensor(
-            [len(token) for token, _ in vocabulary]
-        )  # byte-level: a character stands for a byte
+        # Tokens are byte-level: each of their characters stands for a byte.
+        self.token_bytes = torch.tensor([len(token) for token, _ in vocabulary])
         config = llama(len(vocabulary), WIDTH, NUM_LAYERS, CONTEXT)
         self.late, self.early = (Shard(config, OptimizerConfig(), 1, AVERAGE_DECAY, "cpu") for _ in range(2))
         self.late.start(0, int(rng.integers(1 << 31)))

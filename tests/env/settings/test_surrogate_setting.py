@@ -54,9 +54,8 @@ def test_transfer_follows_the_labels(task: Task) -> None:
     domain_C = task.cells.labels_CA[:, list(task.layout.columns).index("domain")]
     domains = task.layout.columns["domain"].names
     worth = [dynamics.transfer_CT[domain_C == domain].mean(0) for domain in range(len(domains))]
-    assert [domains[best] for best in np.argmax(worth, 0)] == list(
-        task.tasks
-    )  # prose helps prose most, code helps code
+    helpful = [domains[best] for best in np.argmax(worth, 0)]
+    assert helpful == list(task.tasks), "prose helps prose most, code helps code"
     turned = SurrogateSetting(twist=0, turn=1).dynamics(task)
     np.testing.assert_array_equal(turned.transfer_CT, dynamics.transfer_CT)
     worth = [turned.late_CT[domain_C == domain].mean(0) for domain in range(len(domains))]
