@@ -23,7 +23,7 @@ from .measuring import Measuring
 from .observation.features import AGENT_FEATURES, TRAINING_FEATURES, Draw, Known, computed
 from .observation.observation import Observation
 from .random_streams import DRAW, stream_keys
-from .scenarios.pool import pool_of
+from .scenarios.pool import make_pool
 from .scenarios.scenario import Scenario
 from .scenarios.task import Task
 from .stopwatch import Stopwatch
@@ -136,7 +136,7 @@ class Episode:
         for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
             self.seed_N[slot], self.interval_N[slot] = seed, WARMUP
             self.task_weights_NT[slot] = self.task.task_weights(scenario)
-            pool = pool_of(self.task, scenario)
+            pool = make_pool(self.task, scenario)
             pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
             self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
             self.agents.roster.begin(slot, scenario, seed)

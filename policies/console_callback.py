@@ -13,7 +13,7 @@ from ..env.datasets.batch_plan import BatchPlan
 from ..env.datasets.posted_dataset import PostedDataset
 from ..env.episode import WARMUP, Episode
 from ..env.episode_config import EpisodeConfig
-from ..env.scenarios.pool import whole_corpus
+from ..env.scenarios.pool import whole_corpus_scenario
 from ..env.scenarios.task import Task
 from ..lm.backend import Ids
 from ..lm.io.errors import InputError
@@ -48,7 +48,7 @@ class ConsoleCallback(TrainerCallback):
         seed: int = 0,
     ) -> None:
         self.task, self.policy, self.seed = task, policy, seed
-        self.scenario = whole_corpus(task, config.budget_tokens(task.context), reference or {})
+        self.scenario = whole_corpus_scenario(task, config.budget_tokens(task.context), reference or {})
         accumulated = args.gradient_accumulation_steps
         steps = args.per_device_train_batch_size * max(1, args.n_gpu) * accumulated * args.world_size
         if (args.max_steps, steps) != (config.total_steps, config.batch_windows):

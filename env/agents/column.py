@@ -1,8 +1,8 @@
 """column: any label column that came with the corpus, under its own name.
 
-A column of scores (cut into bins when the corpus was built) is a static agent, whose priorities are the scores; one of
-categories without values is moved by influence as domain and topic are, for nobody knows which of them helps. This is
-how scores from elsewhere enter: arXiv 2504.14194 (Meta-rater) mixes 25 such columns with constant weights.
+A column of scores, cut into bins when the corpus was built, is a static agent, whose priorities are the scores. One of
+categories without values is moved by influence, as domain and topic are, because nobody knows which category helps.
+Scores from elsewhere come in this way: arXiv 2504.14194 (Meta-rater) mixes 25 such columns with constant weights.
 """
 
 from ...lm.corpus.corpus import Labels
@@ -10,7 +10,7 @@ from .base import LabelAgent
 
 
 class ColumnAgent(LabelAgent):
-    """The agent of the label column `name`."""
+    """The agent of the label column `name`, which has these labels."""
 
     def __init__(self, name: str, labels: Labels) -> None:
         self.name, self.moves = name, labels.values is None

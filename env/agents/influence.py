@@ -1,4 +1,4 @@
-"""influence: the union of the other agents' categories; influence regressed on all labels at once, over all probes.
+"""influence: the categories of all label columns at once, by a regression of influence on labels over all probes.
 
 In the manner of MATES (arXiv 2406.06046), which regresses the effect of one training step on a document on the
 document's text. Departures: the regressor is a ridge regression on one-hot labels instead of a language model, so that
@@ -17,8 +17,8 @@ MAX_CATEGORIES = 2048  # 34 MB of moments a run
 
 
 class InfluenceAgent(Agent):
-    """Moments of earlier probes fade by `memory` an interval; `shrinkage` is in probe windows: a category seen that
-    often keeps half of its effect. Both are assumed, not tuned."""
+    """memory: the factor by which the moments of earlier probes fade in an interval; shrinkage: of the ridge, in probe
+    windows: a category seen that often keeps half of its effect. Both are assumed, not tuned."""
 
     name = "influence"
     moves = True
@@ -39,8 +39,8 @@ class InfluenceAgent(Agent):
         self.cross_NQ = np.zeros((num_slots, width))
         self.effect_NQ = np.zeros((num_slots, width))
 
-    def score(self, labels_MA: NDArray[np.uint16]) -> Array:
-        return self.effect_NQ[:, labels_MA + self.offset_A].sum(2)
+    def score(self, labels: NDArray[np.uint16]) -> Array:
+        return self.effect_NQ[:, labels + self.offset_A].sum(2)
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         for moments in (self.gram_NQQ, self.cross_NQ, self.effect_NQ):
@@ -50,23 +50,24 @@ class InfluenceAgent(Agent):
         usable, width = np.flatnonzero(feedback.usable), self.cross_NQ.shape[1]
         if not len(usable):
             return
-        share_UP, influence_UP = feedback.share[usable], feedback.influence[usable]
-        label_UPA = feedback.labels[usable] + self.offset_A
-        num_runs, num_windows, num_columns = label_UPA.shape
-        weight_UP = share_UP * num_windows
-        target_UP = influence_UP - (share_UP * influence_UP).sum(1, keepdims=True)
-        # The design is one-hot: its products with itself are sums by pair of labels, one label column against all.
-        label_UM = label_UPA.reshape(num_runs, -1)
-        weight_UM = np.repeat(weight_UP, num_columns, 1)
-        cross_UQ = category_sums(label_UM, np.repeat(weight_UP * target_UP, num_columns, 1), width)
-        cross_UQ += self.memory * self.cross_NQ[usable]
-        gram_UQQ = self.memory * self.gram_NQQ[usable]
-        for label_UP in label_UPA.transpose(2, 0, 1):
-            pair_UM = np.repeat(label_UP * width, num_columns, 1) + label_UM
-            gram_UQQ += category_sums(pair_UM, weight_UM, width**2).reshape(gram_UQQ.shape)
-        self.gram_NQQ[usable], self.cross_NQ[usable] = gram_UQQ, cross_UQ
+        # Below, N are the usable runs alone.
+        share_NP, influence_NP = feedback.share[usable], feedback.influence[usable]
+        label_NPA = feedback.labels[usable] + self.offset_A
+        num_runs, num_windows, num_columns = label_NPA.shape
+        weight_NP = share_NP * num_windows
+        target_NP = influence_NP - (share_NP * influence_NP).sum(1, keepdims=True)
+        # The design matrix is one-hot, so its products with itself are sums by pair of labels: one column against all.
+        label = label_NPA.reshape(num_runs, -1)  # (N, P * A), as the two below
+        weight = np.repeat(weight_NP, num_columns, 1)
+        cross_NQ = category_sums(label, np.repeat(weight_NP * target_NP, num_columns, 1), width)
+        cross_NQ += self.memory * self.cross_NQ[usable]
+        gram_NQQ = self.memory * self.gram_NQQ[usable]
+        for label_NP in label_NPA.transpose(2, 0, 1):
+            pair = np.repeat(label_NP * width, num_columns, 1) + label
+            gram_NQQ += category_sums(pair, weight, width**2).reshape(gram_NQQ.shape)
+        self.gram_NQQ[usable], self.cross_NQ[usable] = gram_NQQ, cross_NQ
         ridge = self.shrinkage * np.eye(width)
-        self.effect_NQ[usable] = np.linalg.solve(gram_UQQ + ridge, cross_UQ[..., None])[..., 0]
+        self.effect_NQ[usable] = np.linalg.solve(gram_NQQ + ridge, cross_NQ[..., None])[..., 0]
 
     def state_dict(self) -> dict[str, NDArray]:
         return {"gram": self.gram_NQQ.copy(), "cross": self.cross_NQ.copy(), "effect": self.effect_NQ.copy()}

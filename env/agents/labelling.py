@@ -11,10 +11,10 @@ from ...lm.corpus.corpus import Labels
 from ...lm.corpus.texts import Texts
 from ...lm.corpus.token_set import batches
 from ...lm.io.errors import InputError
-from ..text.corpus_text import Batch, Documents
+from ..text.corpus_text import CorpusText, TextBatch
 from .base import LabelAgent
 
-BATCH_BYTES = 2_000_000  # of text: a batch lives in one process, and several are under way
+BATCH_BYTES = 2_000_000  # of text: several batches are in memory at once, one in each process
 
 
 def label_corpus(
@@ -26,9 +26,10 @@ def label_corpus(
     agents: Sequence[LabelAgent],
     seed: int = 0,
 ) -> dict[str, Labels]:
-    """One label column an agent, over all documents in all splits. Each agent has its own random numbers, so that
-    adding one changes no other. Memory: the sample, some batches, and eight bytes a document and agent."""
-    documents = Documents(texts, splits, domain.column)
+    """One label column an agent, over all documents in all splits. progress: is called with the share of the documents
+    that are measured. Each agent has random numbers of its own, so that adding an agent changes no other's labels.
+    Memory: the sample, some batches, and eight bytes a document and agent."""
+    documents = CorpusText(texts, splits, domain.column)
     for agent in agents:
         key = int.from_bytes(hashlib.sha256(agent.name.encode()).digest()[:4], "big")
         agent.fit(documents, np.random.default_rng([seed, key]))
@@ -40,41 +41,42 @@ def label_corpus(
     return {agent.name: agent.annotate(values, documents) for agent, values in zip(agents, measured, strict=True)}
 
 
-def _measure_all(agents: Sequence[LabelAgent], documents: Documents) -> Iterator[tuple[NDArray[np.float64], range]]:
-    """(what the agents measured (A, B), documents) of each batch, in order; in processes of their own, but for agents
-    that use all cores by themselves and for a corpus of one batch."""
+def _measure_all(agents: Sequence[LabelAgent], documents: CorpusText) -> Iterator[tuple[NDArray[np.float64], range]]:
+    """Of each batch, in order: what the agents measured, (agents, D), and the range of its documents. Agents run in
+    processes of their own, except those that use all cores by themselves, and where the corpus is one batch."""
     parts = list(batches(documents.texts, BATCH_BYTES))
-    apart = [index for index, agent in enumerate(agents) if not agent.uses_all_cores]
+    elsewhere = [index for index, agent in enumerate(agents) if not agent.uses_all_cores]
     here = [index for index, agent in enumerate(agents) if agent.uses_all_cores]
-    given = (([agents[index] for index in apart], documents.batch(part)) for part in parts)
-    values_apart: Iterator[NDArray[np.float64]]
-    if not apart or len(parts) == 1 or usable_cores() == 1:
-        values_apart = (_measure(*arguments) for arguments in given)
+    given = (([agents[index] for index in elsewhere], documents.batch(part)) for part in parts)
+    values_elsewhere: Iterator[NDArray[np.float64]]
+    if not elsewhere or len(parts) == 1 or usable_cores() == 1:
+        values_elsewhere = (_measure(*arguments) for arguments in given)
     else:
         from joblib import Parallel, delayed  # its workers do not run the caller's main module again
 
         jobs = Parallel(usable_cores(), return_as="generator", batch_size=1, max_nbytes=None)
-        values_apart = jobs(delayed(_measure)(*arguments) for arguments in given)
-    for part, values in zip(parts, values_apart, strict=True):
+        values_elsewhere = jobs(delayed(_measure)(*arguments) for arguments in given)
+    for part, values in zip(parts, values_elsewhere, strict=True):
         found = np.zeros((len(agents), len(part)))
-        found[apart] = values
+        found[elsewhere] = values
         if here:
             found[here] = _measure([agents[index] for index in here], documents.batch(part))
         yield found, part
 
 
-def _measure(agents: Sequence[LabelAgent], batch: Batch) -> NDArray[np.float64]:
+def _measure(agents: Sequence[LabelAgent], batch: TextBatch) -> NDArray[np.float64]:
+    """What the agents measured, (agents, D)."""
     found = np.zeros((len(agents), len(batch.texts)))
-    for row, agent in zip(found, agents, strict=True):
+    for own_D, agent in zip(found, agents, strict=True):
         values = np.asarray(agent.measure(batch), np.float64)
-        if values.shape != row.shape:
+        if values.shape != own_D.shape:
             raise InputError(
-                f"agent '{agent.name}' measured {values.shape} numbers, expected {row.shape}: one a document"
+                f"agent '{agent.name}' measured {values.shape} numbers, expected {own_D.shape}: one a document"
             )
         if np.isinf(values).any():
             worst = batch.first + int(np.flatnonzero(np.isinf(values))[0])
             raise InputError(
                 f"agent '{agent.name}' measured an infinite number of document {worst}, expected finite ones"
             )
-        row[:] = values
+        own_D[:] = values
     return found

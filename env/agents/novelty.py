@@ -1,8 +1,8 @@
-"""novelty: the cells that were used least come first.
+"""novelty: the less a cell has been used, the higher its priority.
 
 A count-based bonus, in the manner of exploration by visit counts (arXiv 1606.01868) and of the visit counts of clusters
-in Quad (arXiv 2409.16986): priority = -log(1 + epochs used of the cell). Departures: no bonus parameter, for scores are
-standardised, and epochs in place of visits, so that small cells are not novel for ever.
+in Quad (arXiv 2409.16986): priority = -log(1 + epochs used of the cell). Departures: no bonus parameter, because scores
+are standardised, and epochs in place of visits, or small cells would stay novel forever.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from .base import Agent, Array, Feedback, Layout
 
 
 class NoveltyAgent(Agent):
-    """It prioritises the cells themselves and needs no labels of its own."""
+    """It gives priorities to the cells themselves and needs no labels of its own."""
 
     name = "novelty"
     moves = True
@@ -20,9 +20,9 @@ class NoveltyAgent(Agent):
     def start(self, num_slots: int, layout: Layout) -> None:
         self.epochs_NC = np.zeros((num_slots, len(layout.cells)))
 
-    def score(self, labels_MA: NDArray[np.uint16]) -> Array:
-        """Unknown: text outside the pool is never used."""
-        return np.full((len(self.epochs_NC), len(labels_MA)), np.nan)
+    def score(self, labels: NDArray[np.uint16]) -> Array:
+        """NaN: of text outside the cells it cannot tell."""
+        return np.full((len(self.epochs_NC), len(labels)), np.nan)
 
     def score_cells(self, cells_CA: NDArray[np.uint16]) -> Array:
         return -np.log1p(self.epochs_NC)

@@ -1,4 +1,4 @@
-"""null: the agent that selects nothing. Weight on it is weight on the natural mixture (the console's own idea)."""
+"""null: the agent that selects nothing. Weight on it is weight on the natural mixture (from no paper)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,5 +14,5 @@ class NullAgent(Agent):
     def start(self, num_slots: int, layout: Layout) -> None:
         self.num_slots = num_slots
 
-    def score(self, labels_MA: NDArray[np.uint16]) -> NDArray[np.float64]:
-        return np.zeros((self.num_slots, len(labels_MA)))
+    def score(self, labels: NDArray[np.uint16]) -> NDArray[np.float64]:
+        return np.zeros((self.num_slots, len(labels)))

@@ -1,6 +1,6 @@
-"""Agents by kind: those that are shipped, those that a program registers, and those of installed packages.
+"""Kinds of agents: those that ship here, those that a program registers, and those of installed packages.
 
-A package brings an agent by an entry point in the group `pretraingym.agents`, whose name is the agent's:
+A package brings an agent by an entry point of the group `pretraingym.agents`. The entry point has the agent's name:
 
     [project.entry-points."pretraingym.agents"]
     shortness = "my_package:ShortnessAgent"
@@ -24,7 +24,7 @@ from .perplexity import PerplexityAgent
 from .quality import QualityAgent
 from .topic import TopicAgent
 
-GROUP = "pretraingym.agents"
+ENTRY_POINT_GROUP = "pretraingym.agents"
 SHIPPED: dict[str, Callable[..., Agent]] = {
     kind.name: kind
     for kind in (
@@ -38,26 +38,26 @@ SHIPPED: dict[str, Callable[..., Agent]] = {
         NoveltyAgent,
     )
 }
-RESERVED = ("column", "match")  # kinds whose agents are called after a column or a task
+RESERVED = ("column", "match")  # kinds whose agents have the names of a column or a task
 _registered: dict[str, Callable[..., Agent]] = {}
 
 
 def register_agent(name: str, kind: Callable[..., Agent]) -> None:
-    """Make `kind` (a class, or whatever returns an agent) known as the agent `name` in this process. InputError: the
-    name is taken."""
+    """Make `kind` (a class, or a function that returns an agent) known as the agent `name` in this process. InputError:
+    the name is taken."""
     if name in kinds() or _is_reserved(name):
         raise InputError(f"an agent called '{name}' is there already; give yours another name")
     _registered[name] = kind
 
 
 def kinds() -> dict[str, Callable[..., Agent]]:
-    """Every kind of agent that can be named. A package that cannot be imported is named in a warning, and the rest go
-    on; so is one whose agent has a name that is taken."""
+    """Every kind of agent, by name. A package that cannot be imported, or whose agent has a name that is taken, is left
+    out with a warning."""
     return {**_from_packages(), **_registered, **SHIPPED}
 
 
 def kind_called(name: str) -> Callable[..., Agent]:
-    """InputError: there is none of that name."""
+    """The kind of that name. InputError: there is none."""
     known = kinds()
     if name not in known:
         raise InputError(f"unknown agent '{name}'; {nearest(name, known)}")
@@ -72,7 +72,7 @@ def _is_reserved(name: str) -> bool:
 def _from_packages() -> dict[str, Callable[..., Agent]]:
     found: dict[str, Callable[..., Agent]] = {}
     owners: dict[str, str] = dict.fromkeys(SHIPPED, "pretraingym")
-    for entry in sorted(metadata.entry_points(group=GROUP), key=lambda entry: (entry.name, entry.value)):
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINT_GROUP), key=lambda entry: (entry.name, entry.value)):
         package = entry.dist.name if entry.dist else entry.value
         owner = "pretraingym" if _is_reserved(entry.name) else owners.get(entry.name)
         try:

@@ -1,4 +1,4 @@
-"""Agents by their names in a configuration: `quality`, `match-prose`, `quality:moves=true`, a column, a package's."""
+"""Agents as a configuration names them: `quality`, `match-prose`, `quality:moves=true`, a column, a package's agent."""
 
 import inspect
 from collections.abc import Callable
@@ -13,11 +13,11 @@ from .column import ColumnAgent
 from .match import PREFIX, MatchAgent
 from .plugins import kind_called, kinds
 
-UNLABELLED = "null", "influence"  # agents that every corpus has, first and last
+UNLABELLED = "null", "influence"  # agents that every corpus has; they stand first and last
 
 
 def default_agents(corpus: Corpus) -> tuple[str, ...]:
-    """What a corpus gives without being asked: null, one agent a label column, and influence, which pools them."""
+    """The agents where none are named: null, one a label column, and influence, which uses all columns."""
     first, last = UNLABELLED
     return (first, *corpus.labels, last)
 
@@ -35,7 +35,7 @@ def label_name(spec: str) -> str:
 
 
 def make_agent(spec: str, corpus: Corpus) -> Agent:
-    """The agent `spec` names, for a corpus that is labelled. InputError: unknown, or the corpus has no labels of it."""
+    """The agent that `spec` names, for a labelled corpus. InputError: it is unknown, or has no labels in the corpus."""
     name, _, settings = spec.partition(":")
     known = kinds()
     if name in known:
@@ -57,7 +57,8 @@ def make_agent(spec: str, corpus: Corpus) -> Agent:
 
 
 def make_agents(specs: tuple[str, ...], corpus: Corpus) -> list[Agent]:
-    """One agent a name, in order. InputError: as make_agent, a name twice, `null` not first, or none that labels."""
+    """One agent a spec, in order. InputError: as make_agent; or a name is there twice, `null` is not first, or no agent
+    has labels, or none but null takes weight."""
     agents = [make_agent(spec, corpus) for spec in specs]
     names = [label_name(spec) for spec in specs]
     if not names or names[0] != "null" or len(set(names)) != len(names):
@@ -70,8 +71,8 @@ def make_agents(specs: tuple[str, ...], corpus: Corpus) -> list[Agent]:
 
 
 def make_labellers(specs: tuple[str, ...], tasks: tuple[str, ...]) -> list[LabelAgent]:
-    """The agents `specs` name, to label a corpus with; `match` stands for one a reference task. InputError: unknown,
-    twice, or one that has nothing to label."""
+    """The agents that `specs` name, to label a corpus with; `match` stands for one a reference task. InputError: an
+    agent is unknown, named twice, or does not label text."""
     agents: list[LabelAgent] = []
     for spec in specs:
         name, _, settings = spec.partition(":")
@@ -93,7 +94,7 @@ def make_labellers(specs: tuple[str, ...], tasks: tuple[str, ...]) -> list[Label
 
 
 def _made(name: str, kind: Callable[..., Agent], settings: str) -> Agent:
-    """An agent of that kind with the settings in `key=value,...`."""
+    """An agent of that kind with the settings `key=value,...`."""
     parameters = inspect.signature(kind).parameters
     hints = get_type_hints(kind.__init__) if inspect.isclass(kind) else get_type_hints(kind)
     values: dict[str, Any] = {}

@@ -10,19 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.corpus.corpus import Labels
-from ..text.corpus_text import Batch, Documents, vectorizer
+from ..text.corpus_text import CorpusText, TextBatch, vectorizer
 from .base import Array, LabelAgent
 
 NUM_COMPONENTS = 32
 FITTED = 6000  # documents that the components and centres are fitted on
-READ = 2000  # documents whose words are looked at, for hashes have no words
-COMMON = 0.2  # words in more than this share of the documents tell style, not topic
-RARE = 0.004  # words in fewer tell one source
+READ = 2000  # documents that are read for words, because hashed features do not tell their words
+COMMON = 0.2  # a word in more than this share of the documents tells style, not topic
+RARE = 0.004  # a word in less than this share tells one source
 WORDS_IN_NAME = 3
 
 
 class TopicAgent(LabelAgent):
-    """Clusters of the training text, named by the words that set each apart. No values: nobody knows what helps."""
+    """Clusters of the training text, named by the words that set each apart. No values: nobody knows which helps."""
 
     name = "topic"
     moves = True
@@ -30,7 +30,7 @@ class TopicAgent(LabelAgent):
     def __init__(self, topics: int = 12) -> None:
         self.topics = topics
 
-    def fit(self, documents: Documents, rng: np.random.Generator) -> None:
+    def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         from sklearn.cluster import MiniBatchKMeans
         from sklearn.decomposition import TruncatedSVD
 
@@ -52,10 +52,10 @@ class TopicAgent(LabelAgent):
             top = np.argsort(-gain, kind="stable")[:WORDS_IN_NAME]
             self.topic_names.append(f"{topic} {' '.join(words[i] for i in top)}")
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return self._nearest(self._points(batch.features[:, self.columns])).astype(np.float64)
 
-    def annotate(self, measured_D: Array, documents: Documents) -> Labels:
+    def annotate(self, measured_D: Array, documents: CorpusText) -> Labels:
         return Labels(tuple(self.topic_names), None, measured_D.astype(np.uint16))
 
     def _points(self, features: Array) -> NDArray[np.float32]:
@@ -66,8 +66,8 @@ class TopicAgent(LabelAgent):
         return np.argmax(2 * points @ self.centres.T - (self.centres**2).sum(1), axis=1)
 
 
-def _content_words(documents: Documents, sample: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    """(words, the feature column of each): those in a middling share of the sample's documents."""
+def _content_words(documents: CorpusText, sample: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
+    """The words in a middling share of the sample's documents, and the feature column of each."""
     analyse = vectorizer().build_analyzer()
     texts = (documents.texts[int(document)] for document in sample)
     seen = Counter(word for text in texts for word in set(analyse(text)) if word.isalpha())

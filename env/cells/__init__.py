@@ -1,1 +1,1 @@
-"""Cells: documents with the same labels, how windows are drawn from them, and how a budget is spent on them."""
+"""Cells: documents with the same labels, draws of windows from them, and budgets of tokens spent on them."""

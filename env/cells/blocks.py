@@ -1,7 +1,6 @@
-"""Long arrays in short blocks, so that what is computed on the way is small.
+"""Long arrays are computed in short blocks, so that intermediate results are small and stay in the processor's cache.
 
-It then stays in the processor's cache. Fresh memory for a large array is also slow to get: a page fault for every 4 KiB
-costs more than the arithmetic on them.
+Fresh memory for a large array is also slow to get: a page fault for every 4 KiB costs more than the arithmetic.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Cells: the documents that carry the same label under every agent, and their windows by number.
 
-Scores depend on the cell alone, so changing the weights costs O(cells). An index lists its documents cell by cell; the
-lists may lie in files that are read where they lie (`cell_store`), so that they need not fit in memory.
+Scores depend on the cell alone, so changing the weights costs O(cells). An index lists its documents cell by cell. The
+lists may be memory-mapped files (`store.py`), so that they need not fit in memory.
 """
 
 from dataclasses import dataclass
@@ -15,25 +15,25 @@ from ...lm.corpus.windows import PART_BITS
 from .blocks import blocks
 
 MAX_CELLS = 262_144
-GROUP = 64  # documents between two entries of the coarse table; a power of two
+GROUP_DOCUMENTS = 64  # of a group, whose first window the index knows; a power of two
 
 
 @dataclass(frozen=True)
 class CellIndex:
-    """The occupied label tuples of a range of documents, in lexicographic order. Its windows are numbered cell by
-    cell, and within a cell as the corpus has them. A document without tokens has no windows and is not in it.
+    """The occupied label tuples of a range of documents, in lexicographic order. Windows are numbered cell by cell, and
+    within a cell in the corpus's order. A document without tokens has no windows and is not in the index.
 
-    labels_CA: (C, A) uint16; windows_C: (C,) int64 and tokens_C: (C,) float64, what each cell holds; document_R: (R,)
-    unsigned, the documents in the order of the numbering; group_start_G: (G,) int64, the number of the first window of
-    every GROUP documents; start_R: (G * GROUP,) unsigned, the first window of each document, counted from its group's
-    first, and the dtype's largest number where the last group has no more documents."""
+    labels_CA: uint16; windows_C: int64 and tokens_C: float64, what each cell holds; document_D: unsigned, the number in
+    the corpus of each of the D documents, in the order of the windows. They stand in groups of GROUP_DOCUMENTS:
+    group_start: (groups,) int64, the number of each group's first window; start_D: unsigned, the number of each
+    document's first window less that of its group's, padded with the dtype's largest number to whole groups."""
 
     labels_CA: NDArray[np.uint16]
     windows_C: NDArray[np.int64]
     tokens_C: NDArray[np.float64]
-    document_R: NDArray[Any]
-    start_R: NDArray[Any]
-    group_start_G: NDArray[np.int64]
+    document_D: NDArray[Any]
+    start_D: NDArray[Any]
+    group_start: NDArray[np.int64]
 
     @property
     def num_cells(self) -> int:
@@ -54,20 +54,20 @@ class CellIndex:
         """The number of each cell's first window, (C,)."""
         return np.cumsum(self.windows_C) - self.windows_C
 
-    def window_ids(self, number_M: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Windows by number, below `windows_C.sum()` -> window ids of the corpus, (M,). Fastest for rising numbers."""
-        ids_M = np.empty(len(number_M), np.int64)
-        for part in blocks(len(number_M)):
-            ids_M[part] = self._ids_of_block(number_M[part])
-        return ids_M
+    def window_ids(self, number_W: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Windows by number, below `windows_C.sum()` -> window ids of the corpus, (W,). Fastest for rising numbers."""
+        ids_W = np.empty(len(number_W), np.int64)
+        for part in blocks(len(number_W)):
+            ids_W[part] = self._ids_of_block(number_W[part])
+        return ids_W
 
-    def _ids_of_block(self, number_M: NDArray[np.int64]) -> NDArray[np.int64]:
-        group_M = np.searchsorted(self.group_start_G, number_M, side="right") - 1
-        number_M = number_M - self.group_start_G[group_M]
-        rest_M = number_M.astype(self.start_R.dtype)
-        row_M = group_M * GROUP
-        step = GROUP // 2
-        while step:  # binary search for the document, of all M at once
-            row_M += step * (self.start_R[row_M + step] <= rest_M)
+    def _ids_of_block(self, number_W: NDArray[np.int64]) -> NDArray[np.int64]:
+        group_W = np.searchsorted(self.group_start, number_W, side="right") - 1
+        number_W = number_W - self.group_start[group_W]
+        rest_W = number_W.astype(self.start_D.dtype)
+        place_W = group_W * GROUP_DOCUMENTS  # of the window's document in `document_D`
+        step = GROUP_DOCUMENTS // 2
+        while step:  # binary search in the group, of all windows at once
+            place_W += step * (self.start_D[place_W + step] <= rest_W)
             step //= 2
-        return self.document_R[row_M].astype(np.int64) << PART_BITS | (number_M - self.start_R[row_M])
+        return self.document_D[place_W].astype(np.int64) << PART_BITS | (number_W - self.start_D[place_W])

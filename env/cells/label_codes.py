@@ -7,16 +7,17 @@ from numpy.typing import NDArray
 
 from .index import MAX_CELLS
 
-CODE_BITS = 43  # of a code: with the 20 bits of a place in a chunk it fits an int64
+CODE_BITS = 43  # with the 20 bits of a document's place in its chunk, a code fits an int64
 
 
 class LabelCodes:
-    """Codes below 2**CODE_BITS of tuples of labels, one below `sizes` a column. Where the product of the sizes is
-    larger, the tuples of the first columns are numbered by those that occur, and the other columns counted on top."""
+    """Codes below 2**CODE_BITS of label tuples; sizes: one above the largest label of each column. Where the product of
+    the sizes is larger, the columns are cut into stages. The codes of a stage that occur are numbered, and the next
+    stage counts on from that number."""
 
     def __init__(self, sizes: Sequence[int]) -> None:
         self.sizes = tuple(sizes)
-        self.stages: list[list[int]] = [[]]  # columns
+        self.stages: list[list[int]] = [[]]  # the columns of each
         room = 1 << CODE_BITS
         for column, size in enumerate(self.sizes):
             if size > room:
@@ -27,7 +28,7 @@ class LabelCodes:
         self.known: list[NDArray[np.int64]] = []  # the codes that occur, by stage, rising
 
     def of(self, columns: Sequence[NDArray[np.uint16]]) -> NDArray[np.int64]:
-        """Codes of M tuples up to the first stage that is not known, or the last one; columns: A of (M,) -> (M,)."""
+        """Codes of M tuples up to the first stage that is not in `known`, or the last. columns: A of (M,) -> (M,)."""
         code = np.zeros(len(columns[0]), np.int64)
         for stage, in_stage in enumerate(self.stages[: len(self.known) + 1]):
             if stage:

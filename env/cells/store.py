@@ -1,4 +1,4 @@
-"""A cell index in a folder: the lists of documents as npy files that are read where they lie, the cells beside them."""
+"""A cell index in a folder: npy files, of which the lists of documents are memory-mapped and the cells read."""
 
 import json
 import os
@@ -16,15 +16,16 @@ from .builder import LabelledDocuments, build_cells
 from .index import CellIndex
 
 SCHEMA = 1
-CELLS = ("labels_CA", "windows_C", "tokens_C")  # read into memory
-LISTS = ("document_R", "start_R", "group_start_G")  # memory-mapped
+# The file of each field, without .npy: those of cells are read into memory, those of documents are memory-mapped.
+CELL_FILES = {"labels_CA": "labels_CA", "windows_C": "windows_C", "tokens_C": "tokens_C"}
+DOCUMENT_FILES = {"document_D": "document_R", "start_D": "start_R", "group_start": "group_start_G"}
 DAMAGE = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, TokenError)  # of a bad npy header
 ZEROS = bytes(1 << 20)
 
 
 def stored_cells(folder: Path, source: LabelledDocuments) -> CellIndex:
-    """The index in `folder`, which is built there first if it is absent. Where no folder can be written, the index is
-    built in memory."""
+    """The index in `folder`, which is built there first if it is absent. Where the folder cannot be written, the index
+    is built in memory."""
     if not folder.is_dir():
         try:
             write_cells(folder, source)
@@ -34,16 +35,18 @@ def stored_cells(folder: Path, source: LabelledDocuments) -> CellIndex:
 
 
 def write_cells(folder: Path, source: LabelledDocuments) -> None:
-    """Build the index of `source` in a folder beside `folder` and move it there whole. OSError: it cannot be written.
-    A folder that another process put there meanwhile is left as it is."""
+    """Build the index of `source` in a folder beside `folder`, then rename that to `folder`. OSError: it cannot be
+    written. A folder that another process put there meanwhile is left as it is."""
     remove_dead_parts(folder)
     part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        cells = build_cells(source, lambda name, length, dtype: _room(part / f"{name}.npy", length, dtype))
-        for name in (*CELLS, "group_start_G"):
-            np.save(part / f"{name}.npy", getattr(cells, name))
+        cells = build_cells(
+            source, lambda name, length, dtype: _new_array(part / f"{DOCUMENT_FILES[name]}.npy", length, dtype)
+        )
+        for name, file in [*CELL_FILES.items(), ("group_start", DOCUMENT_FILES["group_start"])]:
+            np.save(part / f"{file}.npy", getattr(cells, name))
         del cells  # closes the maps
         (part / "manifest.json").write_text(json.dumps({"schema": SCHEMA}), encoding="utf-8")
         sync_folder(part)
@@ -62,16 +65,17 @@ def open_cells(folder: Path) -> CellIndex:
         manifest = json.loads((folder / "manifest.json").read_bytes())
         if manifest["schema"] != SCHEMA:
             raise ValueError(f"schema {manifest['schema']}, this version reads {SCHEMA}")
-        arrays: dict[str, Any] = {name: np.load(folder / f"{name}.npy") for name in CELLS}
-        arrays |= {name: np.load(folder / f"{name}.npy", mmap_mode="r").view(np.ndarray) for name in LISTS}
+        arrays: dict[str, Any] = {name: np.load(folder / f"{file}.npy") for name, file in CELL_FILES.items()}
+        for name, file in DOCUMENT_FILES.items():
+            arrays[name] = np.load(folder / f"{file}.npy", mmap_mode="r").view(np.ndarray)
     except (*DAMAGE, KeyError) as error:
         raise InputError(f"{folder} is no whole cell index ({error}); delete it, and it is built again") from None
     return CellIndex(**arrays)
 
 
-def _room(path: Path, length: int, dtype: np.dtype) -> NDArray[Any]:
-    """A new npy file, memory-mapped to write. Its zeros are written out, so that a full disk is an OSError here and
-    not a bus error on the first touch of a page."""
+def _new_array(path: Path, length: int, dtype: np.dtype) -> NDArray[Any]:
+    """A new npy file of zeros, memory-mapped for writing. The zeros are written out, so that a full disk is an OSError
+    here and not a bus error when a page is first touched."""
     array = np.lib.format.open_memmap(path, "w+", dtype, (length,))
     with open(path, "r+b") as file:
         file.seek(array.offset)

@@ -1,1 +1,1 @@
-"""Checks of other people's agents and environments."""
+"""Checks of agents and environments that others wrote."""

@@ -1,4 +1,4 @@
-"""Checking an agent: what its author gets wrong is told at the first fault, with the likely cause."""
+"""Checking an agent: the first mistake of its author is reported, with its likely cause."""
 
 import copy
 import re
@@ -6,21 +6,21 @@ import re
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ..agents.base import Agent, LabelAgent
-from ..text.corpus_text import Documents
+from ..text.corpus_text import CorpusText
 from .label_check import checked_labels
 from .run_check import check_runs
 
 
 def check_agent(agent: Agent, corpus: Corpus) -> None:
-    """Label `corpus` with the agent, put it to work in a few runs with made-up probes, and check what it does.
+    """Label `corpus` with the agent, start it in a few runs with made-up probes, and check what it does.
 
     Args:
-        agent: as its class gives it: neither fitted nor started. It stays so; copies of it are used.
-        corpus: a small one, for an agent that labels text does so three times. It is not changed.
+        agent: a new object, neither fitted nor started. It stays so, because copies of it are used.
+        corpus: a small one, because an agent that labels text reads it three times. It is not changed.
 
     Raises:
-        InputError: the first fault, with its likely cause. Exceptions of the agent's own code pass, but for those that
-            tell of a known mistake.
+        InputError: the first fault, with its likely cause. Exceptions of the agent's own code pass through, except for
+            those that show a known mistake.
     """
     _check_class(agent)
     try:
@@ -30,7 +30,7 @@ def check_agent(agent: Agent, corpus: Corpus) -> None:
             f"agent '{agent.name}' cannot be copied ({type(error).__name__}: {error}): make files, locks and models in "
             "fit or start, not in __init__"
         ) from error
-    documents = Documents(corpus.texts, corpus.splits, corpus.labels["domain"].column)
+    documents = CorpusText(corpus.texts, corpus.splits, corpus.labels["domain"].column)
     columns = dict(corpus.labels)
     if isinstance(agent, LabelAgent) and type(agent).measure is not LabelAgent.measure:
         columns[agent.name] = checked_labels(agent, documents)

@@ -1,4 +1,4 @@
-"""The global random generators, which no agent may depend on: seeded for a check, and put back after it."""
+"""The global random generators, on which no agent may depend: seeded for a check, and put back after it."""
 
 import random
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ import numpy as np
 
 @contextmanager
 def global_seeds(seed: int) -> Iterator[None]:
-    """Inside, the generators of random, numpy.random and torch (CPU) start from `seed`; after, they go on as if nothing
-    had been."""
-    import torch  # here, for it takes seconds
+    """Inside, the generators of random, numpy.random and torch (CPU) start from `seed`; afterwards they go on as
+    before."""
+    import torch  # here, because importing it takes seconds
 
-    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - the legacy one is meant
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002 - this very generator
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     torch.default_generator.manual_seed(seed)

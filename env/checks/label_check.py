@@ -1,4 +1,4 @@
-"""The check of an agent that labels text: its categories are sound, and depend on the text alone."""
+"""The check of an agent that labels text: its categories are valid and depend on the text alone."""
 
 import copy
 import pickle
@@ -11,14 +11,14 @@ from ...lm.corpus.token_set import batches
 from ...lm.io.errors import InputError
 from ..agents.base import Array, LabelAgent
 from ..agents.labelling import BATCH_BYTES
-from ..text.corpus_text import Documents
+from ..text.corpus_text import CorpusText
 from .global_seeds import global_seeds
 
-SLACK = 1e-4  # of the spread of what was measured: sums of another length are rounded otherwise
+SLACK = 1e-4  # of the spread of what was measured: sums over batches of other sizes round differently
 
 
-def checked_labels(agent: LabelAgent, documents: Documents) -> Labels:
-    """The labels that a copy of `agent` gives all documents. InputError: the first fault."""
+def checked_labels(agent: LabelAgent, documents: CorpusText) -> Labels:
+    """The labels that a copy of `agent` gives to all documents. InputError: the first fault."""
     fitted, measured, labels = _labelled(agent, documents, 1)
     _check_labels(agent, labels, len(documents.texts))
     again = _labelled(agent, documents, 2)[2]
@@ -29,12 +29,12 @@ def checked_labels(agent: LabelAgent, documents: Documents) -> Labels:
             f"agent '{agent.name}' gave other labels when it was fitted again: it draws from a global generator "
             "(random, numpy.random, torch) or an unseeded one; draw from the `rng` that fit is given"
         )
-    _check_batches(_sent(fitted), documents, measured)
+    _check_batches(_as_sent(fitted), documents, measured)
     return labels
 
 
-def _labelled(agent: LabelAgent, documents: Documents, seed: int) -> tuple[LabelAgent, Array, Labels]:
-    """(the fitted copy, what it measured (D,), its labels) with the global generators seeded by `seed`."""
+def _labelled(agent: LabelAgent, documents: CorpusText, seed: int) -> tuple[LabelAgent, Array, Labels]:
+    """A fitted copy, what it measured (D,), and its labels, with the global generators seeded by `seed`."""
     fitted = copy.deepcopy(agent)
     with global_seeds(seed):
         fitted.fit(documents, np.random.default_rng(0))
@@ -42,13 +42,14 @@ def _labelled(agent: LabelAgent, documents: Documents, seed: int) -> tuple[Label
         train = measured[documents.train.start : documents.train.stop]
         if np.isnan(train).all():
             raise InputError(
-                f"agent '{agent.name}' measured NaN of every training document: NaN is for those few that "
-                "have no number"
+                f"agent '{agent.name}' measured NaN of every training document: NaN is for the few documents "
+                "that have no number"
             )
         return fitted, measured, fitted.annotate(measured.copy(), documents)
 
 
-def _measure(agent: LabelAgent, documents: Documents, parts: Iterable[range]) -> Array:
+def _measure(agent: LabelAgent, documents: CorpusText, parts: Iterable[range]) -> Array:
+    """What the fitted agent measures of all documents, (D,), read in these batches."""
     measured = np.zeros(len(documents.texts))
     for part in parts:
         found = np.asarray(agent.measure(documents.batch(part)), np.float64)
@@ -97,12 +98,12 @@ def _check_labels(agent: LabelAgent, labels: Labels, num_documents: int) -> None
         raise InputError(f"{name} is static and its categories have no values: set `moves = True`, or give values")
 
 
-def _sent(agent: LabelAgent) -> LabelAgent:
-    """The fitted agent as another process gets it."""
+def _as_sent(agent: LabelAgent) -> LabelAgent:
+    """The fitted agent as another process receives it."""
     if agent.uses_all_cores:
         return agent
-    # The bytes are this process's own, made in the line that reads them: nothing from a file or a network is unpickled.
-    from joblib import wrap_non_picklable_objects  # as its workers get them
+    # These bytes are made in the line that reads them: nothing from a file or a network is unpickled.
+    from joblib import wrap_non_picklable_objects  # as joblib's workers get them
 
     try:
         copied: LabelAgent = pickle.loads(pickle.dumps(wrap_non_picklable_objects(agent, keep_wrapper=False)))
@@ -114,8 +115,8 @@ def _sent(agent: LabelAgent) -> LabelAgent:
     return copied
 
 
-def _check_batches(agent: LabelAgent, documents: Documents, measured: Array) -> None:
-    """Measure once more, in other batches."""
+def _check_batches(agent: LabelAgent, documents: CorpusText, measured: Array) -> None:
+    """Measure all documents once more in other batches, and compare."""
     with global_seeds(1):
         found = _measure(agent, documents, _growing(len(documents.texts)))
     same = np.isclose(found, measured, rtol=SLACK, atol=SLACK * float(np.nanstd(measured)), equal_nan=True)

@@ -1,4 +1,4 @@
-"""What `reset` and `step` of a vector environment return: types, shapes, and the masks of infos."""
+"""Checks of what `reset` and `step` of a vector environment return: types, shapes, and the masks of infos."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from ..gym_envs.reset_options import described
 
 
 def check_observation(env: VectorEnv, observation: Any, name: str) -> None:
-    """InputError: not in the batched space, or another type than the space's."""
+    """InputError: it is not in the batched space, or its types are not the space's."""
     _check_types(env.observation_space, observation, name)
     if not env.observation_space.contains(observation):
         raise InputError(f"{name} is outside observation_space: look for NaN, and for values beyond the bounds")
@@ -29,7 +29,7 @@ def _check_types(space: gym.Space, value: Any, name: str) -> None:
 
 
 def check_outcome(num_envs: int, reward: Any, terminated: Any, truncated: Any) -> None:
-    """Of one step: rewards are finite floats, ends are bools, and nothing is cut off."""
+    """Of one step. InputError: rewards are not finite floats, ends are not bools, or an episode is truncated."""
     kind = str(reward.dtype) if isinstance(reward, np.ndarray) and reward.dtype.kind == "f" else "float32"
     _check_array(reward, (num_envs,), kind, "reward")
     _check_array(terminated, (num_envs,), "bool", "terminated")
@@ -44,7 +44,7 @@ def check_outcome(num_envs: int, reward: Any, terminated: Any, truncated: Any) -
 
 
 def check_info(num_envs: int, info: Any, name: str) -> None:
-    """Every `key` has N rows and a mask `_key` of the slots that it tells of."""
+    """InputError: a `key` has not an entry for each of the N slots, or no mask `_key` of the slots with one."""
     if not isinstance(info, dict):
         raise InputError(f"{name} is {type(info).__name__}, expected a dict")
     for key, value in info.items():
@@ -53,24 +53,26 @@ def check_info(num_envs: int, info: Any, name: str) -> None:
                 raise InputError(f"{name} has the mask '{key}', but no '{key[1:]}'")
             _check_array(value, (num_envs,), "bool", f"{name}['{key}']")
         elif f"_{key}" not in info:
-            raise InputError(f"{name} has '{key}' without '_{key}', the mask (N,) of the slots that it tells of")
+            raise InputError(f"{name} has '{key}' without '_{key}', the mask (N,) of the slots that have it")
         elif key == "final_info":
             check_info(num_envs, value, f"{name}['{key}']")
-        elif (rows := {len(leaf) if np.ndim(leaf) else 0 for leaf in leaves(value)}) != {num_envs}:
-            raise InputError(f"{name}['{key}'] has {sorted(rows)} rows, expected arrays of {num_envs}: one a slot")
+        elif (lengths := {len(array) if np.ndim(array) else 0 for array in nested_arrays(value)}) != {num_envs}:
+            raise InputError(
+                f"{name}['{key}'] has lengths {sorted(lengths)}, expected arrays of {num_envs}: one a slot"
+            )
 
 
-def leaves(value: Any) -> list[Any]:
-    """What is nested in dicts and tuples, in order."""
+def nested_arrays(value: Any) -> list[Any]:
+    """The arrays and numbers that are nested in dicts, tuples and lists, in order."""
     if isinstance(value, dict):
-        return [leaf for key in value for leaf in leaves(value[key])]
+        return [array for key in value for array in nested_arrays(value[key])]
     if isinstance(value, tuple | list):
-        return [leaf for each in value for leaf in leaves(each)]
+        return [array for each in value for array in nested_arrays(each)]
     return [value]
 
 
 def same(one: Any, other: Any) -> bool:
-    """Bit for bit, NaN equal to NaN, with the same keys."""
+    """Whether both have the same keys and are equal bit for bit, NaN being equal to NaN."""
     if isinstance(one, dict):
         return isinstance(other, dict) and one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
     if isinstance(one, tuple | list):

@@ -1,4 +1,4 @@
-"""A trial of an agent: it is put to work in a few runs that are made up, without a model, and learns from probes."""
+"""A trial of an agent: it is started in a few made-up runs, without a model, and learns from probes."""
 
 import copy
 from collections.abc import Iterator
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 from ...lm.corpus.corpus import Labels
 from ...lm.io.errors import InputError
 from ..agents.base import Agent, Array, Feedback, Layout
-from ..text.corpus_text import Documents
+from ..text.corpus_text import CorpusText
 
 RUNS = np.arange(3)
 WINDOWS = 48  # of a probe of one run
-LOST_PROBE, LOST_RUN = 1, 2  # this probe tells nothing of this run
+LOST_PROBE, LOST_RUN = 1, 2  # in this probe, nothing was measured of this run
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What trials share. reference_MA: (M, A) labels of text outside the pool."""
+class TrialData:
+    """What trials share. reference_DA: labels of the reference tasks' validation documents, which no run trains on."""
 
     layout: Layout
-    reference_MA: NDArray[np.uint16]
+    reference_DA: NDArray[np.uint16]
 
     @classmethod
-    def of(cls, columns: dict[str, Labels], documents: Documents) -> "Bench":
+    def of(cls, columns: dict[str, Labels], documents: CorpusText) -> "TrialData":
         labels = np.stack([labels.column for labels in columns.values()], 1)
         cells = np.unique(labels[documents.train.start : documents.train.stop], axis=0)
         reference = labels[np.concatenate([documents.validation(task) for task in documents.tasks])]
@@ -35,7 +35,7 @@ class Bench:
         return cls(Layout(columns, cells), reference)
 
     def probe(self, number: int, runs: NDArray[np.intp]) -> Feedback:
-        """What probe `number` tells `runs`: the same whoever asks, in new arrays."""
+        """What probe `number` tells of `runs`: random, the same in every trial, in new arrays."""
         rng, cells, shape = np.random.default_rng(number), self.layout.cells, (len(RUNS), WINDOWS)
         labels, share = cells[rng.integers(len(cells), size=shape)], rng.uniform(0.5, 1.5, shape)
         loss, influence = rng.uniform(1, 6, shape), rng.normal(size=shape)
@@ -47,17 +47,17 @@ class Bench:
 
 
 class Trial:
-    """A copy of `agent`, started in the runs `runs`. Its methods raise InputError where the agent's do not what base.py
-    says of them."""
+    """A copy of `agent`, started in `runs`. Its methods raise InputError where the agent's do not do what
+    agents/base.py says of them."""
 
-    def __init__(self, agent: Agent, bench: Bench, runs: NDArray[np.intp] = RUNS) -> None:
-        self.agent, self.bench, self.runs, self.lost = copy.deepcopy(agent), bench, runs, False
+    def __init__(self, agent: Agent, data: TrialData, runs: NDArray[np.intp] = RUNS) -> None:
+        self.agent, self.data, self.runs, self.lost = copy.deepcopy(agent), data, runs, False
         with self._watching("start"):
-            self.agent.start(len(runs), bench.layout)
+            self.agent.start(len(runs), data.layout)
 
     def learn(self, probe: int) -> None:
-        """One update, which must leave the feedback as it was."""
-        told, kept = self.bench.probe(probe, self.runs), self.bench.probe(probe, self.runs)
+        """Let the agent learn from a probe. It must leave the feedback as it was."""
+        told, kept = self.data.probe(probe, self.runs), self.data.probe(probe, self.runs)
         with self._watching("update"):
             self.agent.update(told)
         for key, array in vars(kept).items():
@@ -68,21 +68,21 @@ class Trial:
         self.lost |= probe == LOST_PROBE and LOST_RUN in self.runs
 
     def priorities(self) -> Array:
-        """Of the cells and of the reference text, NaN in the latter where the agent cannot tell -> (N, C + M)."""
-        cells_CA, reference_MA = self.bench.layout.cells, self.bench.reference_MA
+        """Of the cells and of the reference documents, (N, C + D); NaN of the latter where the agent cannot tell."""
+        cells_CA, reference_DA = self.data.layout.cells, self.data.reference_DA
         with self._watching("score_cells"):
             cells = self.agent.score_cells(cells_CA)
         with self._watching("score"):
-            reference = self.agent.score(reference_MA)
+            reference = self.agent.score(reference_DA)
         self._check_scores("score_cells", cells, len(cells_CA))
-        self._check_scores("score", reference, len(reference_MA))
+        self._check_scores("score", reference, len(reference_DA))
         if np.isfinite(cells).all() and not np.isinf(reference).any():
             return np.concatenate([cells, reference], 1)
         name = f"agent '{self.agent.name}'"
         if self.lost:
             raise InputError(
                 f"{name} gave NaN or infinite priorities after a probe that tells nothing of one run (all NaN): leave "
-                "the runs as they are that are not in `feedback.usable`, and treat each run by itself"
+                "runs that are not in `feedback.usable` as they are, and treat each run by itself"
             )
         raise InputError(
             f"{name} gave NaN or infinite priorities, expected finite ones of every cell: look for 0 / 0, log of 0, "
@@ -95,11 +95,12 @@ class Trial:
             given = f"{scores.dtype} {scores.shape}" if isinstance(scores, np.ndarray) else type(scores).__name__
             raise InputError(
                 f"agent '{self.agent.name}': {method} gave {given}, expected float64 {expected}: one row a run, one "
-                "column a thing that is scored"
+                "column a cell or document"
             )
 
     @contextmanager
     def _watching(self, method: str) -> Iterator[None]:
+        """Turn the errors of two known mistakes in a method of the agent into an InputError that names the mistake."""
         try:
             yield
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Checking a vector environment against the contract of ConsoleVectorEnv: the first fault is told, with its cause."""
+"""Checking a vector environment against what ConsoleVectorEnv promises: the first fault is reported, with its cause."""
 
 from collections.abc import Callable
 
@@ -17,39 +17,39 @@ def check_vector_env(env: VectorEnv, max_steps: int = 100) -> None:
 
     Args:
         env: a vector environment in any of Gymnasium's autoreset modes. It is left in the middle of an episode.
-        max_steps: in which every slot ends an episode.
+        max_steps: the number of steps within which every slot ends an episode.
 
     Raises:
-        InputError: the first fault: spaces or types, infos without masks, arrays that are used again, chance that the
-            seed does not fix, global generators touched, or a breach of its autoreset mode. Exceptions of the
-            environment's own code pass.
+        InputError: the first fault: wrong spaces or types, infos without masks, arrays that are used again, randomness
+            that the seed does not determine, use of global generators, or a violation of its autoreset mode. Exceptions
+            of the environment's own code pass through.
     """
     _check_declared(env)
     with global_seeds(1):
-        course = VectorTrial(env, max_steps)
+        trial = VectorTrial(env, max_steps)
     with global_seeds(2):
         again = VectorTrial(env, max_steps)
-    if not same(course.answers, again.answers):
+    if not same(trial.answers, again.answers):
         raise InputError(
             "the same seed and actions gave other returns: draw from a generator that reset(seed) seeds, and put all "
             "that steps change back at reset"
         )
     with global_seeds(1):
-        if not same(VectorTrial(env, max_steps, scribble=True).answers, course.answers):
+        if not same(VectorTrial(env, max_steps, scribble=True).answers, trial.answers):
             raise InputError(
                 "writing into returned arrays, or into the actions after step, changed later returns: copy what goes "
                 "out and what is kept of the actions"
             )
-        if course.mode is AutoresetMode.NEXT_STEP:
+        if trial.mode is AutoresetMode.NEXT_STEP:
             other = VectorTrial(env, max_steps, other_actions=True)
-            if not same(other.answers, course.answers):
+            if not same(other.answers, trial.answers):
                 raise InputError("the step that begins an episode used its action, expected it ignored (NEXT_STEP)")
-        if course.mode is AutoresetMode.DISABLED:
+        if trial.mode is AutoresetMode.DISABLED:
             _check_refusals(env, max_steps)
 
 
 def _check_declared(env: VectorEnv) -> None:
-    """Spaces and metadata."""
+    """InputError: the spaces or the metadata are wrong."""
     if not isinstance(env, VectorEnv):
         raise InputError(f"the environment is {type(env).__name__}, expected a gymnasium.vector.VectorEnv")
     for name in ("observation_space", "action_space"):
@@ -64,7 +64,7 @@ def _check_declared(env: VectorEnv) -> None:
 
 
 def _check_refusals(env: VectorEnv, max_steps: int) -> None:
-    """What DISABLED must not take: bad masks, and a step of a slot that is done."""
+    """InputError: in mode DISABLED it takes a bad mask, or a step of a slot that is done."""
     env.reset(seed=0)
     n = env.num_envs
     for bad, what in (

@@ -1,4 +1,4 @@
-"""A trial of a vector environment: it is reset and stepped with seeded actions, and every return is looked at."""
+"""A trial of a vector environment: it is reset and stepped with seeded actions, and every return is checked."""
 
 import copy
 import random
@@ -9,20 +9,20 @@ import torch
 from gymnasium.vector import AutoresetMode, VectorEnv
 
 from ...lm.io.errors import InputError
-from .returns import check_info, check_observation, check_outcome, leaves, same
+from .returns import check_info, check_observation, check_outcome, nested_arrays, same
 
 Bools = np.ndarray
 
 
 class VectorTrial:
-    """One course of `env` from reset(seed) until every slot has ended, and two steps more. `answers` are copies of all
-    that it returned. scribble: write over all that went in and came out, as soon as it was seen; other_actions: give
-    slots whose action is ignored (NEXT_STEP) another one."""
+    """One run of `env` from reset(seed=0) until every slot has ended, and two steps more. answers: copies of all that
+    it returned. scribble: overwrite all arrays that went in and came out once they are copied; other_actions: give
+    slots whose action must be ignored (NEXT_STEP) another one."""
 
     def __init__(self, env: VectorEnv, max_steps: int, scribble: bool = False, other_actions: bool = False) -> None:
         self.env, self.mode, self.scribble = env, env.metadata["autoreset_mode"], scribble
         self.answers: list[Any] = []
-        self._given: list[Any] = []  # the very arrays of the answers
+        self._given: list[Any] = []  # what it returned, not copied
         self.observation = self.reset(seed=0)
         done, ended = np.zeros((2, env.num_envs), bool)
         rng, extra = np.random.default_rng(0), 2
@@ -46,14 +46,14 @@ class VectorTrial:
             raise InputError("an array that was returned changed in a later call: return fresh arrays each time")
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
-        """Checks the return -> the observation."""
+        """Reset, and check what is returned -> the observation."""
         observation, info = self._call("reset", lambda: self.env.reset(seed=seed, options=options), 2)
         check_observation(self.env, observation, "the observation of reset")
         check_info(self.env.num_envs, info, "the info of reset")
         return self._keep((observation, info))[0]
 
     def step(self, actions: np.ndarray, was_done: Bools) -> Bools:
-        """Checks the return -> which slots ended."""
+        """Step, and check what is returned -> which slots ended."""
         kept = actions.copy()
         answer = self._call("step", lambda: self.env.step(actions), 5)
         observation, reward, terminated, truncated, info = answer
@@ -77,6 +77,7 @@ class VectorTrial:
         return space.sample()
 
     def _check_ends(self, observation: Any, done: Bools, info: dict[str, Any]) -> None:
+        """Check what SAME_STEP returns of the slots that ended."""
         for key in ("final_obs", "final_info"):
             marked = info.get(f"_{key}", np.zeros_like(done))
             if not np.array_equal(marked, done):
@@ -85,24 +86,25 @@ class VectorTrial:
             return
         check_observation(self.env, info["final_obs"], "info['final_obs']")
         for slot in np.flatnonzero(done):
-            if same(*([leaf[slot] for leaf in leaves(each)] for each in (observation, info["final_obs"]))):
+            if same(*([array[slot] for array in nested_arrays(each)] for each in (observation, info["final_obs"]))):
                 raise InputError(
                     f"slot {slot} ended, and its observation is final_obs, expected the first of its next episode "
                     "(autoreset_mode SAME_STEP)"
                 )
 
     def _reset_one_by_one(self, slots: Bools) -> None:
-        """Each by a mask of its own, which must leave the others' observations as they are."""
+        """Reset each of `slots` by a mask of its own, which must leave the others' observations as they are."""
         for slot in np.flatnonzero(slots):
             before, mask = self.observation, np.arange(self.env.num_envs) == slot
             self.observation = self.reset(options={"reset_mask": mask})
-            for old, new in zip(leaves(before), leaves(self.observation), strict=True):
+            for old, new in zip(nested_arrays(before), nested_arrays(self.observation), strict=True):
                 if not np.array_equal(old[~mask], new[~mask]):
                     raise InputError(f"reset_mask names slot {slot}, and the observation of others changed")
-            if same(*([leaf[slot] for leaf in leaves(each)] for each in (before, self.observation))):
+            if same(*([array[slot] for array in nested_arrays(each)] for each in (before, self.observation))):
                 raise InputError(f"reset_mask names slot {slot}, and its observation is still that of the end")
 
     def _call(self, name: str, call: Any, parts: int) -> Any:
+        """What `call` returns, a tuple of `parts`. It must leave the global generators alone."""
         before = _global_states()
         answer = call()
         for library, old, new in zip(("random", "numpy.random", "torch"), before, _global_states(), strict=True):
@@ -113,13 +115,14 @@ class VectorTrial:
         return answer
 
     def _keep(self, answer: Any) -> Any:
+        """A copy of what was returned, which is kept."""
         self._given.append(answer)
         self.answers.append(copy.deepcopy(answer))
-        for leaf in leaves(answer) if self.scribble else ():
-            if isinstance(leaf, np.ndarray) and leaf.flags.writeable:
-                leaf[...] = np.ones((), leaf.dtype)
+        for array in nested_arrays(answer) if self.scribble else ():
+            if isinstance(array, np.ndarray) and array.flags.writeable:
+                array[...] = np.ones((), array.dtype)
         return self.answers[-1]
 
 
 def _global_states() -> tuple[Any, ...]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state().numpy().copy()  # noqa: NPY002 - that one
+    return random.getstate(), np.random.get_state(), torch.get_rng_state().numpy().copy()  # noqa: NPY002 - this very one

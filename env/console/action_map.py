@@ -1,7 +1,7 @@
-"""The map from a reinforcement-learning action to console weights, and back.
+"""The map from a reinforcement-learning action to console weights.
 
-w = (1 - floor) * softmax(log base + scale * action) + floor / K, over the agents that are present
-(research on simplex actions: a softmax in the environment, action 0 = a safe base mixture).
+w = (1 - floor) * softmax(log base + scale * action) + floor / K, over the K agents that are present. The softmax is a
+part of the environment, and action 0 is a safe base mixture.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ...lm.io.errors import InputError
 
 @dataclass(frozen=True)
 class ActionMap:
-    """From actions to weights. The defaults are the design's (assumed, not tuned)."""
+    """From actions to weights. The defaults are assumed, not tuned."""
 
     scale: float = 4.0
     """nats of log-weight that an action of 1 adds"""
@@ -31,14 +31,14 @@ class ActionMap:
             )
 
     def base(self, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The mixture at action 0 before the floor. mask: (N, K) with row 0 present -> (N, K), rows sum to 1."""
+        """The mixture at action 0 before the floor, (N, K); a run's sums to 1. mask: (N, K), null present."""
         others = np.maximum(mask[:, 1:].sum(1, keepdims=True), 1)
         base = np.where(mask, (1 - self.base_null) / others, 0.0)
         base[:, 0] = np.where(mask[:, 1:].any(1), self.base_null, 1.0)
         return base
 
     def weights(self, action: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """(N, K) actions in [-1, 1] -> (N, K) weights on the simplex, absent agents exactly 0."""
+        """Actions (N, K) in [-1, 1] -> weights (N, K) on the simplex, exactly 0 for absent agents."""
         with np.errstate(divide="ignore"):
             logits = np.log(self.base(mask)) + self.scale * np.clip(action, -1, 1)
         logits -= logits.max(1, keepdims=True)

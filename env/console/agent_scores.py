@@ -1,4 +1,4 @@
-"""The agents of an episode, and the standardised scores that they give in N runs."""
+"""The standardised scores that an episode's agents give in N runs."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from ...lm.io.errors import InputError
 from ...lm.io.state import state_under
 from ..agents.base import Feedback
 from ..cells.sampler import CellSampler
-from ..scenarios.roster import Roster, Scales
+from ..scenarios.roster import NoiseScales, Roster
 from ..scenarios.task import Task
 
 Array = NDArray[np.float64]
@@ -24,63 +24,64 @@ class Standardiser:
 
     @classmethod
     def of(cls, score_NKC: Array, natural_NC: Array) -> "Standardiser":
+        """From the cells' scores and their shares of the pool's tokens."""
         mean = (score_NKC @ natural_NC[:, :, None])[..., 0]
         square = ((score_NKC - mean[..., None]) ** 2 @ natural_NC[:, :, None])[..., 0]
         return cls(mean, np.sqrt(square))
 
-    def __call__(self, score_NKM: Array) -> Array:
-        """Scores in deviations from the pool's mean, within [-5, 5]; 0 where an agent cannot tell (NaN) and for
-        an agent without preference."""
+    def __call__(self, score: Array) -> Array:
+        """Scores (N, K, M) of M cells or documents, in standard deviations from the pool's mean and within [-5, 5]; 0
+        where an agent cannot tell (NaN) and of an agent that scores all text alike."""
         spread = self.spread_NK[..., None]
-        centred = score_NKM - self.mean_NK[..., None]
+        centred = score - self.mean_NK[..., None]
         known = (spread > 1e-9) & ~np.isnan(centred)
         return np.clip(np.where(known, centred / np.maximum(spread, 1e-9), 0.0), -5, 5)
 
 
 class AgentScores:
-    """The agents of `task`, at work in `num_slots` runs. Scores of the cells are kept until agents learn or forget:
-    they do not depend on the weights, and there may be hundreds of thousands of cells. Standardised means over the text
-    of a run's pool, which `draws` knows."""
+    """The agents of `task`, at work in all runs of `sampler`. Scores are standardised over the tokens of a run's pool.
+    The cells' scores do not depend on the weights, and there may be hundreds of thousands of cells, so they are kept
+    until agents learn or forget."""
 
-    def __init__(self, task: Task, draws: CellSampler) -> None:
-        self.task, self.draws, self.members = task, draws, task.make_agents()
-        num_slots = len(draws.seed_N)
+    def __init__(self, task: Task, sampler: CellSampler) -> None:
+        self.task, self.sampler, self.members = task, sampler, task.make_agents()
+        num_slots = len(sampler.seed_N)
         self.roster = Roster(self.members, list(task.layout.columns), num_slots)
         for agent in self.members:
             agent.start(num_slots, task.layout)
-        self._kept: tuple[Array, Standardiser, Scales] | None = None
+        self._kept: tuple[Array, Standardiser, NoiseScales] | None = None
 
     @property
     def scores(self) -> Array:
-        """Standardised scores of the cells, row by row of the roster, (N, K, C)."""
+        """Standardised scores of the cells by the agents in their places, (N, K, C)."""
         return self._standardised()[0]
 
     def lift(self) -> Array:
-        """Mean standardised score of each reference task's validation documents, (N, K, T); 0 for agents that cannot
-        tell of text that is new to them."""
-        labels_RA, known_KR = self.task.reference_labels, self.task.reference_known
-        score_NKR = self.roster.rows(np.stack([agent.score(labels_RA) for agent in self.members], 1))
+        """Mean standardised score of each reference task's validation documents, (N, K, T); 0 of an agent that cannot
+        score text outside the cells."""
+        labels_DA, known_KD = self.task.reference_labels, self.task.reference_known
+        score_NKD = self.roster.by_place(np.stack([agent.score(labels_DA) for agent in self.members], 1))
         _, standardiser, scales = self._standardised()
-        z_NKR = standardiser(score_NKR)
-        self.roster.blend(z_NKR, labels_RA, scales)
-        return (z_NKR * known_KR[self.roster.shown_NK]) @ self.task.reference_share.T
+        z_NKD = standardiser(score_NKD)
+        self.roster.apply_to(z_NKD, labels_DA, scales)
+        return (z_NKD * known_KD[self.roster.agent_NK]) @ self.task.reference_share.T
 
     def reset(self, slots: NDArray[np.intp]) -> None:
-        """Forget what the runs `slots` taught."""
+        """Forget what was learned from the runs in `slots`."""
         for agent in self.members:
             agent.reset(slots)
         self._kept = None
 
     def update(self, feedback: Feedback) -> None:
-        """Learn from one probe of all N runs."""
+        """Let all agents learn from one probe of all N runs."""
         for agent in self.members:
             agent.update(feedback)
         self._kept = None
 
-    def _standardised(self) -> tuple[Array, Standardiser, Scales]:
-        """The scores, what standardises them, and the scales of the noisy ones."""
+    def _standardised(self) -> tuple[Array, Standardiser, NoiseScales]:
+        """The cells' scores, what standardises them, and the scales of the noisy agents' scores."""
         if self._kept is None:
-            labels_CA, natural_NC = self.task.cells.labels_CA, self.draws.natural_NC
+            labels_CA, natural_NC = self.task.cells.labels_CA, self.sampler.natural_NC
             score_NKC = np.stack([agent.score_cells(labels_CA) for agent in self.members], 1)
             if not np.isfinite(score_NKC).all():
                 worst = self.members[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
@@ -88,11 +89,11 @@ class AgentScores:
                     f"agent '{worst}' gave NaN or infinite priorities, expected finite ones: run "
                     "pretraingym.env.check_agent on it"
                 )
-            shown_NKC = self.roster.rows(score_NKC)
-            standardiser = Standardiser.of(shown_NKC, natural_NC)
-            z_NKC = standardiser(shown_NKC)
+            placed_NKC = self.roster.by_place(score_NKC)
+            standardiser = Standardiser.of(placed_NKC, natural_NC)
+            z_NKC = standardiser(placed_NKC)
             scales = self.roster.noise_scales(z_NKC, labels_CA, natural_NC)
-            self.roster.blend(z_NKC, labels_CA, scales)
+            self.roster.apply_to(z_NKC, labels_CA, scales)
             self._kept = z_NKC, standardiser, scales
         return self._kept
 

@@ -14,16 +14,16 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Console:
-    """From weights and scores to a distribution over cells. `beta` and `min_spread` are the design's."""
+    """From weights and scores to a distribution over cells. The defaults of `beta` and `min_spread` are assumed."""
 
     beta: float = 8.0
-    """log-odds a deviation of the mixed score adds at strength 1"""
+    """log-odds that one standard deviation of the mixed score adds at strength 1, when no weight is on null"""
     min_spread: float = 0.3
-    """the mixed score is divided by its spread, but not by less, so that agents that cancel out are not amplified"""
+    """the mixed score is divided by its spread, but not by less than this: agents that cancel out are not amplified"""
     mode: str = "softmax"
-    """softmax, or topk: arXiv 2410.08102 eq. 6, whole cells by falling mixed score, natural inside"""
+    """softmax, or topk: as arXiv 2410.08102 eq. 6, whole cells by falling mixed score, natural within them"""
     top_share: float = 0.2
-    """of the pool, which topk fills"""
+    """of the pool's tokens, that topk draws from"""
 
     def __post_init__(self) -> None:
         if self.mode not in ("softmax", "topk"):
@@ -35,17 +35,18 @@ class Console:
             )
 
     def mixed_score(self, weights_NK: Array, z_NKC: Array, natural_NC: Array) -> Array:
-        """Beta * (1 - w_null) * sum_a w~_a z_a / max(sd, min_spread) -> (N, C)."""
+        """Beta * (1 - w_null) * sum_a w~_a z_a / max(sd, min_spread), (N, C). w~: weights but null's, made to sum to 1;
+        sd: the sum's standard deviation over the pool's tokens."""
         strength = 1 - weights_NK[:, :1]
         shares = weights_NK[:, 1:] / np.maximum(strength, 1e-12)
         mixed_NC = np.einsum("nk,nkc->nc", shares, z_NKC[:, 1:])
         mean, square = np.zeros((2, len(mixed_NC), 1))
         for part in blocks(mixed_NC.shape[1]):
             # No product of matrices: its last bits depend on the other runs and on threads.
-            weighted_NB = mixed_NC[:, part] * natural_NC[:, part]
-            mean += weighted_NB.sum(1, keepdims=True)
-            weighted_NB *= mixed_NC[:, part]
-            square += weighted_NB.sum(1, keepdims=True)
+            weighted = mixed_NC[:, part] * natural_NC[:, part]
+            mean += weighted.sum(1, keepdims=True)
+            weighted *= mixed_NC[:, part]
+            square += weighted.sum(1, keepdims=True)
         spread = np.sqrt(np.maximum(square - mean**2, 0))
         mixed_NC *= self.beta * strength / np.maximum(spread, self.min_spread)
         return mixed_NC
@@ -53,12 +54,12 @@ class Console:
     def shares(
         self, weights_NK: Array, z_NKC: Array, natural_NC: Array, pool_NC: Array, epochs_NC: Array, budget: float
     ) -> Array:
-        """Share of each cell in the coming `budget` tokens -> (N, C), rows sum to 1.
+        """Share of each cell in the coming `budget` tokens, (N, C); a run's sum to 1.
 
-        The design's p ~ tokens * exp(score - epochs), with epochs kept up to date after every token, not once an
-        interval: the flow d epochs / d tau = exp(score - epochs) has the closed form
-        epochs(tau) = log(exp(epochs) + tau exp(score)), and tau is such that the budget is spent. So a cell cannot
-        be used up many times inside one interval, and the interval's length does not change the mixture.
+        Tokens are drawn by p ~ pool * exp(score - epochs), where epochs go up with every token and not once an
+        interval: d epochs / d tau = exp(score - epochs) has the solution
+        epochs(tau) = log(exp(epochs) + tau exp(score)), and tau is such that the budget is spent. So a cell cannot be
+        used up many times within an interval, and the length of intervals does not change the mixture.
         """
         score_NC = self.mixed_score(weights_NK, z_NKC, natural_NC)
         if self.mode == "topk":

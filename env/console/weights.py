@@ -1,4 +1,4 @@
-"""Console weights: one simplex a run over the agents that are present."""
+"""Console weights: of each run, a point of the simplex over the agents that are present."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ def natural_weights(num_runs: int, num_agents: int) -> Array:
 
 
 def check_weights(weights_NK: Array, mask_NK: NDArray[np.bool_]) -> Array:
-    """`weights_NK` as float64 if they are one simplex a row over the present agents, else InputError."""
+    """`weights_NK` as float64, if each run's lie on the simplex over its present agents; else InputError."""
     weights = np.asarray(weights_NK, np.float64)
     if weights.shape != mask_NK.shape:
         raise InputError(f"weights have shape {weights.shape}, expected {mask_NK.shape}: one a run and agent")

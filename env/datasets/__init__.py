@@ -1,4 +1,4 @@
-"""PyTorch datasets that a console mixes, for any training loop."""
+"""PyTorch datasets for any training loop, whose text a console mixes."""
 
 from .batch_plan import BatchPlan
 from .console_dataset import ConsoleDataset

@@ -1,4 +1,4 @@
-"""How one sequence of windows is cut: into optimiser steps, blocks, the shares of ranks and a DataLoader's batches."""
+"""How one sequence of windows is cut into optimiser steps, blocks, the shares of ranks and a DataLoader's batches."""
 
 from dataclasses import dataclass
 
@@ -7,24 +7,25 @@ from ...lm.io.errors import InputError
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """The cut of one global sequence of windows, the same on all ranks but for `rank`. The sequence itself depends on
-    `batch_windows` and the blocks alone, whatever the ranks, batches and workers that read it."""
+    """How one global sequence of windows is cut. All ranks have the same plan, except for `rank`. The sequence depends
+    on `batch_windows` and the blocks alone, not on the ranks, batches and workers that read it."""
 
     batch_windows: int
     """windows of one optimiser step, over all ranks and accumulated batches"""
     steps_per_block: int
-    """optimiser steps whose windows are drawn at once, under one vector of weights: an episode's interval"""
+    """optimiser steps whose windows are drawn together, under one vector of weights: an episode's interval"""
     warmup_steps: int = 0
-    """optimiser steps of block 0 under natural, as an episode begins; 0: block 0 is as all others"""
+    """optimiser steps of block 0, which is then drawn without selection, as in an episode; 0: block 0 is like the
+    others"""
     num_blocks: int | None = None
-    """blocks after which the sequence ends, with the warm-up's; None: it has no end"""
+    """blocks of the sequence, the warm-up included; None: it has no end"""
     loader_batch: int | None = None
-    """windows that a worker of the DataLoader takes together: its `batch_size`, times the processes where Accelerate
-    does not dispatch batches; None: the rank's windows of a step, that is, no gradients are accumulated"""
+    """windows that the DataLoader takes from a worker at a time: its `batch_size`, times the processes where Accelerate
+    does not dispatch batches; None: the rank's windows of a step, for training without accumulation of gradients"""
     rank: int = 0
-    """of this process among those that read shares of their own; 0 where Accelerate or a Trainer shares batches out"""
+    """of this process, where each process reads its own share; 0 where Accelerate or a Trainer hands the batches out"""
     world_size: int = 1
-    """such processes; 1 where Accelerate or a Trainer shares batches out"""
+    """number of such processes; 1 where Accelerate or a Trainer hands the batches out"""
 
     def __post_init__(self) -> None:
         for name in ("batch_windows", "steps_per_block", "num_blocks", "loader_batch", "world_size"):
@@ -56,12 +57,12 @@ class BatchPlan:
         return None if self.num_blocks is None else self.first_step(self.num_blocks)
 
     def first_step(self, block: int) -> int:
-        """The optimiser step, counted from 0, that a block begins with."""
+        """The first optimiser step of a block, both counted from 0."""
         first_block = self.warmup_steps or self.steps_per_block
         return 0 if block == 0 else first_block + (block - 1) * self.steps_per_block
 
     def block_at(self, step: int) -> int:
-        """The block of an optimiser step, counted from 0."""
+        """The block of an optimiser step, both counted from 0."""
         first_block = self.warmup_steps or self.steps_per_block
         return 0 if step < first_block else 1 + (step - first_block) // self.steps_per_block
 
@@ -70,7 +71,7 @@ class BatchPlan:
         return (self.first_step(block + 1) - self.first_step(block)) * self.batch_windows
 
     def locate(self, index: int) -> tuple[int, int]:
-        """The block of this rank's window `index`, counted over all steps, and its place in the block."""
+        """The block of this rank's window `index`, counted over all steps from 0, and its place in the block."""
         step, inside = divmod(index, self.rank_windows)
         block = self.block_at(step)
         before = (step - self.first_step(block)) * self.batch_windows

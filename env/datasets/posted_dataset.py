@@ -1,4 +1,4 @@
-"""PostedDataset: training data whose windows somebody else chooses, block by block, as training goes on."""
+"""PostedDataset: training data whose windows the caller chooses, block by block, as training goes on."""
 
 import time
 from multiprocessing import parent_process
@@ -13,15 +13,16 @@ from ...lm.io.errors import InputError
 from .batch_plan import BatchPlan
 from .window_dataset import Ids, State, WindowDataset
 
-POLL_S = 0.002  # seconds between two looks
+POLL_S = 0.002  # seconds between two looks for a posted block
 
 
 class PostedDataset(WindowDataset):
-    """The windows that `post` gives, such as an `Episode` draws under a policy. Worker processes wait for those of a
-    block, at most `patience_s` seconds, so that no prefetching runs ahead of it; in one process they must be there.
+    """The windows that `post` is given, such as those that an `Episode` draws under a policy. Worker processes wait for
+    a block at most `patience_s` seconds, so that they cannot prefetch a block before it is posted. Without workers a
+    block must be posted before its first batch is asked for.
 
-    A block may be posted when all batches of the one before were taken, and no batch of it can be asked for earlier. A
-    loader that `Accelerator.prepare` made asks for one batch more than it gives: use a plain DataLoader here."""
+    Post a block when all batches of the block before it have been taken. A loader that `Accelerator.prepare` made asks
+    for one batch more than it gives: use a plain DataLoader here."""
 
     def __init__(self, windows: Windows, plan: BatchPlan, patience_s: float = 3600.0, with_ids: bool = False) -> None:
         super().__init__(windows, plan, with_ids)
@@ -29,12 +30,13 @@ class PostedDataset(WindowDataset):
         room = max(plan.windows_in(0), plan.windows_in(1))
         self._shared_ids = torch.zeros(room, dtype=torch.int64).share_memory_()
         self._shared_block = torch.tensor(-1).share_memory_()
-        self._lock = get_context("spawn").Lock()  # one that forked processes can use as well
+        self._lock = get_context("spawn").Lock()  # forked processes can use it as well
         self._read: tuple[int, Ids] | None = None  # the block that this process read last
 
     def post(self, block: int, ids: Ids) -> None:
-        """Give the windows (plan.windows_in(block),) of a block, in the order of training: those of a step are
-        consecutive. On every rank the same. InputError: not the next block, another number, or no such windows."""
+        """Give the window ids of a block, (plan.windows_in(block),), in the order of training: those of a step are
+        consecutive. Every rank is given the same. InputError: it is not the next block, or the ids are of another
+        number or not of this corpus."""
         ids = np.asarray(ids, np.int64)
         expected = int(self._shared_block) + 1
         if block != expected or (self.plan.num_blocks is not None and block >= self.plan.num_blocks):
@@ -47,7 +49,7 @@ class PostedDataset(WindowDataset):
                 f"windows of shape {ids.shape} posted for block {block}, expected ({self.plan.windows_in(block)},): "
                 "batch_windows for each of its steps"
             )
-        self.windows.fetch(ids[:: max(1, len(ids) // 64)])  # ids of another corpus are told here and not in a worker
+        self.windows.fetch(ids[:: max(1, len(ids) // 64)])  # refuses ids of another corpus here, not in a worker
         self._share(block, ids)
 
     def _share(self, block: int, ids: Ids) -> None:
@@ -84,7 +86,7 @@ class PostedDataset(WindowDataset):
         return shared
 
     def _begin_pass(self, anew: bool) -> None:
-        """Nothing: a block of the past is no longer there, which `_wait_for` tells."""
+        """Nothing to do: a block that is over is no longer there, and `_wait_for` says so."""
 
     # -- state ----------------------------------------------------------------------------------------------------
 
@@ -102,7 +104,7 @@ class PostedDataset(WindowDataset):
         return state
 
     def _load_source(self, state: State, used_block: int) -> None:
-        # Of several workers' states the latest holds.
+        # Each worker loads a state: the latest of these holds.
         if get_worker_info() is None or state["block"] > int(self._shared_block):
             self._share(state["block"], state["posted"].numpy())
         self._read = None

@@ -1,4 +1,4 @@
-"""Which weights hold from which block on: a record in memory that the worker processes of a DataLoader share."""
+"""Which weights hold from which block on: a log in memory that the worker processes of a DataLoader share."""
 
 import numpy as np
 import torch
@@ -9,24 +9,25 @@ from torch.multiprocessing import get_context
 from ...lm.io.errors import InputError
 
 Array = NDArray[np.float64]
-ROOM = 16_384  # changes
-CHANGES, DRAWN = 0, 1  # entries of the marks
+MAX_CHANGES = 16_384
+CHANGES, DRAWN = 0, 1  # indices into the marks: the number of changes, and the last block that was drawn
 
 
 class WeightLog:
-    """Changes of the weights (K,) in the order they were made, each from a block on. Of two for one block the later
-    holds. Several processes may draw and one may change: all under a lock, so that a block has one vector of weights.
-    """
+    """Changes of the weights (K,), in the order in which they were made; each holds from its block on, and the last one
+    made for a block holds. Several processes may draw and one may change. A lock makes sure that all of them draw a
+    block under the same weights."""
 
     def __init__(self, weights_K: Array) -> None:
-        self._rows = torch.zeros(ROOM, 1 + len(weights_K), dtype=torch.float64).share_memory_()  # block, weights
-        self._marks = torch.tensor([0, -1]).share_memory_()  # how many changes; the last block that was drawn
-        self._lock = get_context("spawn").Lock()  # one that forked processes can use as well
+        # Each change is the number of a block, then the weights.
+        self._changes = torch.zeros(MAX_CHANGES, 1 + len(weights_K), dtype=torch.float64).share_memory_()
+        self._marks = torch.tensor([0, -1]).share_memory_()
+        self._lock = get_context("spawn").Lock()  # forked processes can use it as well
         self.change(weights_K, None)
 
     def change(self, weights_K: Array, block: int | None) -> int:
         """Let weights hold from `block` on, by default from the first that no process has drawn -> that block.
-        InputError: the block was drawn already, or there is no room."""
+        InputError: the block was drawn already, or there were too many changes."""
         with self._lock:
             changes, first = int(self._marks[CHANGES]), int(self._marks[DRAWN]) + 1
             block = first if block is None else block
@@ -35,49 +36,49 @@ class WeightLog:
                     f"weights given from block {block} on, which is drawn; expected {first} or later: prefetched "
                     "batches count, so use fewer workers, a smaller prefetch_factor or shorter blocks to come sooner"
                 )
-            if changes == ROOM:
+            if changes == MAX_CHANGES:
                 raise InputError(
-                    f"the weights were changed {ROOM} times, expected at most that: change them less often"
+                    f"the weights were changed {MAX_CHANGES} times, expected at most that: change them less often"
                 )
-            self._rows[changes] = torch.from_numpy(np.concatenate([[block], weights_K]))
+            self._changes[changes] = torch.from_numpy(np.concatenate([[block], weights_K]))
             self._marks[CHANGES] += 1
             return block
 
     def at(self, block: int) -> Array:
-        """The weights of a block, as known now."""
+        """The weights of a block, as far as they have been set."""
         with self._lock:
             return self._at(block)
 
     def draw(self, block: int) -> Array:
-        """The weights of a block, which no change can alter from now on."""
+        """The weights of a block, which is drawn now: no later change can alter them."""
         with self._lock:
             self._marks[DRAWN] = max(int(self._marks[DRAWN]), block)
             return self._at(block)
 
     def _at(self, block: int) -> Array:
-        rows = self._rows[: int(self._marks[CHANGES])].numpy()
-        begins = np.where(rows[:, 0] <= block, rows[:, 0], -1)
-        return rows[len(rows) - 1 - int(np.argmax(begins[::-1])), 1:].copy()
+        changes = self._changes[: int(self._marks[CHANGES])].numpy()
+        begins = np.where(changes[:, 0] <= block, changes[:, 0], -1)
+        return changes[len(changes) - 1 - int(np.argmax(begins[::-1])), 1:].copy()
 
     def changes(self) -> Tensor:
-        """All changes, (L, 1 + K): block, then weights."""
+        """All changes, (changes, 1 + K): the block, then the weights."""
         with self._lock:
-            return self._rows[: int(self._marks[CHANGES])].clone()
+            return self._changes[: int(self._marks[CHANGES])].clone()
 
     def load(self, changes: Tensor, drawn: int, anew: bool) -> None:
-        """Take over what `changes` gave, blocks up to `drawn` being drawn. `anew`, in place of all that was here; else,
-        of two states of one run, which the workers of a DataLoader may have, the longer holds. InputError: they are not
-        of one run."""
+        """Take over what `changes` gave; blocks up to `drawn` count as drawn. anew: in place of all that is here. Else
+        these are two states of one run, as workers of a DataLoader may have, and the longer holds. InputError: they are
+        not of one run."""
         with self._lock:
             here = int(self._marks[CHANGES])
             common = 1 if anew else min(here, len(changes))
-            if changes.shape[1] != self._rows.shape[1] or not torch.equal(self._rows[:common], changes[:common]):
+            if changes.shape[1] != self._changes.shape[1] or not torch.equal(self._changes[:common], changes[:common]):
                 raise InputError(
-                    f"the weights here, {self._rows[:here].tolist()} (block, then weights), and those of the state, "
+                    f"the weights here, {self._changes[:here].tolist()} (block, then weights), and those of the state, "
                     f"{changes.tolist()}, are not of one run: give the first weights as they were, load, then change"
                 )
             if anew:
                 here, self._marks[DRAWN] = 0, -1
-            self._rows[here : len(changes)] = changes[here:]
+            self._changes[here : len(changes)] = changes[here:]
             self._marks[CHANGES] = max(here, len(changes))
             self._marks[DRAWN] = max(int(self._marks[DRAWN]), drawn)

@@ -1,4 +1,4 @@
-"""A stateful iterable dataset over a corpus: items of a global sequence of windows, for any number of readers.
+"""A stateful iterable dataset over a corpus: the windows of one global sequence, for any number of readers.
 
 Subclasses say where the windows of a block come from: `ConsoleDataset` draws them, `PostedDataset` waits for them.
 """
@@ -22,27 +22,27 @@ State = dict[str, Any]
 
 
 class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
-    """Items of one sequence of windows, each a dict of `input_ids` (context,) int64, 0 where padded, `labels`, the same
-    but -100 there, `attention_mask`, 1 or 0, and, `with_ids`, `window_id`.
+    """Items of one sequence of windows. An item is a dict of `input_ids` (context,) int64, 0 where padded; `labels`,
+    the same but -100 where padded; `attention_mask`, 1, or 0 where padded; and, `with_ids`, `window_id`.
 
-    Its DataLoader makes the batches, of `plan.batch` windows. Step s of the sequence is the union of all ranks' batches
-    of step s, the same for any numbers of ranks and workers; each process goes through the blocks for itself and
-    fetches the tokens of its own share.
+    The DataLoader makes batches of `plan.batch` windows. Step s of the sequence is the union of all ranks' batches of
+    step s, the same for any numbers of ranks and workers. Each process goes through the blocks for itself and fetches
+    the tokens of its own share.
 
-    To resume, save `state_at(steps done)` and load it before the loader is iterated: exact with any DataLoader, with
-    other numbers of workers and ranks, and in a Trainer (`ignore_data_skip=True`). torchdata's StatefulDataLoader finds
-    its protocol here too; what it saves is as old as the batches that it has prefetched, so what was changed meanwhile
-    is kept only if the dataset's own state is saved and loaded beside it.
+    To resume, save `state_at(steps done)` and load it before iterating over the loader. This is exact with any
+    DataLoader, with other numbers of workers and ranks, and in a Trainer (`ignore_data_skip=True`). torchdata's
+    StatefulDataLoader works too. What it saves is as old as the batches that it has prefetched, so save and load the
+    dataset's own state beside it, or changes that were made meanwhile are lost.
 
-    A pass begins at the state that was loaded since the last one in its process, or else at the beginning: train over
+    A pass begins at the state that was loaded since the last pass in its process, or else at the beginning: train over
     one pass, not in epochs."""
 
     def __init__(self, windows: Windows, plan: BatchPlan, with_ids: bool = False) -> None:
         super().__init__()
         self.windows, self.plan, self.with_ids = windows, plan, with_ids
-        self._begun = 0  # of the rank's windows, where this pass began
+        self._begun = 0  # which of the rank's windows this pass began with
         self._yielded = 0  # windows that this process has given since then
-        self._reader = 0, 1  # which worker process of how many gave them; a single process is the only one
+        self._reader = 0, 1  # which worker process of how many gave them; without workers the only one
         self._fresh = True  # no pass has begun since the state was loaded or the dataset made
 
     def __len__(self) -> int:
@@ -77,8 +77,8 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
                 yield item
 
     def _index(self, number: int) -> int:
-        """Which of the rank's windows this process gives as its `number`-th. A DataLoader takes whole batches from its
-        workers in turn."""
+        """Which of the rank's windows is number `number`, from 0, of those that this process gives. A DataLoader takes
+        whole batches from its workers in turn."""
         worker, num_workers = self._reader
         turn, inside = divmod(number, self.plan.batch)
         return self._begun + (turn * num_workers + worker) * self.plan.batch + inside
@@ -89,20 +89,20 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
         columns = {"input_ids": labels.where(inside, 0), "labels": labels, "attention_mask": inside.long()}
         if self.with_ids:
             columns["window_id"] = torch.from_numpy(ids.copy())
-        for row in range(len(ids)):
-            yield {name: column[row] for name, column in columns.items()}
+        for index in range(len(ids)):
+            yield {name: column[index] for name, column in columns.items()}
 
     # -- state ----------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> State:
-        """What the coming items of this process depend on, in plain values and tensors."""
+        """What the coming items of this process depend on, as plain values and tensors."""
         worker, num_workers = self._reader
         place = {"begun": self._begun, "yielded": self._yielded, "worker": worker, "num_workers": num_workers}
         return self._state(place) | self._source_state()
 
     def state_at(self, step: int) -> State:
-        """The state after `step` optimiser steps, in the process that the DataLoader is iterated in, whichever
-        processes read; the same on all ranks. InputError: a step that is too early to go back to."""
+        """The state after `step` optimiser steps, the same on all ranks, whichever processes read. Call it in the
+        process that iterates over the DataLoader. InputError: the step is too early to go back to."""
         place = {"begun": step * self.plan.rank_windows, "yielded": 0, "worker": 0, "num_workers": 1}
         return self._state(place) | self._source_state_at(self.plan.block_at(step))
 
@@ -112,9 +112,8 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
         return {"of": self._identity(), **place, **share}
 
     def load_state_dict(self, state: State) -> None:
-        """Let the next pass begin where `state` was taken; what came later is forgotten. InputError: it
-        is of another sequence, or of another share of it, which only a state between two steps can be carried over to.
-        """
+        """Let the next pass begin where `state` was taken; what came later is forgotten. InputError: it is of another
+        sequence, or was taken within a step by a reader of another share of it."""
         of, plan = state.get("of", {}), self.plan
         differing = [
             f"{name} is {value}, {of.get(name)} in the state"
@@ -142,21 +141,25 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
         self._load_source(state, -1 if last < 0 else plan.locate(last)[0])
 
     def _identity(self) -> dict[str, Any]:
-        """What makes the sequence another one, by name."""
+        """By name, the values that the sequence depends on: a state of other values does not fit."""
         plan = self.plan
         return {
-            "dataset": type(self).__name__, "corpus": self.windows.corpus.fingerprint, "context": self.windows.context,
-            "batch_windows": plan.batch_windows, "steps_per_block": plan.steps_per_block,
+            "dataset": type(self).__name__,
+            "corpus": self.windows.corpus.fingerprint,
+            "context": self.windows.context,
+            "batch_windows": plan.batch_windows,
+            "steps_per_block": plan.steps_per_block,
             "warmup_steps": plan.warmup_steps,
-        }  # fmt: skip
+        }
 
     @abstractmethod
     def _ids(self, block: int) -> Ids:
-        """The windows of a block, (plan.windows_in(block),); blocks are asked for in rising order, some not at all."""
+        """The window ids of a block, (plan.windows_in(block),). Blocks are asked for in rising order; some are left
+        out."""
 
     @abstractmethod
     def _begin_pass(self, anew: bool) -> None:
-        """Go back to where the state was loaded or, `anew`, to before block 0."""
+        """Go back to the state that was loaded or, `anew`, to before block 0."""
 
     @abstractmethod
     def _source_state(self) -> State:
@@ -168,4 +171,5 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
 
     @abstractmethod
     def _load_source(self, state: State, used_block: int) -> None:
-        """Restore what they gave; `used_block` is the last whose windows were given, -1: none."""
+        """Restore what `_source_state` or `_source_state_at` gave. used_block: the last of which windows were given,
+        -1: none."""

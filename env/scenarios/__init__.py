@@ -1,4 +1,4 @@
-"""What is to be learned from: the task of a corpus, and the scenarios that differ in text, agents and rates."""
+"""The task of a corpus, and the scenarios on it, which differ in reference tasks, text, agents and rates."""
 
 from .distribution import ScenarioDistribution
 from .scenario import Scenario

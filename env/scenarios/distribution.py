@@ -1,4 +1,4 @@
-"""What scenarios are drawn from: one distribution, of which a learner, a comparison and a claim each have a split."""
+"""What scenarios are drawn from: one distribution, with a split each for learning, for comparing and for claims."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -13,8 +13,8 @@ from .task import Task
 
 SPLITS = ("train", "development", "sealed")
 ALL = ("reference", "pool", "text", "agents", "rate")  # what scenarios may vary in
-PLAIN = ("reference", "pool")  # one corpus as it is, and all agents as they are
-SCENARIO = 2**31  # keeps this random stream apart from an episode's, which share its seed
+PLAIN = ("reference", "pool")  # these always vary; with these alone the text and the agents are the task's
+SCENARIO = 2**31  # keeps these random streams apart from an episode's, which have the same seed
 DOMAIN = "domain"  # the label column whose categories may be missing
 Rng = np.random.Generator
 Pairs = tuple[tuple[str, str], ...]
@@ -22,15 +22,15 @@ Pairs = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True)
 class ScenarioDistribution:
-    """Where the scenarios of an environment or a comparison come from. Every scenario is a function of a seed."""
+    """What the scenarios of an environment or a comparison are drawn from. Each is a function of its seed."""
 
     split: Literal["train", "development", "sealed"] = "train"
-    """train: what policies are learned on; development: for choosing between them; sealed: opened once, for a claim.
-    No two splits share a seed"""
+    """train: to learn policies on; development: to choose between policies; sealed: used once, for a claim. Splits
+    share no seeds"""
     vary: tuple[str, ...] = ALL
-    """what scenarios differ in: reference and pool, and any of text, agents and rate"""
+    """what scenarios vary in: reference and pool, and any of text, agents and rate"""
     references: tuple[str, ...] = ()
-    """reference tasks that they may have (default: all of the corpus)"""
+    """the reference tasks they may have (default: all of the corpus)"""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -41,7 +41,7 @@ class ScenarioDistribution:
             )
 
     def tasks(self, task: Task) -> tuple[str, ...]:
-        """The reference tasks that may be in play, in the corpus's order. InputError: one that it does not have."""
+        """The reference tasks that scenarios may have, in the corpus's order. InputError: there is none of a name."""
         for name in self.references:
             if name not in task.tasks:
                 raise InputError(f"references name '{name}'; {nearest(name, task.tasks)}")
@@ -53,18 +53,20 @@ class ScenarioDistribution:
         return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
     def numbered(self, task: Task, base_seed: int, number: int) -> tuple[Scenario, int]:
-        """Scenario `number`, which is that of an environment's first group, and its run's seed."""
+        """Scenario `number` under `base_seed`, as an environment's first seed group has it, and the seed of its run."""
         seed = self.run_seed(base_seed, 0, number)
         return self.sample(task, seed), seed
 
     def sample(self, task: Task, seed: int) -> Scenario:
-        """The scenario that `seed` stands for. What varies is drawn alike whatever else varies. All ranges are assumed.
+        """The scenario of `seed`. Each thing that varies is drawn in the same way whatever else varies. All ranges are
+        assumed.
 
-        reference: half have one reference task, half a mixture of three, or as many as there are (Dirichlet(2)).
-        pool: log-uniform from 1.5 to 100 budgets; with `text`, so much of it that its useful part would last .3 to 30
-        epochs, log-uniform, if nothing else were drawn. text: useful share of the pool from .3% to 30%, log-uniform,
-        junk from 0 to 60%, and in three of ten the text of some domains is missing. agents: `agent_roles`. rate: half
-        to twice the peak learning rates, log-uniform. Runs of one scenario share the text of its pool."""
+        reference: half of the scenarios have one reference task, half a mixture of three or, if there are fewer, of all
+        (Dirichlet(2)). pool: log-uniform from 1.5 to 100 budgets; with `text`, of such a size that the budget would be
+        .3 to 30 epochs of its useful part, log-uniform, if nothing else were drawn. text: useful share of the pool from
+        .3% to 30%, log-uniform, junk share from 0 to 60%, uniform; in three of ten scenarios the text of some domains
+        is missing. agents: `agent_roles`. rate: half to twice the peak learning rates, log-uniform. Runs of a scenario
+        have one pool."""
         streams = {
             name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(ALL) if name in self.vary
         }
@@ -91,12 +93,12 @@ class ScenarioDistribution:
 def agent_roles(
     task: Task, in_play: tuple[str, ...], rng: Rng
 ) -> tuple[tuple[str, ...], Pairs, tuple[tuple[str, float], ...]]:
-    """(absent, copies, noise) of a scenario whose reference tasks are `in_play`.
+    """(absent, copies, noise) of a scenario whose reference tasks are `in_play`. All ranges are assumed.
 
-    The `match` agents are those of its own reference tasks, of other tasks alone, or none: as often, where there are
-    such. Every other agent is absent in one of seven. In a quarter a static agent's place, if there are two, is taken
-    by another agent, a second time; in a quarter half to all of a static agent's scores are chance. At least one agent
-    is left."""
+    The `match` agents are those of its own reference tasks, those of other tasks, or none, with equal chances where
+    there are such. Any other agent is absent in one of seven scenarios. In a quarter, if there are two static agents,
+    the place of one is taken by a copy of another agent; in a quarter, half to all of a static agent's scores are
+    chance. At least one agent is left."""
     agents = [agent for agent in task.prototypes[1:] if agent.weighted]
     match = [agent.name for agent in agents if agent.name.startswith(PREFIX)]
     own = [name for name in match if name.removeprefix(PREFIX) in in_play]
@@ -129,7 +131,7 @@ def _reference(tasks: tuple[str, ...], rng: Rng) -> tuple[tuple[str, float], ...
 
 
 def _missing_domains(task: Task, rng: Rng) -> Pairs:
-    """Up to half of the domains there is text of."""
+    """In three of ten scenarios, some of the domains that the cells have, at most half of them."""
     columns = list(task.layout.columns)
     missing, share = rng.random() < 0.3, rng.random()
     if DOMAIN not in columns or not missing:

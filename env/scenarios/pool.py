@@ -1,4 +1,4 @@
-"""The pool of a scenario: how much of each cell a run may draw from."""
+"""The pool of a scenario: how much of each cell a run may draw."""
 
 from dataclasses import dataclass
 
@@ -10,21 +10,21 @@ from ...lm.io.files import nearest
 from .scenario import Scenario
 from .task import Task
 
-USEFUL, JUNK = 0.1, 0.3  # of the corpus's tokens: the cells that are most and least like the reference (assumed)
+USEFUL, JUNK = 0.1, 0.3  # of the corpus's tokens: the cells most and least similar to the reference tasks (assumed)
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Pool:
-    """natural_C: each cell's share of the pool's tokens, what drawing without selection gives; most_tokens: that such a
-    pool can hold, for no cell can hold more than the corpus has."""
+    """natural_C: each cell's share of the pool's tokens, and of what natural draws; most_tokens: the largest size
+    of a pool with these shares, as no cell can hold more than the corpus has of it."""
 
     natural_C: Array
     most_tokens: float
 
 
-def pool_of(task: Task, scenario: Scenario) -> Pool:
-    """The pool `scenario` asks for. InputError: categories that are not there, or none left."""
+def make_pool(task: Task, scenario: Scenario) -> Pool:
+    """The pool that `scenario` asks for. InputError: it names unknown categories, or leaves no text."""
     tokens_C = task.cells.tokens_C
     if scenario.without:
         tokens_C = np.where(_removed(task, scenario), 0.0, tokens_C)
@@ -33,20 +33,20 @@ def pool_of(task: Task, scenario: Scenario) -> Pool:
     if scenario.useful_share is None and scenario.junk_share is None:
         return Pool(tokens_C / tokens_C.sum(), float(tokens_C.sum()))
     kind_C = _kinds(tokens_C, np.exp(task.similarity_CT) @ task.task_weights(scenario))
-    tokens_3 = np.bincount(kind_C, tokens_C, 3)
-    share_3 = tokens_3 / tokens_3.sum()
+    tokens = np.bincount(kind_C, tokens_C, 3)  # of the three kinds: useful, between, junk
+    share = tokens / tokens.sum()
     asked = np.array([np.nan if x is None else x for x in (scenario.useful_share, None, scenario.junk_share)])
     given = np.isfinite(asked)
-    share_3[given] = np.where(tokens_3 > 0, asked, 0.0)[given]
-    share_3[~given] *= (1 - share_3[given].sum()) / max(share_3[~given].sum(), 1e-12)
-    share_3 /= share_3.sum()
-    factor_3 = share_3 / np.maximum(tokens_3, 1e-12)
-    return Pool(tokens_C * factor_3[kind_C], float(1 / factor_3.max()))
+    share[given] = np.where(tokens > 0, asked, 0.0)[given]
+    share[~given] *= (1 - share[given].sum()) / max(share[~given].sum(), 1e-12)
+    share /= share.sum()
+    factor = share / np.maximum(tokens, 1e-12)
+    return Pool(tokens_C * factor[kind_C], float(1 / factor.max()))
 
 
 def _kinds(tokens_C: Array, similarity_C: Array) -> NDArray[np.intp]:
-    """0: the cells most like the reference, a tenth of the tokens or the one that goes beyond; 2: the least, three
-    tenths or a little less; 1: between."""
+    """The kind of each cell. 0, useful: those most similar to the reference tasks, up to the first with which they have
+    USEFUL of the tokens; 2, junk: the least similar ones, back to the first with which they have JUNK; 1: between."""
     order = np.argsort(-similarity_C, kind="stable")
     end = np.cumsum(tokens_C[order])
     kind_C = np.ones(len(order), np.intp)
@@ -56,6 +56,7 @@ def _kinds(tokens_C: Array, similarity_C: Array) -> NDArray[np.intp]:
 
 
 def _removed(task: Task, scenario: Scenario) -> NDArray[np.bool_]:
+    """Which cells the scenario takes out of the pool, (C,)."""
     removed_C = np.zeros(task.cells.num_cells, bool)
     columns = list(task.layout.columns)
     for column, category in scenario.without:
@@ -68,8 +69,8 @@ def _removed(task: Task, scenario: Scenario) -> NDArray[np.bool_]:
     return removed_C
 
 
-def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
-    """InputError: a task the corpus does not have, or weights that are no weights."""
+def check_reference_weights(reference: dict[str, float], tasks: tuple[str, ...]) -> None:
+    """InputError: a task that the corpus does not have, or weights that are negative, not finite or all 0."""
     for task in reference:
         if task not in tasks:
             raise InputError(f"unknown reference task '{task}'; {nearest(task, tasks)}")
@@ -77,10 +78,10 @@ def check_reference(reference: dict[str, float], tasks: tuple[str, ...]) -> None
         raise InputError(f"reference weights are {reference}, expected numbers from 0 up, not all of them 0")
 
 
-def whole_corpus(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
-    """The scenario of a real run of so many tokens: all there is to draw from, and the reference tasks that the user
-    cares for, by weight (none: all the same). InputError: `check_reference`'s."""
-    check_reference(reference, task.tasks)
+def whole_corpus_scenario(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
+    """The scenario of a real run of `budget_tokens`: the whole corpus as the pool. reference: the user's weight of each
+    reference task (empty: all the same). InputError: as check_reference_weights."""
+    check_reference_weights(reference, task.tasks)
     weights = reference or dict.fromkeys(task.tasks, 1.0)
     total = sum(weights.values())
     pool = float(task.cells.tokens_C.sum()) / budget_tokens

@@ -1,4 +1,4 @@
-"""Scenarios: one setting of the task each. What they are drawn from is in `distribution.py`."""
+"""A scenario: one situation that a console may meet on a task. `distribution.py` says what scenarios are drawn from."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,16 @@ from ...lm.io.typed_json import from_json, to_json
 
 @dataclass(frozen=True)
 class Scenario:
-    """One situation that a console may meet.
+    """Which loss counts, which text a run may draw, and which agents there are.
 
     reference: (task, weight) pairs, weights sum to 1: the mixture of reference tasks whose loss counts. pool_budgets:
     tokens in the pool over tokens in the budget, so that a proxy and a target with the same number repeat the same text
-    equally often (simulated epoching); as far as the corpus has so many. useful_share, junk_share: of the pool's
-    tokens, in [0, 1]: what is most and what is least like the reference tasks (`pool.py`); None: as the corpus has it.
-    without: (label column, category) pairs that are not in the pool. absent: agents that are not there. copies: (agent,
-    other) pairs: in the agent's place stands the other one again. noise: (static agent, share in [0, 1]) pairs: so much
-    of its scores is chance. lr_scale: of the peak learning rates. pool_seed: which text of each cell is in the pool and
-    in which order it comes; None: another in every run."""
+    equally often (simulated epoching); at most what the corpus has. useful_share, junk_share: shares of the pool's
+    tokens, in [0, 1], of the text that is most and least similar to the reference tasks (`pool.py`); None: as in the
+    corpus. without: (label column, category) pairs that are not in the pool. absent: agents that are not there. copies:
+    (agent, other) pairs: a copy of the other agent stands in the agent's place. noise: (static agent, share in [0, 1])
+    pairs: that share of the agent's scores is chance. lr_scale: a factor on the peak learning rates. pool_seed: decides
+    which text of each cell is in the pool, and in which order it comes; None: the run's own seed decides."""
 
     reference: tuple[tuple[str, float], ...]
     pool_budgets: float
@@ -54,10 +54,10 @@ class Scenario:
             raise InputError(f"scenario noise is {self.noise}, expected shares from 0 to 1")
 
     def as_json(self) -> dict[str, Any]:
-        """All fields, as what `json.dumps` takes."""
+        """All fields, in types that `json.dumps` takes."""
         return {**to_json(self)}
 
     @classmethod
     def from_json(cls, value: Any, where: str = "scenario") -> "Scenario":
-        """The scenario that `as_json` gave, exactly. InputError: unknown or missing keys, or values that are wrong."""
+        """The scenario that gave this `as_json`, exactly. InputError: unknown or missing keys, or wrong values."""
         return from_json(cls, value, where)

@@ -1,4 +1,4 @@
-"""The settings of an episode: which model, corpus, agents and clock."""
+"""The settings of an episode: the model and its training, the agents, and the clock."""
 
 from .setting import Setting
 from .surrogate_setting import SurrogateSetting

@@ -18,12 +18,12 @@ from ..agents.labelling import label_corpus
 from ..agents.registry import make_labellers
 
 AGENTS = ("topic", "quality", "match")
-RECIPE = 3  # raise it whenever a change to the sources or labellers changes what is built
+BUILD_VERSION = 3  # to be raised whenever a change of the code changes what is built
 
 
 def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cache: Path | None = None) -> Corpus:
-    """The default corpus; built on first use (about a minute) and kept in the user's cache folder, or in `cache`, under
-    a hash of what is installed and how it is built. `progress` hears (stage, share done)."""
+    """The default corpus. It is built on first use (about a minute) and kept in the user's cache folder, or in `cache`,
+    under a hash of what is installed and how it is built. progress: is called with (stage, share that is done)."""
     files = installed_files()
     key = hashlib.sha256(json.dumps(_about(files, vocab_size), sort_keys=True).encode()).hexdigest()[:16]
     path = (cache or cache_folder()) / key
@@ -31,7 +31,7 @@ def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cach
 
 
 def built_once(path: Path, build: Callable[[Path], Corpus]) -> Corpus:
-    """The corpus at `path`, which `build` makes if it is not there yet; verified if it is."""
+    """The corpus at `path`: verified if it is there, else made by `build`."""
     if path.is_dir():
         return Corpus.open(path, verify=True)
     try:
@@ -54,9 +54,10 @@ def build_default(
 
 
 def _about(files: Sequence[SourceFile], vocab_size: int) -> dict[str, Any]:
+    """All that decides what is built. BUILD_VERSION has the key `recipe`, or cached corpora would be built anew."""
     return {
         "source": "installed packages",
-        "recipe": RECIPE,
+        "recipe": BUILD_VERSION,
         "installed": listing_hash(files),
         "vocab_size": vocab_size,
         "config": asdict(InstalledText()),

@@ -1,4 +1,4 @@
-"""Dynamics that were fitted to the records of real runs: what each category of text is worth to each reference task."""
+"""Surrogate dynamics fitted to records of real runs: what each category of text is worth to each reference task."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +14,8 @@ from ..scenarios.task import Task
 
 FORMAT = "pretraingym surrogate 1"
 MAX_BYTES = 64 << 20
-LEAST_WORTH = 0.05  # of a fresh token, that of natural text being 1: no text undoes what was learned
-START = Dynamics.start
+LEAST_WORTH = 0.05  # of a fresh token, where one of natural text is worth 1: no text undoes what was learned
+START = Dynamics.start  # budgets: see the loss below
 
 Array = NDArray[np.float64]
 
@@ -37,12 +37,13 @@ _CHECK = schema.record(
 
 @dataclass(frozen=True)
 class FittedDynamics:
-    """Of T tasks and A label columns with the categories that `columns` names. A fresh token is worth 1 + the sum over
-    columns of theta of its category, less the mean of theta over natural text, and at least LEAST_WORTH. natural:
-    by column (categories,) shares of the corpus's tokens; theta: by column (categories, T); floor_T and amplitude_T in
-    nats per token, exponent_T: the loss is floor + amplitude * (START + effective budgets) ** -exponent; loss_sd: nats,
-    what the fit leaves of final losses, noise between runs and misfit together; episodes: how many it was fitted to;
-    fingerprint: of the corpus that they ran on."""
+    """Dynamics of T tasks and A label columns. To a task, a fresh token is worth 1 + the sum over columns of theta of
+    its category, less the mean of theta over natural text, and at least LEAST_WORTH.
+
+    fingerprint: of the corpus of the recorded runs; columns: the names of each column's categories; natural: by column,
+    (categories,), their shares of the corpus's tokens; theta: by column, (categories, T); floor_T and amplitude_T in
+    nats per token, and exponent_T: the loss is floor + amplitude * (START + effective budgets) ** -exponent; loss_sd:
+    nats, the residual of final losses, of noise between runs and misfit together; episodes: how many were fitted."""
 
     fingerprint: str
     tasks: tuple[str, ...]
@@ -96,7 +97,7 @@ class FittedDynamics:
 
     @classmethod
     def load(cls, path: Path) -> "FittedDynamics":
-        """What `pretraingym surrogate fit` wrote. InputError: there is none, or it is no such file."""
+        """What `pretraingym surrogate fit` wrote at `path`. InputError: no file is there, or another one."""
         if not path.is_file():
             raise InputError(f"{path} is not a file: give the surrogate.json that `pretraingym surrogate fit` wrote")
         if path.stat().st_size > MAX_BYTES:
@@ -104,8 +105,8 @@ class FittedDynamics:
         return cls.from_json(schema.parse_json(path.read_bytes(), str(path), "fit it anew"), str(path))
 
     def dynamics(self, task: Task, budget_tokens: float, influence_noise: float) -> Dynamics:
-        """For the cells and tasks of `task`, where a run of `budget_tokens` stands for a whole one of the records.
-        InputError: other reference tasks, or a label column is missing or has other categories."""
+        """Dynamics for the cells and tasks of `task`, where a run of `budget_tokens` corresponds to a whole recorded
+        run. InputError: `task` has other reference tasks, or a label column is missing or has other categories."""
         if task.tasks != self.tasks:
             raise InputError(f"the surrogate was fitted for the tasks {self.tasks}, the corpus has {task.tasks}")
         worth_CT, columns = np.ones((task.cells.num_cells, len(self.tasks))), list(task.layout.columns)
@@ -120,9 +121,16 @@ class FittedDynamics:
             worth_CT += centred[task.cells.labels_CA[:, columns.index(name)].astype(np.intp)]
         worth_CT = np.maximum(worth_CT, LEAST_WORTH)
         return Dynamics(
-            worth_CT, worth_CT, budget_tokens, self.floor_T, self.amplitude_T, self.exponent_T, START,
-            loss_sd=self.loss_sd, influence_noise=influence_noise,
-        )  # fmt: skip
+            worth_CT,
+            worth_CT,
+            budget_tokens,
+            floor=self.floor_T,
+            amplitude=self.amplitude_T,
+            exponent=self.exponent_T,
+            start=START,
+            loss_sd=self.loss_sd,
+            influence_noise=influence_noise,
+        )
 
 
 _CURVE = ("floor", "amplitude", "exponent")

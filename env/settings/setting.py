@@ -1,4 +1,4 @@
-"""A setting: everything an episode is made of but the corpus and the seed, as one value that is saved with a run."""
+"""A setting: all that makes an episode, except the corpus and the seed, as one value that is saved with a run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,50 +23,51 @@ Precision = Literal["auto", "float32", "bfloat16"]
 
 
 class EpisodeSetting(Protocol):
-    """What an environment needs of a setting: `Setting`, whose learners are real models, or `SurrogateSetting`."""
+    """What an environment needs of a setting: `Setting`, for real models, or `SurrogateSetting`, for formulas."""
 
     @property
     def episode(self) -> EpisodeConfig:
         """The clock of an episode."""
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
-        """The built corpus in that folder (None: a default one) as this setting reads it."""
+        """The task of the built corpus in that folder (None: a default one)."""
 
     def backend(self, task: Task, num_slots: int) -> Backend:
-        """`num_slots` fresh runs on this task's windows."""
+        """A backend of `num_slots` new runs on this task's windows."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """The model, its recipe, the agents and the clock of an episode. The defaults are the quickstart's proxy."""
+    """The model, its training configuration, the agents and the clock of an episode. The defaults are the quickstart's
+    proxy."""
 
     width: int = 48
     """hidden size of the Llama that is trained, a multiple of 64 above 64"""
     num_layers: int = 1
     """of that Llama"""
     model: Path | None = None
-    """a folder with a transformers config.json of another causal LM to train instead; the vocabulary is the corpus's"""
+    """a folder with the config.json of another transformers causal LM to train; the vocabulary is the corpus's"""
     origin: Path | None = None
-    """a folder of a transformers causal LM with its tokenizer whose weights a target goes on from"""
+    """a folder of a transformers causal LM with its tokenizer: a target goes on from its weights"""
     tokenizer: Path | None = None
-    """a folder with a tokenizer.json to read the corpus with (default: the corpus's own tokens); with an own vocabulary
-    the model cannot be compared in nats a token, but in bits a byte"""
+    """a folder with a tokenizer.json to read the corpus with (default: the corpus's own tokens); models with different
+    vocabularies compare in bits a byte, not in nats a token"""
     context: int = 32
     """tokens of a window"""
     agents: tuple[str, ...] = ()
-    """names, null first, settings after a colon as in quality:moves=true; empty = those the corpus has labels of, and
-    influence"""
+    """names, null first, settings after a colon as in quality:moves=true; empty: null, those that the corpus has labels
+    of, and influence"""
     lr_warmup_steps: int = 20
-    """optimiser steps in which the learning rate rises to its peak; it falls to 0 at the end"""
+    """optimiser steps in which the learning rate rises to its peak; at the end it falls to 0"""
     lr_decay: Decay = "linear"
     """how it falls: linear, or along half a cosine"""
     lr_decay_share: float = 1.0
-    """of all steps, the last ones, in which it falls (warm-up-stable-decay below 1)"""
+    """the share of all steps, at the end, in which it falls (below 1: warm-up-stable-decay)"""
     device: str = "cpu"
     """torch device of the models: cpu or cuda"""
     precision: Precision = "auto"
-    """of the matrix products of a training step; auto: bfloat16 on a GPU, float32 on a CPU, so that a run's numbers do
-    not depend on which. A CPU that multiplies in bfloat16 (avx512_bf16, amx_bf16) trains 1.2 to 2.7 times as fast
+    """of the matrix products of a training step; auto: bfloat16 on a GPU; float32 on any CPU, so that a run's numbers
+    do not depend on the CPU. A CPU that multiplies in bfloat16 (avx512_bf16, amx_bf16) trains 1.2 to 2.7 times as fast
     with it"""
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     episode: EpisodeConfig = field(default_factory=EpisodeConfig)
@@ -81,26 +82,28 @@ class Setting:
             raise InputError("origin given with a model or a tokenizer, expected it alone: it brings its own")
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
-        """The built corpus in that folder; without one, the default corpus, which is built on first use."""
+        """The task of the built corpus in that folder; without one, of the default corpus, which is built on first
+        use."""
         if corpus is None:
-            from .default_corpus import default_corpus  # builds with libraries that reading does without
+            from .default_corpus import default_corpus  # building needs libraries that reading does not
 
             return self.task(default_corpus())
         return self.task(Corpus.open(Path(corpus)))
 
     def task(self, corpus: Corpus) -> Task:
-        """`corpus` as this setting reads it. InputError: no such agents, tokenizer or labels."""
+        """The task of `corpus`. InputError: no such agents, tokenizer or labels."""
         if (tokenizer := self.origin or self.tokenizer) is not None:
             corpus = corpus.with_tokenizer(tokenizer)
         return Task(corpus, self.context, self.agents)
 
     @property
     def budget_tokens(self) -> int:
-        """Tokens of a whole run, where all windows are full."""
+        """Tokens of a whole run whose windows are all full."""
         return self.episode.budget_tokens(self.context)
 
     def model_config(self, vocab_size: int) -> PretrainedConfig:
-        """Of the model that is trained. InputError: sizes that do not fit, or no usable config in `model`."""
+        """The configuration of the model that is trained. InputError: sizes that do not fit, or no usable config in
+        `model`."""
         if self.origin is not None:
             return config_in(self.origin, vocab_size, self.context, keep_vocabulary=True)
         if self.model is not None:
@@ -109,7 +112,7 @@ class Setting:
 
     @property
     def products(self) -> torch.dtype:
-        """What `precision` comes to on this device."""
+        """The type of the matrix products of a training step: `precision` on this device."""
         half = self.precision == "bfloat16" or (self.precision == "auto" and self.device != "cpu")
         return torch.bfloat16 if half else torch.float32
 
@@ -122,13 +125,13 @@ class Setting:
         return TrainConfig(schedule, self.optimizer, half_life, products=self.products)
 
     def backend(self, task: Task, num_slots: int) -> ProxyStack:
-        """`num_slots` fresh models on this task's windows. InputError: `origin` is for targets."""
+        """`num_slots` new models on this task's windows. InputError: `origin` is given, which is for targets."""
         if self.origin is not None:
             raise InputError(f"origin is {self.origin}, expected none: proxies begin afresh, a target may go on")
         config = self.model_config(task.corpus.vocab_size)
         return ProxyStack(config, task.windows, self.train_config, num_slots, self.device)
 
     def target(self, task: Task, engine: EngineConfig) -> Target:
-        """One model on this task's windows, to be trained as `engine` says."""
+        """One model on this task's windows, trained as `engine` says."""
         config = self.model_config(task.corpus.vocab_size)
         return Target(config, task.windows, self.train_config, engine, self.device, self.origin)

@@ -1,4 +1,4 @@
-"""Settings as JSON, each under its type's name, and back."""
+"""Settings as JSON, with the name of their type, and back."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ KNOWN: dict[str, type[Any]] = {kind.__name__: kind for kind in (Setting, Surroga
 
 
 def setting_as_json(setting: EpisodeSetting) -> dict[str, Any]:
-    """All fields and `type`. InputError: a setting of a type that could not be read again."""
+    """All fields, and `type`. InputError: a setting of another type, which could not be read again."""
     name = type(setting).__name__
     if KNOWN.get(name) is not type(setting):
         raise InputError(f"records hold settings of type {' or '.join(KNOWN)}, this is {name}: leave out `records`")

@@ -1,4 +1,4 @@
-"""The surrogate of a labelled corpus: which kinds of its text help which reference task, read from the labels."""
+"""The surrogate of a labelled corpus: which kinds of text help which reference task, read from the labels."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,34 +17,40 @@ from .default_corpus import built_once, cache_folder
 from .fitted_dynamics import FittedDynamics
 
 CLOCK = EpisodeConfig(
-    steps_per_interval=8, batch_windows=8, warmup_steps=2, probe_windows=64, reference_windows=16,
-    validation_windows=16, final_windows=64,
-)  # fmt: skip
+    steps_per_interval=8,
+    batch_windows=8,
+    warmup_steps=2,
+    probe_windows=64,
+    reference_windows=16,
+    validation_windows=16,
+    final_windows=64,
+)
 
 
 @dataclass(frozen=True)
 class SurrogateSetting:
-    """What an episode on the surrogate is made of; takes the place of `Setting`. The numbers of `Dynamics` that are not
-    here have their defaults."""
+    """All that makes an episode on the surrogate, in place of `Setting`. The numbers of `Dynamics` that are not here
+    have their defaults. A kind of text is that of one cell."""
 
     context: int = 16
     """tokens of a window"""
     agents: tuple[str, ...] = ()
-    """names, null first; empty = those the corpus has labels of, and influence"""
+    """names, null first; empty: null, those that the corpus has labels of, and influence"""
     twist: float = 0.5
-    """deviation of the log worth of each kind of text from what its labels say, so that no agent knows it all"""
+    """standard deviation of the log worth of each kind of text about what its labels say, so that no agent knows it
+    all"""
     turn: float = 0.0
-    """0: text is worth the same throughout; 1: at the end of training a kind is worth the inverse of what it was at the
-    start, so that no constant console is good"""
+    """0: text is worth the same throughout; 1: a kind of text is worth at the end of training the inverse of what it is
+    worth at the start, so that no constant weights are good"""
     fitted: Path | None = None
-    """what `pretraingym surrogate fit` wrote: its worth of text, curves and loss_sd then stand in for those of the
-    labels, and twist has no say"""
+    """the file that `pretraingym surrogate fit` wrote: its worth of text, curves and loss_sd take the place of those
+    from the labels, and twist is ignored"""
     seed: int = 0
     """of the twist"""
     loss_sd: float = 0.014
-    """nats, of a task's loss between runs that drew other text"""
+    """nats, standard deviation of a task's loss between runs that draw different text"""
     influence_noise: float = 3.0
-    """of one window's influence over the root mean square of the influence"""
+    """standard deviation of the noise in a window's influence, over the root mean square of the influence"""
     episode: EpisodeConfig = field(default_factory=lambda: CLOCK)
 
     def __post_init__(self) -> None:
@@ -57,24 +63,25 @@ class SurrogateSetting:
             raise InputError(f"turn is {self.turn} and a fitted surrogate was named, which does not turn: expected 0")
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
-        """The built corpus in that folder; without one, a synthetic one, which is built in a second on first use."""
+        """The task of the built corpus in that folder; without one, of a synthetic one, built in a second on first
+        use."""
         if corpus is not None:
             return self.task(Corpus.open(Path(corpus)))
         return self.task(built_once(cache_folder() / "synthetic-0", build_synthetic))
 
     def task(self, corpus: Corpus) -> Task:
-        """`corpus` as this setting reads it."""
+        """The task of `corpus`."""
         return Task(corpus, self.context, self.agents)
 
     def backend(self, task: Task, num_slots: int) -> Surrogate:
-        """`num_slots` fresh runs on this task's windows."""
+        """`num_slots` new runs on this task's windows."""
         kind_D, task_D = _of_documents(task)
         schedule = Schedule(self.episode.total_steps, warmup_steps=0)
         return Surrogate(self.dynamics(task), task.windows, kind_D, task_D, schedule, num_slots)
 
     def dynamics(self, task: Task) -> Dynamics:
-        """The transfer from the labels, twisted and turned, or as it was fitted; a token of natural text is worth 1 to
-        every task. InputError: what was fitted is of other tasks or labels."""
+        """What text is worth to each task: by the labels, with twist and turn, or as it was fitted. A token of natural
+        text is worth 1 to every task. InputError: what was fitted is of other tasks or labels."""
         budget = float(self.episode.budget_tokens(self.context))
         if self.fitted is not None:
             return FittedDynamics.load(self.fitted).dynamics(task, budget, self.influence_noise)
@@ -87,7 +94,7 @@ class SurrogateSetting:
 
 
 def _of_documents(task: Task) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Of every document of the corpus: its cell (0 where it is no training text) and its reference task (or 0)."""
+    """The cell and the reference task of every document of the corpus, each (D,), 0 where it has none."""
     corpus = task.corpus
     kind_D, task_D = np.zeros((2, corpus.num_documents), np.intp)
     train = np.arange(corpus.splits["train"].start, corpus.splits["train"].stop)
@@ -95,7 +102,7 @@ def _of_documents(task: Task) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     labels = np.stack([corpus.labels[name].column[train] for name in task.layout.columns], 1)
     tuples = np.concatenate([task.cells.labels_CA, labels])
     inverse = np.unique(tuples, axis=0, return_inverse=True)[1].reshape(-1)
-    kind_D[train] = inverse[task.cells.num_cells :]  # the cells are all tuples there are, in the same order
+    kind_D[train] = inverse[task.cells.num_cells :]  # the cells are the unique tuples, in the same order
     for index, name in enumerate(task.tasks):
         for half in ("validation", "test"):
             task_D[np.array(corpus.splits[f"{name}/{half}"])] = index

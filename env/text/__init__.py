@@ -1,1 +1,1 @@
-"""What agents see of a corpus's text, and the models that judge it."""
+"""A corpus's text as agents see it when they label it, and the models that judge it."""

@@ -1,4 +1,4 @@
-"""What agents see of a corpus when they label it: texts, splits, domains, and features computed once for all agents."""
+"""A corpus as agents see it when they label it: texts, splits, domains, and features computed once for all agents."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from .language_model import LanguageModel
 
 NUM_FEATURES = 1 << 18
-TOKEN = r"[^\W\d_]{2,}|\d|[^\w\s]"  # a word (identifiers fall into theirs), a digit or a punctuation mark
-SAMPLE_DOCUMENTS, SAMPLE_BYTES = 16_000, 64_000_000  # of training text that agents are fitted on: bounds their memory
+TOKEN = r"[^\W\d_]{2,}|\d|[^\w\s]"  # a word (identifiers fall into several), a digit or a punctuation mark
+SAMPLE_DOCUMENTS, SAMPLE_BYTES = 16_000, 64_000_000  # at most, that agents are fitted on: they bound the memory
 
 
 def vectorizer() -> "HashingVectorizer":
@@ -35,8 +35,9 @@ def vectorizer() -> "HashingVectorizer":
 
 
 @dataclass(frozen=True)
-class Batch:
-    """B consecutive documents to measure, from number `first` on. domain: (B,) categories; sizes: (B,) bytes."""
+class TextBatch:
+    """D consecutive documents to measure. first: the first one's number in the corpus; domain: (D,) categories; sizes:
+    (D,) UTF-8 bytes; weigh: the transformer of `CorpusText.weigh`."""
 
     texts: list[str]
     domain: NDArray[np.uint16]
@@ -46,14 +47,14 @@ class Batch:
 
     @cached_property
     def features(self) -> csr_matrix:
-        """(B, NUM_FEATURES) float32: log counts times inverse document frequency, unit rows."""
+        """(D, NUM_FEATURES) float32: log counts times inverse document frequency, each document's of unit length."""
         return self.weigh.transform(vectorizer().transform(self.texts), copy=False)
 
 
 @dataclass(frozen=True)
-class Documents:
-    """D documents to label. domain: (D,) categories; sizes: (D,) bytes, what bins are balanced by (not tokens, so that
-    labels do not depend on a tokenizer)."""
+class CorpusText:
+    """The D documents of a corpus, to be labelled. domain: (D,) categories; sizes: (D,) bytes, by which bins are made
+    equal (bytes and not tokens, so that labels do not depend on a tokenizer)."""
 
     texts: Texts
     splits: dict[str, range]
@@ -76,36 +77,37 @@ class Documents:
 
     @cached_property
     def sample(self) -> NDArray[np.int64]:
-        """Training documents to fit on, rising: all of them, or evenly spaced ones up to a size that does not grow."""
+        """Numbers of the training documents to fit on, rising: all, or evenly spaced ones within SAMPLE_DOCUMENTS and
+        SAMPLE_BYTES."""
         train = self.train
         total = int(self.texts.offsets[train.stop] - self.texts.offsets[train.start])
         stride = max(-(-len(train) // SAMPLE_DOCUMENTS), -(-total // SAMPLE_BYTES))
         return np.arange(train.start, train.stop, stride)
 
     def validation(self, task: str) -> NDArray[np.int64]:
-        """Documents of a reference task's validation half; the test half is not for agents."""
+        """Numbers of the documents of a reference task's validation half. Agents never see the test half."""
         return np.array(self.splits[f"{task}/validation"], np.int64)
 
     def features(self, documents: NDArray[np.int64]) -> csr_matrix:
-        """(M, NUM_FEATURES) float32, as Batch.features, of documents of the sample or of a validation half."""
+        """As TextBatch.features, of these documents (D,), each of the sample or of a validation half."""
         known, features = self._fitted
         return features[np.searchsorted(known, documents)]
 
-    def batch(self, documents: range) -> Batch:
-        """Those documents, to measure."""
+    def batch(self, documents: range) -> TextBatch:
+        """Those documents, to be measured."""
         at = slice(documents.start, documents.stop)
-        return Batch(self.texts[at], self.domain[at], self.sizes[at], documents.start, self.weigh)
+        return TextBatch(self.texts[at], self.domain[at], self.sizes[at], documents.start, self.weigh)
 
     @cached_property
     def language_model(self) -> "LanguageModel":
-        """A small model of the sample's text."""
+        """A small language model trained on the sample."""
         from .language_model import LanguageModel  # it needs torch
 
         return LanguageModel(self.texts, self.sample, np.random.default_rng(0))
 
     @property
     def weigh(self) -> Any:
-        """The weighing of counts by inverse document frequency, fitted on the sample."""
+        """The transformer of counts into features: weights by inverse document frequency, fitted on the sample."""
         return self._counted[2]
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Any transformers sequence classifier as a judge of documents."""
+"""A transformers sequence classifier that scores documents."""
 
 from typing import Any
 
@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
 
-MAX_TOKENS = 512  # of a document that are read, as FineWeb-Edu's classifier does
-ROWS = 32  # documents of one forward pass
+MAX_TOKENS = 512  # of a document that are read, as by FineWeb-Edu's classifier
+BATCH_DOCUMENTS = 32  # documents of one forward pass
 
 
 class SequenceClassifier:
-    """The model and tokenizer in a folder, or under a name on the hub. Never runs code or unpickles data from there."""
+    """The model and tokenizer in a folder, or under a name on the hub. No code from there is run, nothing unpickled."""
 
     def __init__(self, name: str) -> None:
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
         from transformers.utils import logging
 
-        logging.disable_progress_bar()  # it would tear ours
+        logging.disable_progress_bar()  # it would break the lines of this program's
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
@@ -36,12 +36,12 @@ class SequenceClassifier:
 
     @torch.no_grad()
     def scores(self, texts: list[str]) -> NDArray[np.float64]:
-        """(B,) The output of a model with one; of a classifier with several ordered classes the expected class."""
-        order = np.argsort([len(text) for text in texts], kind="stable")  # neighbours of like length: little padding
+        """One score a text, (D,): the output, where the model has one; else the expectation of its ordered classes."""
+        order = np.argsort([len(text) for text in texts], kind="stable")  # like lengths together: little padding
         scores = np.zeros(len(texts))
-        for rows in np.array_split(order, max(1, -(-len(texts) // ROWS))):
+        for batch in np.array_split(order, max(1, -(-len(texts) // BATCH_DOCUMENTS))):
             inputs = self.tokenizer(
-                [texts[row] for row in rows],
+                [texts[index] for index in batch],
                 truncation=True,
                 max_length=self.max_tokens,
                 padding=True,
@@ -49,8 +49,8 @@ class SequenceClassifier:
             ).to(self.device)
             logits = self.model(**inputs).logits.float()
             if logits.shape[1] == 1:
-                scores[rows] = logits[:, 0].cpu().numpy()
+                scores[batch] = logits[:, 0].cpu().numpy()
             else:
                 classes = torch.arange(logits.shape[1], device=logits.device, dtype=logits.dtype)
-                scores[rows] = (logits.softmax(1) @ classes).cpu().numpy()
+                scores[batch] = (logits.softmax(1) @ classes).cpu().numpy()
         return scores

@@ -79,7 +79,7 @@ def draw(folder: Path, windows: int) -> Figures:
         draws.draw(np.array([0]), shares_NC, windows, hash64(np.array([turn], np.uint64)))
         spent_s.append([t1 - t0, _clocks() - t1])
     reweight, drawing = 1e3 * np.median(spent_s[1:], 0)
-    for array in (cells.document_R, cells.start_R, cells.group_start_G):
+    for array in (cells.document_D, cells.start_D, cells.group_start):
         array.max()
     return {
         "cells": cells.num_cells,

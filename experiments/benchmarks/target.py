@@ -28,7 +28,7 @@ from rich.table import Table
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from ...env.episode import Episode, run_episode
-from ...env.scenarios.pool import whole_corpus
+from ...env.scenarios.pool import whole_corpus_scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
@@ -191,7 +191,7 @@ def _console_s(setting: Setting, task: Task, target: Target) -> float:
     clock = replace(setting.episode, num_intervals=4, steps_per_interval=1, warmup_steps=1, batch_windows=4)
     episode, policy = Episode(task, target, clock), make_policy("ten-tasks")
     policy.reset(task.agent_names, 1)
-    episode.enter([0], [whole_corpus(task, setting.budget_tokens, {})], [0])
+    episode.enter([0], [whole_corpus_scenario(task, setting.budget_tokens, {})], [0])
     decided: list[float] = []
 
     def decide(episode: Episode) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ...env.episode_config import EpisodeConfig
-from ...env.scenarios.pool import whole_corpus
+from ...env.scenarios.pool import whole_corpus_scenario
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
@@ -98,7 +98,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             ranks.wait()
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
-        scenario = whole_corpus(task, config.target.budget_tokens, config.reference)
+        scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
         target = checked_target(config.target, task, config.engine)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
         folder, found = _opened(config, corpus, checkpoints, policy)

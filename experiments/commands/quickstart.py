@@ -9,7 +9,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from ...env.scenarios.pool import check_reference
+from ...env.scenarios.pool import check_reference_weights
 from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
@@ -62,7 +62,7 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
     with Progress() as progress:
         progress.stage("corpus", 90)
         corpus = run_corpus(config.folder, config.corpus, progress)
-        check_reference(config.reference, corpus.reference_tasks)
+        check_reference_weights(config.reference, corpus.reference_tasks)
         if not config.reference and set(corpus.reference_tasks) == set(DEFAULT_REFERENCE):
             config = replace(config, reference=DEFAULT_REFERENCE)
         preflight(config.proxy, corpus)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...env.scenarios.pool import whole_corpus
+from ...env.scenarios.pool import whole_corpus_scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.models.engine_config import EngineConfig
@@ -40,7 +40,7 @@ class TargetRuns:
         rung = name.startswith(RUNG)
 
         def work() -> dict[str, Any]:
-            scenario = whole_corpus(self.task, setting.budget_tokens, self.reference)
+            scenario = whole_corpus_scenario(self.task, setting.budget_tokens, self.reference)
             target = setting.target(self.task, EngineConfig())
             run = Pretraining(
                 self.task, setting.episode, target, policy, scenario, seed, checkpoints, log_curve=not rung

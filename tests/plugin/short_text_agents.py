@@ -3,7 +3,7 @@
 import numpy as np
 
 from pretraingym.env.agents.base import Array, LabelAgent
-from pretraingym.env.text.corpus_text import Batch
+from pretraingym.env.text.corpus_text import TextBatch
 
 
 class ShortnessAgent(LabelAgent):
@@ -11,7 +11,7 @@ class ShortnessAgent(LabelAgent):
 
     name = "shortness"
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return np.array([-len(text) / (1 + text.count(" ")) for text in batch.texts])
 
 
@@ -21,5 +21,5 @@ class BrevityAgent(LabelAgent):
     name = "brevity"
     weighted = False
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return -np.log1p(batch.sizes)

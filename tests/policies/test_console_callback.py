@@ -11,7 +11,7 @@ from transformers import Trainer, TrainingArguments
 
 from pretraingym.env.episode import Episode
 from pretraingym.env.episode_config import EpisodeConfig
-from pretraingym.env.scenarios.pool import whole_corpus
+from pretraingym.env.scenarios.pool import whole_corpus_scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
@@ -84,7 +84,9 @@ def ours(task: Task) -> list[list[float]]:
     episode = Episode(task, SETTING.target(task, EngineConfig(packing="none")), CLOCK)
     policy = make_policy("lift")
     policy.reset(task.agent_names, 1)
-    episode.run_interval(None, episode.enter([0], [whole_corpus(task, SETTING.budget_tokens, {"prose": 1.0})], [SEED]))
+    episode.run_interval(
+        None, episode.enter([0], [whole_corpus_scenario(task, SETTING.budget_tokens, {"prose": 1.0})], [SEED])
+    )
     outcomes = [episode.run_interval(policy.act(episode.observe())) for _ in range(CLOCK.num_intervals)]
     return [[outcome.train_loss_N[0], outcome.loss_N[0], outcome.tokens_N[0]] for outcome in outcomes]
 

@@ -12,18 +12,25 @@ from pretraingym.env.agents.influence import InfluenceAgent
 from pretraingym.env.agents.novelty import NoveltyAgent
 from pretraingym.env.agents.quality import QualityAgent
 from pretraingym.env.agents.registry import default_agents, make_agents, make_labellers
-from pretraingym.env.text.corpus_text import Documents
+from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.io.errors import InputError
 
-CELLS = np.array([[a, b] for a in range(3) for b in range(2)], np.uint16)
+CELLS = np.array([[domain, quality] for domain in range(3) for quality in range(2)], np.uint16)  # as in `layout`
 
 
 def layout(values: tuple[float, ...] | None = None) -> Layout:
-    """Two label columns: domain with three categories, quality with two."""
+    """Two label columns: domain with three categories a, b, c, and quality with two, which have these values."""
     column = np.zeros(1, np.uint16)
     columns = {"domain": Labels(("a", "b", "c"), None, column), "quality": Labels(("low", "high"), values, column)}
     return Layout(columns, CELLS)
+
+
+def priorities(agent: Agent, domains: str) -> np.ndarray:
+    """Of text of each of these domains, (N, domains), whatever its quality."""
+    by_quality = np.array([agent.score(CELLS[CELLS[:, 1] == quality]) for quality in range(2)])
+    np.testing.assert_array_equal(by_quality[0], by_quality[1])
+    return by_quality[0][:, ["abc".index(domain) for domain in domains]]
 
 
 def feedback(labels: np.ndarray, influence: np.ndarray) -> Feedback:
@@ -46,11 +53,12 @@ def test_memory_moves_by_the_papers_average() -> None:
     agent.update(feedback(labels, influence))
     agent.update(feedback(labels, influence))
     expected = 0.25 * 2 + 0.75 * 0.25 * 2  # twice w <- .75 w + .25 mean
-    np.testing.assert_allclose(agent.priority_NC[0], [expected, -expected / 2, 0])  # category 2 was not seen
-    np.testing.assert_allclose(agent.priority_NC[1], 0)  # a run without a usable probe learns nothing
-    np.testing.assert_allclose(agent.score(CELLS[[2, 0]])[0], [-expected / 2, expected])
+    taught, untaught = priorities(agent, "abc")
+    np.testing.assert_allclose(taught, [expected, -expected / 2, 0], err_msg="no window of the probe is of domain c")
+    np.testing.assert_array_equal(untaught, 0, err_msg="a run without a usable probe learns nothing")
+    np.testing.assert_allclose(priorities(agent, "ba")[0], [-expected / 2, expected])
     agent.reset(np.array([0]))
-    assert (agent.priority_NC == 0).all()
+    np.testing.assert_array_equal(priorities(agent, "abc"), 0)
 
 
 def test_influence_recovers_additive_effects() -> None:
@@ -131,7 +139,7 @@ def test_registry_builds_every_agent_of_a_corpus(tiny_corpus: Corpus) -> None:
     assert {"quality", "match-prose", "match-code", "domain", "topic", "influence"} < set(names)
     agents = make_agents(names, tiny_corpus)
     assert [agent.name for agent in agents] == list(names)
-    assert [agent.name for agent in agents if agent.moves] == ["domain", "topic", "influence"]
+    assert {agent.name for agent in agents if agent.moves} == {"domain", "topic", "influence"}
     moved = make_agents(("null", "quality:moves=true", "novelty"), tiny_corpus)
     assert [(agent.name, agent.moves) for agent in moved] == [("null", False), ("quality", True), ("novelty", True)]
 
@@ -175,7 +183,7 @@ def test_bad_labellers_are_refused(names: tuple[str, ...], message: str) -> None
 
 
 def test_match_needs_its_task(tiny_corpus: Corpus) -> None:
-    documents = Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+    documents = CorpusText(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
     (agent,) = make_labellers(("match-news",), ("prose", "code"))
     with pytest.raises(InputError, match="agent 'match-news' matches an unknown task; known: code, prose"):
         agent.fit(documents, np.random.default_rng(0))

@@ -7,15 +7,15 @@ from pretraingym.env.agents import labelling
 from pretraingym.env.agents.labelling import label_corpus
 from pretraingym.env.agents.registry import make_labellers
 from pretraingym.env.text.contrast import Contrast
-from pretraingym.env.text.corpus_text import Documents
+from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.io.errors import InputError
 
 
 @pytest.fixture(scope="module")
-def documents(tiny_corpus: Corpus) -> Documents:
+def documents(tiny_corpus: Corpus) -> CorpusText:
     """The synthetic corpus as labellers see it."""
-    return Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+    return CorpusText(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
 
 
 def label(corpus: Corpus, *specs: str) -> dict[str, Labels]:
@@ -35,11 +35,11 @@ def test_columns(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
     assert set(labels) == {"topic", "quality", "match-prose", "match-code"}
     train = tiny_corpus.splits["train"]
     for name, column in labels.items():
-        assert column.column.dtype == np.uint16
-        assert column.column.shape == (tiny_corpus.num_documents,)
-        assert set(column.column[: train.stop].tolist()) == set(range(len(column.names)))
-        assert (column.values is None) == (name == "topic")
-        assert list(column.values or ()) == sorted(column.values or ())
+        assert column.column.dtype == np.uint16, name
+        assert column.column.shape == (tiny_corpus.num_documents,), name
+        assert set(column.column[: train.stop].tolist()) == set(range(len(column.names))), name
+        assert (column.values is None) == (name == "topic"), name
+        assert list(column.values or ()) == sorted(column.values or ()), name
 
 
 def test_match_finds_its_task_and_no_other(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
@@ -52,18 +52,18 @@ def test_match_finds_its_task_and_no_other(tiny_corpus: Corpus, labels: dict[str
         mean = {
             name: value[: train.stop][domain.column[: train.stop] == i].mean() for i, name in enumerate(domain.names)
         }
-        assert max(mean, key=lambda name: mean[name]) == task
-        assert mean[task] - mean[other] > 2
+        assert max(mean, key=lambda name: mean[name]) == task, mean
+        assert mean[task] - mean[other] > 2, mean
         validation, test = (
             value[np.array(tiny_corpus.splits[f"{task}/{half}"])].mean() for half in ("validation", "test")
         )
-        assert abs(validation - test) < 0.25 * value[: train.stop].std()
+        assert abs(validation - test) < 0.25 * value[: train.stop].std(), task
 
 
 def test_topics_are_found(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
     """Documents that share a topic nearly always share the domain that they were made from."""
     topic, domain = labels["topic"].column, tiny_corpus.labels["domain"].column
-    table = np.zeros((len(labels["topic"].names), 5))
+    table = np.zeros((len(labels["topic"].names), len(tiny_corpus.labels["domain"].names)))
     np.add.at(table, (topic, domain), 1)
     assert table.max(1).sum() / table.sum() > 0.9
 
@@ -76,11 +76,11 @@ def test_same_labels_in_other_processes(
     monkeypatch.setattr(labelling, "usable_cores", lambda: 2)
     again = label(tiny_corpus, "topic", "quality", "match")
     for name, column in labels.items():
-        assert (column.column == again[name].column).all()
-        assert (column.names, column.values) == (again[name].names, again[name].values)
+        np.testing.assert_array_equal(column.column, again[name].column, err_msg=name)
+        assert (column.names, column.values) == (again[name].names, again[name].values), name
 
 
-def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
+def test_random_positives_score_no_better_unseen(documents: CorpusText) -> None:
     """Documents that differ from the rest in nothing get no better scores for having been the positives: a model that
     had seen them would rank nearly all of them above the rest."""
     rng = np.random.default_rng(0)
@@ -91,14 +91,16 @@ def test_random_positives_score_no_better_unseen(documents: Documents) -> None:
     assert abs((scores[positives][:, None] > scores[rest]).mean() - 0.5) < 0.12
 
 
-def test_too_few_documents_for_a_classifier(documents: Documents) -> None:
-    with pytest.raises(InputError, match="a classifier of 2 documents against 998 others.*expected at least 3"):
+def test_too_few_documents_for_a_classifier(documents: CorpusText) -> None:
+    others = len(documents.sample) - 2
+    with pytest.raises(InputError, match=f"a classifier of 2 documents against {others} others.*expected at least 3"):
         Contrast(documents, documents.sample[:2], np.random.default_rng(0))
 
 
-def test_features_are_counted_once(documents: Documents) -> None:
-    """Features are unit rows, and a batch's are those that agents are fitted on."""
-    first = documents.sample[:9]
-    features = documents.features(first)
-    assert np.allclose(features.multiply(features).sum(1), 1, atol=1e-5)
-    assert abs(features - documents.batch(range(9)).features).max() == 0
+def test_features_are_counted_once(documents: CorpusText) -> None:
+    """A document's features are of unit length, and the same in a batch as where agents are fitted."""
+    first = range(9)
+    assert documents.sample[: len(first)].tolist() == list(first)
+    features = documents.features(np.array(first))
+    np.testing.assert_allclose(features.multiply(features).sum(1), 1, atol=1e-5)
+    assert abs(features - documents.batch(first).features).max() == 0

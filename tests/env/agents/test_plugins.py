@@ -13,7 +13,7 @@ from pretraingym.env.agents.base import Agent, Array, LabelAgent
 from pretraingym.env.agents.null import NullAgent
 from pretraingym.env.agents.plugins import SHIPPED, kind_called, kinds, register_agent
 from pretraingym.env.agents.registry import make_agents, make_labellers
-from pretraingym.env.text.corpus_text import Batch
+from pretraingym.env.text.corpus_text import TextBatch
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
@@ -26,7 +26,7 @@ class Mine(LabelAgent):
     def __init__(self, power: float = 1.0) -> None:
         self.power = power
 
-    def measure(self, batch: Batch) -> Array:
+    def measure(self, batch: TextBatch) -> Array:
         return batch.sizes**self.power
 
 
@@ -64,7 +64,9 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     """Has those entry points, and no others, as if their packages were installed."""
 
     def install(*entries: Entry) -> None:
-        monkeypatch.setattr(metadata, "entry_points", lambda group: entries if group == plugins.GROUP else ())
+        monkeypatch.setattr(
+            metadata, "entry_points", lambda group: entries if group == plugins.ENTRY_POINT_GROUP else ()
+        )
         plugins._from_packages.cache_clear()
 
     monkeypatch.setattr(plugins, "_registered", {})
@@ -139,7 +141,7 @@ def test_a_program_registers_an_agent(install: Install, tiny_corpus: Corpus) -> 
     install(Entry("mine", "one", Mine))
     register_agent("yours", Yours)
     agents: list[Agent] = make_agents(("null", "quality", "yours"), tiny_corpus)
-    assert isinstance(agents[2], Yours)
+    assert {agent.name: type(agent) for agent in agents}["yours"] is Yours
     for name in ("yours", "mine"):
         with pytest.raises(InputError, match=f"an agent called '{name}' is there already"):
             register_agent(name, Yours)

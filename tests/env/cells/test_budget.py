@@ -1,4 +1,4 @@
-"""The flow of a budget into cells against the plain root of the plain sum."""
+"""How a budget is spent on cells, against root finding on the plain sum."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,9 @@ from scipy.optimize import brentq
 from pretraingym.env.cells.budget import spend
 
 
-def plain(log_rate: np.ndarray, pool: np.ndarray, budget: float) -> np.ndarray:
+def by_root(log_rate: np.ndarray, pool: np.ndarray, budget: float) -> np.ndarray:
+    """What `spend` gives one run, by a root finder."""
+
     def spent(log_tau: float) -> np.ndarray:
         return pool * np.logaddexp(0.0, log_rate + log_tau)
 
@@ -32,42 +34,43 @@ def test_few_cells(num_cells: int, spread: float, log10_epochs: float, seed: int
     budget = 10**log10_epochs * pool.sum()
     spent = spend((log_rate + origin)[None], pool[None], budget)[0]
     assert spent.sum() == pytest.approx(budget, rel=2e-9)
-    np.testing.assert_allclose(spent, plain(log_rate, pool, budget), rtol=1e-8)
+    np.testing.assert_allclose(spent, by_root(log_rate, pool, budget), rtol=1e-8)
 
 
 @pytest.mark.parametrize("spread", [0.0, 0.1, 3.0, 20.0, 133.0])
 @pytest.mark.parametrize("epochs", [1e-6, 1e-2, 1.0, 300.0])
 def test_many_cells(spread: float, epochs: float) -> None:
-    """So many that they go into bins."""
+    """So many that they are computed by bins."""
     log_rate, pool = some_cells(50_000, spread)
     budget = epochs * pool.sum()
     np.testing.assert_allclose(
-        spend(log_rate[None].copy(), pool[None], budget)[0], plain(log_rate, pool, budget), rtol=1e-8
+        spend(log_rate[None].copy(), pool[None], budget)[0], by_root(log_rate, pool, budget), rtol=1e-8
     )
 
 
 @pytest.mark.parametrize("gap", [40.0, 200.0, 1000.0])
 def test_a_tiny_favoured_cell_does_not_take_it_all(gap: float) -> None:
-    """All of one cell's billionth, many times over, is not the budget; the rest must come from the other."""
+    """The favoured cell has a billionth of the text: even many times over that is not the budget, and the rest must
+    come from the other cell."""
     log_rate, pool = np.array([0.0, -gap]), np.array([1e-9, 1.0])
     spent = spend(log_rate[None].copy(), pool[None], 1e-3)[0]
     assert spent.sum() == pytest.approx(1e-3, rel=2e-9)
-    np.testing.assert_allclose(spent, plain(log_rate, pool, 1e-3), rtol=1e-8)
+    np.testing.assert_allclose(spent, by_root(log_rate, pool, 1e-3), rtol=1e-8)
 
 
 def test_bins_are_as_many_as_the_lowest_rate_needs() -> None:
     """.47 / .01 is rounded below 47, and .47 * 100 is not: the last cell once fell out of the last bin."""
     log_rate, pool = -np.linspace(0, 0.47, 100), np.ones(100)
     np.testing.assert_allclose(
-        spend(log_rate[None].copy(), pool[None], 30.0)[0], plain(log_rate, pool, 30.0), rtol=1e-8
+        spend(log_rate[None].copy(), pool[None], 30.0)[0], by_root(log_rate, pool, 30.0), rtol=1e-8
     )
 
 
 def test_a_run_does_not_depend_on_its_company() -> None:
-    """Some with bins and some without, bit for bit."""
+    """Some runs are computed by bins and some are not; bit for bit."""
     cells = [some_cells(300, spread, seed) for seed, spread in enumerate((0.0, 0.5, 1.4, 3.0, 60.0))]
     log_rate, pool = (np.stack(parts) for parts in zip(*cells, strict=True))
     together = spend(log_rate.copy(), pool, 50.0)
-    for run in range(5):
+    for run in range(len(pool)):
         alone = spend(log_rate[run : run + 1].copy(), pool[run : run + 1], 50.0)
-        np.testing.assert_array_equal(together[run], alone[0])
+        np.testing.assert_array_equal(together[run], alone[0], err_msg=f"run {run}")

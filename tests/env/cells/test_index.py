@@ -1,5 +1,6 @@
 """The cell index against sorting documents in plain Python: what is in a cell, and in which order."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from pretraingym.env.cells import builder as cell_builder
 from pretraingym.env.cells import label_codes
 from pretraingym.env.cells import store as cell_store
 from pretraingym.env.cells.builder import LabelledDocuments, build_cells
-from pretraingym.env.cells.index import GROUP, CellIndex
+from pretraingym.env.cells.index import GROUP_DOCUMENTS, CellIndex
 from pretraingym.env.cells.store import open_cells, stored_cells, write_cells
 from pretraingym.env.scenarios.task import Task
 from pretraingym.lm.corpus.corpus import Corpus
@@ -47,7 +48,7 @@ def check(index: CellIndex, source: LabelledDocuments) -> None:
         if lengths[document]:
             labels = tuple(int(column[document]) for column in source.columns.values())
             cells.setdefault(labels, []).append(document)
-    assert [tuple(row) for row in index.labels_CA.tolist()] == sorted(cells)
+    assert [tuple(labels) for labels in index.labels_CA.tolist()] == sorted(cells)
     for labels, ids, tokens in zip(sorted(cells), all_ids(index), index.tokens_C, strict=True):
         parts = [(d, part) for d in cells[labels] for part in range(-(-lengths[d] // source.context))]
         assert ids.tolist() == [d << PART_BITS | part for d, part in parts]
@@ -60,7 +61,7 @@ DOCUMENTS = st.lists(st.tuples(st.one_of(st.integers(0, 25), st.integers(0, 3000
 
 
 @settings(max_examples=60, deadline=None)
-@given(DOCUMENTS, st.integers(0, 20), st.sampled_from([GROUP, 1 << 20]))
+@given(DOCUMENTS, st.integers(0, 20), st.sampled_from([GROUP_DOCUMENTS, 1 << 20]))
 def test_cells_hold_their_documents(documents: list[tuple[int, tuple[int, ...]]], skipped: int, chunk: int) -> None:
     """Documents of very unequal length, some without tokens, in a range that starts anywhere, read in any chunks."""
     lengths, labels = map(list, zip(*documents, strict=True))
@@ -75,8 +76,8 @@ def test_cells_hold_their_documents(documents: list[tuple[int, tuple[int, ...]]]
 
 def test_many_chunks_and_long_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of windows a document, so that the windows of a group take more than 16 bits to count."""
-    monkeypatch.setattr(cell_builder, "CHUNK", GROUP)
-    monkeypatch.setattr(cell_builder, "CHUNK_BITS", GROUP.bit_length() - 1)
+    monkeypatch.setattr(cell_builder, "CHUNK", GROUP_DOCUMENTS)
+    monkeypatch.setattr(cell_builder, "CHUNK_BITS", GROUP_DOCUMENTS.bit_length() - 1)
     rng = np.random.default_rng(0)
     lengths = [*rng.integers(0, 60, 500).tolist(), *rng.integers(15_000, 20_000, 100).tolist()]
     labels = [(int(a), int(b)) for a, b in rng.integers(0, 3, (500, 2))]
@@ -95,7 +96,9 @@ def test_a_corpus(tiny_corpus: Corpus) -> None:
 
 def test_numbers_need_no_order() -> None:
     rng = np.random.default_rng(0)
-    source = labelled(rng.integers(0, 60, 5 * GROUP).tolist(), [(int(x),) for x in rng.integers(0, 3, 5 * GROUP)])
+    source = labelled(
+        rng.integers(0, 60, 5 * GROUP_DOCUMENTS).tolist(), [(int(x),) for x in rng.integers(0, 3, 5 * GROUP_DOCUMENTS)]
+    )
     index = build_cells(source)
     numbers = rng.integers(0, index.windows_C.sum(), 20_000)  # more than a block
     np.testing.assert_array_equal(index.window_ids(numbers), np.concatenate(all_ids(index))[numbers])
@@ -111,7 +114,7 @@ def test_a_cell_of_documents_without_tokens_is_not_occupied() -> None:
 def test_labels_of_many_columns_and_large_numbers() -> None:
     """More label tuples are possible than an int64 can number."""
     rng = np.random.default_rng(1)
-    labels = [tuple(int(x) for x in row) for row in rng.choice([0, 1, 65_535], (400, 9))]
+    labels = [tuple(map(int, chosen)) for chosen in rng.choice([0, 1, 65_535], (400, 9))]
     source = labelled([3] * 400, labels)
     check(build_cells(source), source)
 
@@ -132,8 +135,9 @@ def test_labels_of_the_wrong_length_are_refused() -> None:
 
 
 def same(one: CellIndex, other: CellIndex) -> None:
-    for name in ("labels_CA", "windows_C", "tokens_C", "document_R", "start_R", "group_start_G"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), strict=True)
+    for field in fields(CellIndex):
+        name = field.name
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name, strict=True)
 
 
 def test_an_index_in_a_folder_is_the_index(tiny_corpus: Corpus, tmp_path: Path) -> None:
@@ -141,6 +145,20 @@ def test_an_index_in_a_folder_is_the_index(tiny_corpus: Corpus, tmp_path: Path) 
     write_cells(tmp_path / "cells", source)
     same(open_cells(tmp_path / "cells"), build_cells(source))
     assert [path.name for path in tmp_path.iterdir()] == ["cells"]
+
+
+def test_files_have_the_names_of_indices_that_are_on_disks(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    """Other names would make every stored index unreadable."""
+    write_cells(tmp_path / "cells", of_corpus(tiny_corpus))
+    assert {path.name for path in (tmp_path / "cells").iterdir()} == {
+        "manifest.json",
+        "labels_CA.npy",
+        "windows_C.npy",
+        "tokens_C.npy",
+        "document_R.npy",
+        "start_R.npy",
+        "group_start_G.npy",
+    }
 
 
 def test_a_stored_index_is_built_once(tiny_corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def test_keys_give_unrelated_orders() -> None:
     assert (orders[0] == orders[1]).sum() < 10
 
 
-def test_sizes_may_differ_by_row() -> None:
+def test_sizes_may_differ_between_elements() -> None:
     size = np.array([1, 2, 3, 1000, 10**12])
     place = permute(size - 1, size, np.arange(5, dtype=np.uint64))
     assert ((place >= 0) & (place < size)).all()

@@ -9,17 +9,20 @@ from scipy.stats import chisquare
 from pretraingym.env.cells.builder import LabelledDocuments, build_cells
 from pretraingym.env.cells.index import CellIndex
 from pretraingym.env.cells.sampler import CellSampler
+from pretraingym.lm.corpus.windows import PART_BITS
 from pretraingym.lm.keyed_random import hash64
 
 CONTEXT = 10
+NUM_CELLS = 12  # of `some_cells`
 
 
 def some_cells(seed: int = 0, documents: int = 600) -> CellIndex:
-    """Twelve cells, one of them a single document; documents of 0 to 40 tokens, or of hundreds."""
+    """NUM_CELLS cells, the last of them of a single document; documents of 0 to 40 tokens, or of hundreds."""
     rng = np.random.default_rng(seed)
     lengths = np.where(rng.random(documents) < 0.1, rng.geometric(1 / 300, documents), rng.integers(0, 41, documents))
-    label = rng.integers(0, 11, documents).astype(np.uint16)
-    label[7], lengths[7] = 11, 5
+    label = rng.integers(0, NUM_CELLS - 1, documents).astype(np.uint16)
+    single = 7
+    label[single], lengths[single] = NUM_CELLS - 1, 5
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     return build_cells(LabelledDocuments(offsets, CONTEXT, range(documents), {"agent": label}))
 
@@ -41,24 +44,24 @@ def key(seed: int) -> np.ndarray:
 
 
 def begun(index: CellIndex, seed: int, pool_tokens: float = 1e12) -> CellSampler:
-    draws = CellSampler(index, 1)
-    draws.reset(0, seed, pool_tokens, index.natural_C)
-    return draws
+    sampler = CellSampler(index, 1)
+    sampler.reset(0, seed, pool_tokens, index.natural_C)
+    return sampler
 
 
 @settings(max_examples=40, deadline=None)
-@given(seed=st.integers(0, 2**32), pool=st.floats(0.01, 1.0), cell=st.integers(0, 11))
+@given(seed=st.integers(0, 2**32), pool=st.floats(0.01, 1.0), cell=st.integers(0, NUM_CELLS - 1))
 def test_no_window_twice_before_the_cell_is_used_up(index: CellIndex, seed: int, pool: float, cell: int) -> None:
     """At a corner of the simplex: the whole pool of one cell, then in another order the same pool again."""
-    draws = begun(index, seed, pool * index.tokens_C.sum())
+    sampler = begun(index, seed, pool * index.tokens_C.sum())
     share = np.eye(index.num_cells)[cell]
-    size = int(draws.pool_NC[0, cell])
-    first = draws.draw(np.array([0]), share[None], size, key(seed))[0]
-    second = np.concatenate([draws.draw(np.array([0]), share[None], 1, key(turn))[0] for turn in range(size)])
+    size = int(sampler.pool_NC[0, cell])
+    first = sampler.draw(np.array([0]), share[None], size, key(seed))[0]
+    second = np.concatenate([sampler.draw(np.array([0]), share[None], 1, key(turn))[0] for turn in range(size)])
     assert len(set(first.tolist())) == size
     assert set(second.tolist()) == set(first.tolist())
-    assert draws.epochs_NC[0].tolist() == (2.0 * share).tolist()
-    orders = draws.windows_at(np.array([0]), np.full((1, 2 * size), cell), np.arange(2 * size)[None]).reshape(2, size)
+    assert sampler.epochs_NC[0].tolist() == (2.0 * share).tolist()
+    orders = sampler.windows_at(np.array([0]), np.full((1, 2 * size), cell), np.arange(2 * size)[None]).reshape(2, size)
     assert (np.sort(orders) == np.sort(first)).all()
     assert size < 10 or (orders[0] != orders[1]).any()
 
@@ -68,9 +71,9 @@ def test_no_window_twice_before_the_cell_is_used_up(index: CellIndex, seed: int,
 def test_cells_are_used_up_evenly(seed: int, counts: list[int]) -> None:
     """However draws are cut up, and whatever the shares, windows of one cell differ by one draw at most."""
     index, rng = some_cells(seed % 5, 60), np.random.default_rng(seed)
-    draws = begun(index, seed)
+    sampler = begun(index, seed)
     drawn = [
-        draws.draw(np.array([0]), rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, key(turn))[0]
+        sampler.draw(np.array([0]), rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, key(turn))[0]
         for turn, count in enumerate(counts)
     ]
     ids, times = np.unique(np.concatenate(drawn), return_counts=True)
@@ -79,15 +82,15 @@ def test_cells_are_used_up_evenly(seed: int, counts: list[int]) -> None:
     often[np.searchsorted(every, ids, sorter=np.argsort(every))] = times
     often[np.argsort(every)] = often.copy()
     for cell, of_cell in enumerate(np.split(often, index.first_C[1:])):
-        assert of_cell.sum() == draws.used_NC[0, cell]
-        assert np.ptp(of_cell) <= 1
+        assert of_cell.sum() == sampler.used_NC[0, cell], f"cell {cell}"
+        assert np.ptp(of_cell) <= 1, f"cell {cell}"
 
 
 def test_draws_follow_the_distribution_over_tokens(index: CellIndex, cell_of: dict[int, int]) -> None:
     """The mixture is of tokens: a cell of short windows has more of the draws than its share."""
     share = np.random.default_rng(0).dirichlet(np.ones(index.num_cells))
-    draws = begun(index, 5)
-    ids = np.concatenate([draws.draw(np.array([0]), share[None], 37, key(turn))[0] for turn in range(200)])
+    sampler = begun(index, 5)
+    ids = np.concatenate([sampler.draw(np.array([0]), share[None], 37, key(turn))[0] for turn in range(200)])
     chance = share / (index.tokens_C / index.windows_C)
     counts = np.bincount([cell_of[i] for i in ids.tolist()], minlength=index.num_cells)
     assert chisquare(counts, chance / chance.sum() * len(ids)).pvalue > 0.01
@@ -96,23 +99,23 @@ def test_draws_follow_the_distribution_over_tokens(index: CellIndex, cell_of: di
 def test_the_mixture_of_a_draw_is_closer_than_chance(index: CellIndex) -> None:
     """Each cell's count is within one of what is expected: the slices leave no more room."""
     share = np.random.default_rng(3).dirichlet(np.ones(index.num_cells))
-    draws = begun(index, 5)
-    draws.draw(np.array([0]), share[None], 5000, key(1))[0]
+    sampler = begun(index, 5)
+    sampler.draw(np.array([0]), share[None], 5000, key(1))[0]
     chance = share / (index.tokens_C / index.windows_C)
-    assert abs(draws.used_NC[0] - chance / chance.sum() * 5000).max() < 2
+    assert abs(sampler.used_NC[0] - chance / chance.sum() * 5000).max() < 2
 
 
 def test_every_window_of_a_cell_is_as_likely_and_at_any_place() -> None:
-    """Over seeds: which window comes first of a cell of seven, and where in a draw a cell comes."""
+    """Over seeds: which window of the first cell, of seven, comes first, and where in a draw the last cell comes."""
     offsets = np.arange(0, 85, 5)
     label = np.repeat([0, 1, 2], [7, 8, 1]).astype(np.uint16)
-    index = build_cells(LabelledDocuments(offsets, 5, range(16), {"agent": label}))
-    first, place = np.zeros(7), np.zeros(16)
+    index = build_cells(LabelledDocuments(offsets, 5, range(len(label)), {"agent": label}))
+    first, place = np.zeros(7), np.zeros(len(label))
     for seed in range(3000):
-        draws = begun(index, seed)
-        ids = draws.draw(np.array([0]), index.natural_C[None], 16, key(seed))[0] >> 24
-        place[np.flatnonzero(ids == 15)] += 1
-        first[draws.windows_at(np.array([0]), np.zeros((1, 1), int), np.zeros((1, 1), int))[0, 0] >> 24] += 1
+        sampler = begun(index, seed)
+        ids = sampler.draw(np.array([0]), index.natural_C[None], len(label), key(seed))[0] >> PART_BITS
+        place[np.flatnonzero(ids == len(label) - 1)] += 1
+        first[sampler.windows_at(np.array([0]), np.zeros((1, 1), int), np.zeros((1, 1), int))[0, 0] >> PART_BITS] += 1
     assert chisquare(first).pvalue > 0.01
     assert chisquare(place).pvalue > 0.01
 
@@ -127,27 +130,27 @@ def test_state_goes_on_exactly_from_any_point(index: CellIndex, seed: int, befor
         one.draw(np.array([1]), share[None], count, key(count))[0]
     other.load_state_dict(one.state_dict())
     for count in (1, 500):
-        ids = [draws.draw(np.array([1]), share[None], count, key(9))[0] for draws in (one, other)]
+        ids = [sampler.draw(np.array([1]), share[None], count, key(9))[0] for sampler in (one, other)]
         np.testing.assert_array_equal(ids[0], ids[1])
     for name in ("used_NC", "pool_NC", "pool_tokens_NC", "epochs_NC"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
 def test_slots_do_not_touch_each_other(index: CellIndex) -> None:
-    draws = CellSampler(index, 2)
+    sampler = CellSampler(index, 2)
     for slot in (0, 1):
-        draws.reset(slot, 9, 1e5, index.natural_C)
-    first = draws.draw(np.array([0]), index.natural_C[None], 300, key(0))[0]
-    assert draws.used_NC[1].sum() == 0
-    np.testing.assert_array_equal(draws.draw(np.array([1]), index.natural_C[None], 300, key(0))[0], first)
+        sampler.reset(slot, 9, 1e5, index.natural_C)
+    first = sampler.draw(np.array([0]), index.natural_C[None], 300, key(0))[0]
+    assert sampler.used_NC[1].sum() == 0
+    np.testing.assert_array_equal(sampler.draw(np.array([1]), index.natural_C[None], 300, key(0))[0], first)
 
 
 def test_cells_without_a_share_are_not_drawn(index: CellIndex) -> None:
     """First, last and in between, with an edge of the last cell that rounds to less than one."""
     share = np.full(index.num_cells, 0.1)
-    share[[0, 5, 10, 11]] = 0
-    draws = begun(index, 1)
+    share[[0, 5, NUM_CELLS - 2, NUM_CELLS - 1]] = 0
+    sampler = begun(index, 1)
     for seed in range(50):
-        draws.draw(np.array([0]), share[None], 1000, key(seed))[0]
-    assert ((draws.used_NC[0] > 0) == (share > 0)).all()
-    assert draws.used_NC.sum() == 50_000
+        sampler.draw(np.array([0]), share[None], 1000, key(seed))[0]
+    assert ((sampler.used_NC[0] > 0) == (share > 0)).all()
+    assert sampler.used_NC.sum() == 50_000

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -25,8 +26,8 @@ def small_corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
 
 @pytest.mark.parametrize("kind", [*SHIPPED.values(), lambda: MatchAgent("code"), lambda: QualityAgent(moves=True)])
 def test_shipped_agents_pass(small_corpus: Corpus, kind: Callable[[], Agent], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(language_model.LanguageModel.__init__, "__defaults__", (10,))  # steps
-    for size, small in (("WIDTH", 16), ("LAYERS", 1), ("ROWS", 4), ("CONTEXT", 16)):
+    monkeypatch.setattr(language_model, "LanguageModel", partial(language_model.LanguageModel, steps=10))
+    for size, small in (("WIDTH", 16), ("NUM_LAYERS", 1), ("STEP_WINDOWS", 4), ("CONTEXT", 16)):
         monkeypatch.setattr(language_model, size, small)
     check_agent(kind(), small_corpus)
 

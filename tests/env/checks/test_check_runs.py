@@ -29,8 +29,8 @@ class Sound(Agent):
     def start(self, num_slots: int, layout: Layout) -> None:
         self.slope_N, self.updates_N = np.ones(num_slots), np.zeros(num_slots)
 
-    def score(self, labels_MA: Array) -> Array:
-        return self.slope_N[:, None] * np.arange(len(labels_MA))
+    def score(self, labels: Array) -> Array:
+        return self.slope_N[:, None] * np.arange(len(labels))
 
     def update(self, feedback: Feedback) -> None:
         self.updates_N += 1
@@ -101,9 +101,9 @@ class Noise(NoveltyAgent):
 class Writing(InfluenceAgent):
     """It writes into the cells it scores."""
 
-    def score(self, labels_MA: Array) -> Array:
-        labels_MA += self.offset_A.astype(np.uint16)
-        return self.effect_NQ[:, labels_MA].sum(2)
+    def score(self, labels: Array) -> Array:
+        labels += self.offset_A.astype(np.uint16)
+        return self.effect_NQ[:, labels].sum(2)
 
 
 FAULTS = [
@@ -131,7 +131,7 @@ FAULTS = [
     ),
     (OneCounter, "after reset a run goes on otherwise.*counters too, which need one a run"),
     (wrong("state_dict", lambda self: {"slope": self.slope_N, "updates": 2}), "has 'updates' as int, expected an arr"),
-    (wrong("state_dict", lambda self: {"slope": self.slope_N[:1]}), r"has 'slope' as float64 \(1,\).* with 3 rows"),
+    (wrong("state_dict", lambda self: {"slope": self.slope_N[:1]}), r"has 'slope' as float64 \(1,\).* of length 3"),
     (
         wrong("state_dict", lambda self: {"slope": self.slope_N, "updates": self.updates_N}),
         "changed an earlier state: state_dict must copy",

@@ -17,6 +17,7 @@ from pretraingym.lm.io.errors import InputError
 
 SAME, NEXT, OFF = AutoresetMode.SAME_STEP, AutoresetMode.NEXT_STEP, AutoresetMode.DISABLED
 CALLS = count()
+OBSERVATION, REWARD, TERMINATED, TRUNCATED = range(4)  # the places of what step returns
 Make = Callable[..., ConsoleVectorEnv]
 
 
@@ -108,23 +109,35 @@ class GoesOn(ConsoleVectorEnv):
 
 
 FAULTS = [
-    (replaced(0, lambda env, seen: seen | {"mask": seen["mask"].astype(np.float64)}), SAME, r"\['mask'\] is float64"),
-    (replaced(0, lambda env, seen: seen | {"mask": seen["mask"] + 1}), SAME, "step is outside observation_space"),
-    (replaced(1, lambda env, reward: list(reward)), SAME, r"reward is list, expected a numpy array of float32 \(2,\)"),
-    (replaced(1, lambda env, reward: reward * np.nan), SAME, "expected finite numbers"),
-    (replaced(2, lambda env, done: done.astype(int)), SAME, "terminated is int64"),
-    (replaced(2, lambda env, done: done & False), NEXT, r"slots \[0, 1\] never terminated in 12 steps"),
-    (replaced(3, lambda env, cut: ~cut), SAME, "truncated is True, expected terminated"),
+    (
+        replaced(OBSERVATION, lambda env, seen: seen | {"mask": seen["mask"].astype(np.float64)}),
+        SAME,
+        r"\['mask'\] is float64",
+    ),
+    (
+        replaced(OBSERVATION, lambda env, seen: seen | {"mask": seen["mask"] + 1}),
+        SAME,
+        "step is outside observation_space",
+    ),
+    (
+        replaced(REWARD, lambda env, reward: list(reward)),
+        SAME,
+        r"reward is list, expected a numpy array of float32 \(2,\)",
+    ),
+    (replaced(REWARD, lambda env, reward: reward * np.nan), SAME, "expected finite numbers"),
+    (replaced(TERMINATED, lambda env, done: done.astype(int)), SAME, "terminated is int64"),
+    (replaced(TERMINATED, lambda env, done: done & False), NEXT, r"slots \[0, 1\] never terminated in 12 steps"),
+    (replaced(TRUNCATED, lambda env, cut: ~cut), SAME, "truncated is True, expected terminated"),
     (with_info(lambda info: info.pop("_loss")), SAME, "has 'loss' without '_loss'"),
     (with_info(lambda info: info.pop("loss")), SAME, "the mask '_loss', but no 'loss'"),
-    (with_info(lambda info: info.update(loss=np.zeros(3))), SAME, r"'loss'\] has \[3\] rows, expected arrays of 2"),
+    (with_info(lambda info: info.update(loss=np.zeros(3))), SAME, r"'loss'\] has lengths \[3\], expected arrays of 2"),
     (with_info(lambda info: info.pop("final_obs", info.pop("_final_obs", None))), SAME, "_final_obs'] is"),
-    (replaced(1, one_array), SAME, "changed in a later call"),
-    (replaced(1, summed), SAME, "writing into returned arrays"),
-    (replaced(1, lambda env, reward: reward + np.float32(next(CALLS))), SAME, "same seed"),
-    (replaced(1, lambda env, reward: reward + np.float32(np.random.rand())), SAME, "generator of numpy.random"),  # noqa: NPY002
-    (replaced(1, lambda env, reward: reward * float(torch.rand(1))), SAME, "global generator of torch"),
-    (replaced(1, lambda env, reward: reward + 1), NEXT, "expected 0 and False: it begins anew"),
+    (replaced(REWARD, one_array), SAME, "changed in a later call"),
+    (replaced(REWARD, summed), SAME, "writing into returned arrays"),
+    (replaced(REWARD, lambda env, reward: reward + np.float32(next(CALLS))), SAME, "same seed"),
+    (replaced(REWARD, lambda env, reward: reward + np.float32(np.random.rand())), SAME, "generator of numpy.random"),  # noqa: NPY002
+    (replaced(REWARD, lambda env, reward: reward * float(torch.rand(1))), SAME, "global generator of torch"),
+    (replaced(REWARD, lambda env, reward: reward + 1), NEXT, "expected 0 and False: it begins anew"),
     (UsesTheAction, NEXT, "used its action, expected it ignored"),
     (TakesAnyMask, OFF, "the observation of others changed"),
     (TakesIntegers, OFF, "took a reset_mask of integers"),

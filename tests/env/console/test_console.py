@@ -11,11 +11,13 @@ from pretraingym.lm.io.errors import InputError
 
 TOKENS = np.array([100.0, 200.0, 300.0, 400.0])
 NATURAL = TOKENS / TOKENS.sum()
-Z = np.stack([np.zeros(4), [2.0, 0.5, -0.2, -0.6], [-1.0, 1.5, 0.3, -0.7]])[None]
+NULL, FIRST, SECOND = np.zeros(4), np.array([2.0, 0.5, -0.2, -0.6]), np.array([-1.0, 1.5, 0.3, -0.7])
+Z = np.stack([NULL, FIRST, SECOND])[None]
 FRESH = np.zeros((1, 4))
 
 
 def shares(weights: list[float], budget: float = 1e-3, epochs: np.ndarray = FRESH, **options: object) -> np.ndarray:
+    """Of one run's cells, under weights of null, the first and the second agent."""
     console = Console(**options)  # type: ignore[arg-type]
     return console.shares(np.array([weights]), Z, NATURAL[None], TOKENS[None], epochs, budget)[0]
 
@@ -26,7 +28,7 @@ def test_all_weight_on_null_is_natural() -> None:
 
 
 def test_short_intervals_follow_the_design_formula() -> None:
-    mixed = 0.7 * Z[0, 1] + 0.3 * Z[0, 2]
+    mixed = 0.7 * FIRST + 0.3 * SECOND
     spread = np.sqrt(NATURAL @ mixed**2 - (NATURAL @ mixed) ** 2)
     epochs = np.array([[0.5, 0.0, 2.0, 0.1]])
     expected = TOKENS * np.exp(8 * 0.4 * mixed / spread - epochs[0])
@@ -44,7 +46,7 @@ def test_long_intervals_equal_many_short_ones() -> None:
 
 
 def test_agents_that_cancel_out_select_nothing() -> None:
-    z = np.stack([np.zeros(4), Z[0, 1], -Z[0, 1]])[None]
+    z = np.stack([NULL, FIRST, -FIRST])[None]
     mixed = Console().mixed_score(np.array([[0.2, 0.4, 0.4]]), z, NATURAL[None])
     np.testing.assert_allclose(mixed, 0, atol=1e-12)
 
@@ -56,15 +58,16 @@ def test_topk_fills_whole_cells_by_score() -> None:
 
 @pytest.mark.parametrize("num_cells", [3, 455, 20_000])
 def test_a_run_does_not_depend_on_its_company(num_cells: int) -> None:
-    rng = np.random.default_rng(0)
-    z, weights = rng.normal(size=(7, 4, num_cells)), rng.dirichlet(np.ones(4), 7)
-    natural, epochs = rng.dirichlet(np.ones(num_cells), 7), rng.exponential(1, (7, num_cells))
+    rng, num_runs, num_agents = np.random.default_rng(0), 7, 4
+    z = rng.normal(size=(num_runs, num_agents, num_cells))
+    weights = rng.dirichlet(np.ones(num_agents), num_runs)
+    natural, epochs = rng.dirichlet(np.ones(num_cells), num_runs), rng.exponential(1, (num_runs, num_cells))
     pool = natural * 1e6
     together = Console().shares(weights, z, natural, pool, epochs, 1e4)
-    for run in range(7):
+    for run in range(num_runs):
         one = slice(run, run + 1)
         alone = Console().shares(weights[one], z[one], natural[one], pool[one], epochs[one], 1e4)
-        np.testing.assert_array_equal(alone[0], together[run])
+        np.testing.assert_array_equal(alone[0], together[run], err_msg=f"run {run}")
 
 
 @pytest.mark.parametrize("wrong", [{"beta": float("nan")}, {"min_spread": 0.0}, {"top_share": -1.0}])

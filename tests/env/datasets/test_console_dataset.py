@@ -21,7 +21,8 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
 CLOCK = EpisodeConfig(num_intervals=4, steps_per_interval=3, batch_windows=8, warmup_steps=2)
-PLAN = BatchPlan(batch_windows=8, steps_per_block=3, warmup_steps=2, num_blocks=5)  # 14 steps
+PLAN = BatchPlan(batch_windows=8, steps_per_block=3, warmup_steps=2, num_blocks=5)
+STEPS = 14  # of the plan
 SEED, POOL_BUDGETS = 7, 0.3
 Make = Callable[..., ConsoleDataset]
 pytestmark = [
@@ -37,7 +38,7 @@ def task(tiny_corpus: Corpus) -> Task:
 
 def mostly(task: Task, agent: str, strength: float = 0.7) -> np.ndarray:
     weights = np.zeros(len(task.agent_names))
-    weights[0] = 1 - strength
+    weights[task.agent_names.index("null")] = 1 - strength
     weights[task.agent_names.index(agent)] += strength
     return weights
 
@@ -75,12 +76,13 @@ class Recorder:
 
 @pytest.fixture(scope="module")
 def expected(task: Task, weights_IK: list[np.ndarray]) -> list[list[int]]:
-    """The windows of an Episode's 14 steps."""
+    """The windows of each step of an Episode."""
     backend = Recorder()
     episode = Episode(task, backend, CLOCK)  # type: ignore[arg-type]
     episode.run_interval(None, episode.enter([0], [Scenario((("prose", 1.0),), POOL_BUDGETS)], [SEED]))
     for weights in weights_IK:
         episode.run_interval(weights[None])
+    assert len(backend.steps) == STEPS
     return [step.tolist() for step in backend.steps]
 
 
@@ -89,7 +91,7 @@ def make(task: Task, weights_IK: list[np.ndarray]) -> Make:
     def made(plan: BatchPlan = PLAN, changed: bool = True) -> ConsoleDataset:
         pool = POOL_BUDGETS * CLOCK.budget_tokens(task.context)
         dataset = ConsoleDataset(task, weights_IK[0], plan, SEED, pool, with_ids=True)
-        for block in range(2, 5) if changed else ():
+        for block in range(2, PLAN.num_blocks or 0) if changed else ():
             dataset.set_weights(weights_IK[block - 1], block)
         return dataset
 
@@ -110,12 +112,12 @@ def test_the_windows_are_an_episodes_for_any_readers(
 ) -> None:
     of_ranks = []
     for rank in range(world):
-        plan = replace(PLAN, rank=rank, world_size=world, loader_batch=8 // world // accumulated)
+        plan = replace(PLAN, rank=rank, world_size=world, loader_batch=PLAN.batch_windows // world // accumulated)
         batches = ids(steps(make(plan), workers))
         of_ranks.append(
             [sum(batches[start : start + accumulated], []) for start in range(0, len(batches), accumulated)]
         )
-        assert len(make(plan)) == 14 * 8 // world
+        assert len(make(plan)) == STEPS * PLAN.batch_windows // world
     assert [sum(step, []) for step in zip(*of_ranks, strict=True)] == expected
 
 
@@ -222,7 +224,7 @@ def test_a_state_may_be_asked_for_at_any_step(task: Task, make: Make, expected: 
 
 
 def test_what_does_not_fit_is_refused(task: Task, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pretraingym.env.datasets.weight_log.ROOM", 4)
+    monkeypatch.setattr("pretraingym.env.datasets.weight_log.MAX_CHANGES", 4)
     dataset, weights = make(), mostly(task, "match-prose")
     with pytest.raises(InputError, match="changed 4 times, expected at most that"):
         dataset.set_weights(weights)

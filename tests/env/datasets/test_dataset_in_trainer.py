@@ -24,7 +24,7 @@ def task(tiny_corpus: Corpus) -> Task:
 
 def half(task: Task, agent: str) -> np.ndarray:
     weights = np.zeros(len(task.agent_names))
-    weights[[0, task.agent_names.index(agent)]] = 0.5
+    weights[[task.agent_names.index(name) for name in ("null", agent)]] = 0.5
     return weights
 
 
@@ -72,7 +72,8 @@ def test_a_trainer_takes_it(task: Task, tmp_path: Path) -> None:
     assert trainer.train().global_step == 6
     assert changes.block == 3  # Accelerate asks for one batch more than it gives
     again.load_state_dict(changes.state)
-    rest = [item["input_ids"].tolist() for item in islice(again, 16)]
-    assert trainer.noted[32:] == rest
+    seen = 4 * plan.batch_windows  # before the state was kept, of six steps
+    rest = [item["input_ids"].tolist() for item in islice(again, 2 * plan.batch_windows)]
+    assert trainer.noted[seen:] == rest
     with pytest.raises(TypeError, match="the sequence has no end"):
         len(first)

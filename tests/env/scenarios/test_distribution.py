@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pretraingym.env.scenarios.distribution import ALL, PLAIN, ScenarioDistribution
-from pretraingym.env.scenarios.pool import pool_of
+from pretraingym.env.scenarios.pool import make_pool
 from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
@@ -59,9 +59,13 @@ def test_text_of_every_kind(drawn: list[Scenario]) -> None:
     useful = np.array([scenario.useful_share for scenario in drawn])
     epochs = 1 / (useful * [scenario.pool_budgets for scenario in drawn])
     junk = np.array([scenario.junk_share for scenario in drawn])
-    for values, low, high in ((useful, 0.003, 0.3), (epochs, 0.3, 30), (junk, 0, 0.6)):
-        assert low <= values.min() < low + 0.1 * (high - low)
-        assert high - 0.1 * (high - low) < values.max() <= high * (1 + 1e-9)
+    for name, values, low, high in (
+        ("useful", useful, 0.003, 0.3),
+        ("epochs", epochs, 0.3, 30),
+        ("junk", junk, 0, 0.6),
+    ):
+        assert low <= values.min() < low + 0.1 * (high - low), name
+        assert high - 0.1 * (high - low) < values.max() <= high * (1 + 1e-9), name
     assert 0.4 < np.mean(np.log(epochs) < np.log(3)) < 0.6  # log-uniform
     missing = [scenario.without for scenario in drawn if scenario.without]
     assert 0.2 < len(missing) / len(drawn) < 0.4
@@ -77,9 +81,10 @@ def test_agents_of_every_kind(task: Task, drawn: list[Scenario]) -> None:
         roles["none" if not here else "own" if set(here) <= set(tasks) else "other"] += 1
         assert "null" not in scenario.absent
         assert not set(dict(scenario.copies)) & set(dict(scenario.noise))
-    assert min(roles.values()) > 75  # of 600, in half of which both tasks are in play: there is no match of another
+    # In half of the scenarios both tasks are in play, and there is no match agent of another task.
+    assert min(roles.values()) > len(drawn) / 8, roles
     for name in ("quality", "influence"):
-        assert 0.08 < np.mean([name in scenario.absent for scenario in drawn]) < 0.22
+        assert 0.08 < np.mean([name in scenario.absent for scenario in drawn]) < 0.22, name
     assert 0.08 < np.mean([bool(scenario.copies) for scenario in drawn]) < 0.3
     noise = [share for scenario in drawn for _, share in scenario.noise]
     assert 0.15 < len(noise) / len(drawn) < 0.35
@@ -91,9 +96,9 @@ def test_agents_of_every_kind(task: Task, drawn: list[Scenario]) -> None:
 def test_all_of_them_can_be_run(task: Task, drawn: list[Scenario]) -> None:
     roster = Roster(task.prototypes, list(task.layout.columns), 1)
     for seed, scenario in enumerate(drawn):
-        assert pool_of(task, scenario).natural_C.sum() == pytest.approx(1)
+        assert make_pool(task, scenario).natural_C.sum() == pytest.approx(1), scenario
         roster.begin(0, scenario, seed)
-        assert roster.mask_NK[0, 1:].any()
+        assert roster.mask_NK[0].sum() > 1, f"{scenario} leaves null alone"
         assert Scenario.from_json(scenario.as_json()) == scenario
 
 

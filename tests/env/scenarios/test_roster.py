@@ -1,10 +1,11 @@
-"""Agents absent, twice and noisy: what the observation shows of it."""
+"""Agents that are absent, twice there or noisy: what the observation shows of it."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from pretraingym.env.console.weights import natural_weights
 from pretraingym.env.episode import Episode
 from pretraingym.env.observation.features import AGENT_FEATURES, column
 from pretraingym.env.observation.observation import Observation
@@ -29,7 +30,7 @@ def observed(task: Task, scenarios: list[Scenario], seed: int = 3, intervals: in
     """After some intervals under natural."""
     episode = Episode(task, SETTING.backend(task, len(scenarios)), SETTING.episode)
     episode.run_interval(None, episode.enter(list(range(len(scenarios))), scenarios, [seed] * len(scenarios)))
-    natural = np.eye(len(task.agent_names))[[0] * len(scenarios)]
+    natural = natural_weights(len(scenarios), len(task.agent_names))
     for _ in range(intervals):
         episode.run_interval(natural)
     return episode.observe()
@@ -40,12 +41,12 @@ def feature(seen: Observation, name: str) -> np.ndarray:
 
 
 def test_an_absent_agent_leaves_no_trace(task: Task) -> None:
-    row = task.agent_names.index("quality")
+    agent = task.agent_names.index("quality")
     with_it, without = PLAIN, replace(PLAIN, absent=("quality",))
     seen = observed(task, [with_it, without])
-    assert seen.mask[:, row].tolist() == [True, False]
-    assert not seen.agents[1, row].any()
-    others = [index for index in range(len(task.agent_names)) if index != row]
+    assert seen.mask[:, agent].tolist() == [True, False]
+    assert not seen.agents[1, agent].any()
+    others = [index for index in range(len(task.agent_names)) if index != agent]
     same = [index for index, known in enumerate(AGENT_FEATURES) if known.name not in ("ridge", "weight")]
     np.testing.assert_array_equal(seen.agents[1][others][:, same], seen.agents[0][others][:, same])
 
@@ -62,21 +63,30 @@ def test_a_copy_looks_like_its_original(task: Task) -> None:
 
 def test_noise_shows_in_agreement_and_lift(task: Task) -> None:
     """Of an agent that is right, over ten seeds: the more chance, the less of both."""
-    row = task.agent_names.index("match-code")
+    agent = task.agent_names.index("match-code")
     shares = (0.0, 0.5, 0.8, 1.0)
     scenarios = [replace(PLAIN, noise=(("match-code", share),) if share else ()) for share in shares]
     seen = [observed(task, scenarios, seed) for seed in range(10)]
     for name in ("agreement", "agreement_allowed", "lift_mean", "lift_useful"):
-        means = np.mean([feature(each, name)[:, row] for each in seen], 0)
+        means = np.mean([feature(each, name)[:, agent] for each in seen], 0)
         assert (np.diff(means) < 0).all(), name
         assert means[-1] < 0.3 * means[0], name
-    chance = np.array([feature(each, "lift_mean")[3, row] for each in seen])
-    assert len(np.unique(chance)) == 10  # every run has its own
-    assert (np.abs(feature(seen[0], "drift")[:, row]) == 0).all()  # and keeps it
+    chance = np.array([feature(each, "lift_mean")[shares.index(1.0), agent] for each in seen])
+    assert len(np.unique(chance)) == len(seen), "runs have the same noise"
+    np.testing.assert_array_equal(feature(seen[0], "drift")[:, agent], 0, err_msg="a run's noise changes")
 
 
 def test_a_run_does_not_depend_on_its_company(task: Task) -> None:
-    odd = Scenario(CODE, 3.0, 0.01, 0.5, (), ("influence",), (("quality", "topic"),), (("match-code", 0.7),), 1.5)
+    odd = Scenario(
+        CODE,
+        pool_budgets=3.0,
+        useful_share=0.01,
+        junk_share=0.5,
+        absent=("influence",),
+        copies=(("quality", "topic"),),
+        noise=(("match-code", 0.7),),
+        lr_scale=1.5,
+    )
     alone, crowd = observed(task, [odd]), observed(task, [PLAIN, odd, PLAIN])
     np.testing.assert_allclose(crowd.agents[1], alone.agents[0], atol=1e-6)
     np.testing.assert_allclose(crowd.training[1], alone.training[0], atol=1e-6)
@@ -91,13 +101,13 @@ def test_a_run_does_not_depend_on_its_company(task: Task) -> None:
         ({"noise": (("influence", 0.5),)}, "makes 'influence' noisy, expected a static agent"),
     ],
 )
-def test_bad_casts_are_refused(task: Task, fields: dict[str, tuple], message: str) -> None:
+def test_bad_rosters_are_refused(task: Task, fields: dict[str, tuple], message: str) -> None:
     with pytest.raises(InputError, match=message):
         observed(task, [replace(PLAIN, **fields)])
 
 
 def test_someone_has_to_be_there(task: Task) -> None:
     with pytest.raises(InputError, match="leaves no agent that takes weight"):
-        observed(task, [replace(PLAIN, absent=task.agent_names[1:])])
+        observed(task, [replace(PLAIN, absent=tuple(name for name in task.agent_names if name != "null"))])
     with pytest.raises(InputError, match="expected shares from 0 to 1"):
         replace(PLAIN, noise=(("quality", 1.5),))

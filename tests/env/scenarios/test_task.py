@@ -7,7 +7,7 @@ from pretraingym.env.scenarios.task import Task, task_means
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.keyed_random import hash64
 
-WEIGHTS_NT = np.array([[1.0, 0.0], [0.3, 0.7], [0.3, 0.7], [0.01, 0.99]])
+PROSE_SHARES = np.array([1.0, 0.3, 0.3, 0.01])  # of four runs, the rest being code
 KEYS_N = hash64(np.array([1, 2, 2, 3], np.uint64))
 
 
@@ -16,30 +16,35 @@ def task(tiny_corpus: Corpus) -> Task:
     return Task(tiny_corpus, 16)
 
 
+def mixtures(task: Task, prose_shares: np.ndarray = PROSE_SHARES) -> np.ndarray:
+    """The runs' weights of the tasks, (N, T)."""
+    share = {"prose": prose_shares, "code": 1 - prose_shares}
+    return np.stack([share[name] for name in task.tasks], 1)
+
+
 def test_as_many_windows_of_each_task_as_its_weight_says(task: Task) -> None:
-    sample = task.sample_reference(WEIGHTS_NT, 20, "validation", KEYS_N)
-    assert [(row == 1).sum() for row in sample.task] == [0, 14, 14, 19]
-    for split, index in (("prose/validation", 0), ("code/validation", 1)):
-        there = np.isin(task.windows.document(sample.ids), np.array(task.corpus.splits[split]))
-        np.testing.assert_array_equal(there, sample.task == index)
-    mixture = [
-        [row[own == index].sum() for index in (0, 1)] for row, own in zip(sample.weight, sample.task, strict=True)
-    ]
-    np.testing.assert_allclose(mixture, WEIGHTS_NT)
+    sample = task.sample_reference(mixtures(task), 20, "validation", KEYS_N)
+    assert (sample.task == task.tasks.index("code")).sum(1).tolist() == [0, 14, 14, 19]
+    for index, name in enumerate(task.tasks):
+        there = np.isin(task.windows.document(sample.ids), np.array(task.corpus.splits[f"{name}/validation"]))
+        np.testing.assert_array_equal(there, sample.task == index, err_msg=name)
+        weight_N = np.where(sample.task == index, sample.weight, 0).sum(1)
+        np.testing.assert_allclose(weight_N, mixtures(task)[:, index], err_msg=name)
 
 
 def test_a_sample_follows_from_its_key_alone(task: Task) -> None:
-    sample = task.sample_reference(WEIGHTS_NT, 20, "validation", KEYS_N)
+    weights_NT = mixtures(task)
+    sample = task.sample_reference(weights_NT, 20, "validation", KEYS_N)
     np.testing.assert_array_equal(sample.ids[1], sample.ids[2])
-    alone = task.sample_reference(WEIGHTS_NT[2:3], 20, "validation", KEYS_N[2:3])
+    alone = task.sample_reference(weights_NT[2:3], 20, "validation", KEYS_N[2:3])
     np.testing.assert_array_equal(alone.ids[0], sample.ids[2])
-    other = task.sample_reference(WEIGHTS_NT[2:3], 20, "validation", KEYS_N[3:])
+    other = task.sample_reference(weights_NT[2:3], 20, "validation", KEYS_N[3:])
     assert len(np.intersect1d(other.ids, alone.ids)) < 10
 
 
 def test_no_window_twice_while_there_are_enough(task: Task) -> None:
     pool = task.windows.ids(task.corpus.splits["prose/test"])
-    prose = np.array([[1.0, 0.0]])
+    prose = mixtures(task, np.ones(1))
     ids = task.sample_reference(prose, len(pool), "test", KEYS_N[:1]).ids[0]
     np.testing.assert_array_equal(np.sort(ids), pool)
     ids = task.sample_reference(prose, 2 * len(pool) + 3, "test", KEYS_N[:1]).ids[0]

@@ -1,6 +1,7 @@
 """The default corpus on a made-up installation: built once, kept under a hash, the same bytes each time."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,14 +73,14 @@ def test_two_processes_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "label_corpus", lambda *_, **__: {})
     build = module.build_corpus
 
-    def twice(path: Path, *rest: object) -> Corpus:
-        def annotate(*arguments: object) -> object:
+    def twice(path: Path, splits: Any, tasks: Any, vocab_size: Any, annotate: Any, *rest: Any) -> Corpus:
+        def annotate_late(*arguments: Any) -> Any:
             if not path.exists():
-                made = build(path.with_name("theirs"), *rest)  # type: ignore[arg-type]
+                made = build(path.with_name("theirs"), splits, tasks, vocab_size, annotate, *rest)
                 made.path.rename(path)
-            return rest[3](*arguments)  # type: ignore[operator]
+            return annotate(*arguments)
 
-        return build(path, *rest[:3], annotate, *rest[4:])  # type: ignore[arg-type]
+        return build(path, splits, tasks, vocab_size, annotate_late, *rest)
 
     monkeypatch.setattr(module, "build_corpus", twice)
     corpus = default_corpus(300, cache=tmp_path)

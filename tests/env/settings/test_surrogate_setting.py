@@ -11,6 +11,7 @@ from gymnasium.utils.env_checker import check_env
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import pretraingym.env  # noqa: F401 (registers the environments)
+from pretraingym.env.console.weights import natural_weights
 from pretraingym.env.episode import Episode
 from pretraingym.env.observation.features import AGENT_FEATURES, column
 from pretraingym.env.scenarios.scenario import Scenario
@@ -51,17 +52,19 @@ def test_transfer_follows_the_labels(task: Task) -> None:
     np.testing.assert_allclose(natural @ dynamics.transfer_CT, 1)
     np.testing.assert_array_equal(dynamics.late_CT, dynamics.transfer_CT)
     domain_C = task.cells.labels_CA[:, list(task.layout.columns).index("domain")]
-    worth = [dynamics.transfer_CT[domain_C == domain].mean(0) for domain in range(5)]
-    assert np.argmax(worth, 0).tolist() == [0, 1]  # prose helps prose most, code helps code
+    domains = task.layout.columns["domain"].names
+    worth = [dynamics.transfer_CT[domain_C == domain].mean(0) for domain in range(len(domains))]
+    helpful = [domains[best] for best in np.argmax(worth, 0)]
+    assert helpful == list(task.tasks), "prose helps prose most, code helps code"
     turned = SurrogateSetting(twist=0, turn=1).dynamics(task)
     np.testing.assert_array_equal(turned.transfer_CT, dynamics.transfer_CT)
-    worth = [turned.late_CT[domain_C == domain].mean(0) for domain in range(5)]
-    assert np.argmin(worth, 0).tolist() == [0, 1]
+    worth = [turned.late_CT[domain_C == domain].mean(0) for domain in range(len(domains))]
+    assert [domains[worst] for worst in np.argmin(worth, 0)] == list(task.tasks)
     np.testing.assert_allclose(natural @ turned.late_CT, 1)
 
 
 def test_natural_ends_where_the_proxy_does(task: Task) -> None:
-    natural = np.eye(len(task.agent_names))[[0]]
+    natural = natural_weights(1, len(task.agent_names))
     assert final_losses(task, SurrogateSetting(), PROSE, lambda _: natural, [0])[0] == pytest.approx(3.76, abs=0.05)
 
 
@@ -75,12 +78,13 @@ def test_best_static_is_the_best_of_a_grid(three_agents: tuple[Task, SurrogateSe
     task, setting = three_agents
     steps = np.linspace(0, 1, 21)
     grid = np.array([(1 - a - b, a, b) for a, b in product(steps, steps) if a + b < 1 + 1e-9]).clip(0)
+    null = grid[:, task.agent_names.index("null")]
     losses = np.mean([final_losses(task, setting, PROSE, lambda _: grid, [seed] * len(grid)) for seed in (0, 1)], 0)
     weights, best, natural = best_static(task, setting, PROSE, seeds=(0, 1))
     assert best <= losses.min() + 0.002
     assert best > losses.min() - 0.01
     assert abs(weights - grid[losses.argmin()]).max() < 0.25
-    assert natural == pytest.approx(losses[np.flatnonzero(grid[:, 0] == 1)[0]], abs=0.02)
+    assert natural == pytest.approx(losses[np.flatnonzero(null == 1)[0]], abs=0.02)
 
 
 def test_no_console_beats_the_bound(three_agents: tuple[Task, SurrogateSetting]) -> None:
@@ -136,10 +140,10 @@ def test_the_observation_tells_seen_from_unseen(tiny_corpus: Corpus) -> None:
         backend = setting.backend(task, 16)
         backend.dynamics = replace(backend.dynamics, memorised=memorised)
         episode = Episode(task, backend, setting.episode)
-        episode.run_interval(
-            None, episode.enter(list(range(16)), [replace(PROSE, pool_budgets=1.0)] * 16, list(range(16)))
-        )
+        runs = list(range(backend.num_slots))
+        episode.run_interval(None, episode.enter(runs, [replace(PROSE, pool_budgets=1.0)] * len(runs), runs))
         for _ in range(3):
-            episode.run_interval(np.tile([1.0, 0.0], (16, 1)))
-        gaps.append(episode.observe().agents[:, 1, column(AGENT_FEATURES, "seen_gap")].mean())
+            episode.run_interval(natural_weights(len(runs), len(task.agent_names)))
+        match = task.agent_names.index("match-prose")
+        gaps.append(episode.observe().agents[:, match, column(AGENT_FEATURES, "seen_gap")].mean())
     assert gaps[1] < gaps[0] - 0.2

@@ -13,7 +13,7 @@ from pretraingym.env.agents.perplexity import PerplexityAgent
 from pretraingym.env.agents.quality import QualityAgent
 from pretraingym.env.agents.registry import make_labellers
 from pretraingym.env.text import language_model
-from pretraingym.env.text.corpus_text import Documents
+from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.env.text.language_model import LanguageModel
 from pretraingym.env.text.sequence_classifier import SequenceClassifier
 from pretraingym.lm.corpus.corpus import Corpus
@@ -26,9 +26,15 @@ def save_classifier(folder: Path, corpus: Corpus, num_labels: int) -> Path:
     tokenizer.save_pretrained(folder)
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=corpus.vocab_size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=64, num_labels=num_labels, initializer_range=1.0,
-    )  # fmt: skip
+        vocab_size=corpus.vocab_size,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=64,
+        num_labels=num_labels,
+        initializer_range=1.0,
+    )
     BertForSequenceClassification(config).save_pretrained(folder)
     return folder
 
@@ -67,7 +73,7 @@ def test_quality_by_a_named_classifier(tiny_corpus: Corpus, tmp_path: Path) -> N
 
 
 def test_a_classifier_that_cannot_be_read(tiny_corpus: Corpus, tmp_path: Path) -> None:
-    documents = Documents(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
+    documents = CorpusText(tiny_corpus.texts, tiny_corpus.splits, tiny_corpus.labels["domain"].column)
     with pytest.raises(InputError, match="no sequence classifier can be read from '.*nowhere'"):
         QualityAgent(model=str(tmp_path / "nowhere")).fit(documents, np.random.default_rng(0))
     folder = save_classifier(tmp_path / "model", tiny_corpus, 1)
