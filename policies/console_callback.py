@@ -18,7 +18,7 @@ from ..env.scenarios.task import Task
 from ..lm.backend import Ids
 from ..lm.io.errors import InputError
 from ..lm.io.files import write_atomic
-from ..lm.io.state import state_under
+from ..lm.io.state import nested, under
 from ..lm.target.external import Guest
 from ..lm.target.ranks import Ranks
 from .base import Policy
@@ -117,9 +117,8 @@ class ConsoleCallback(TrainerCallback):
         """The console's state beside the Trainer's."""
         if not state.is_world_process_zero:
             return
-        arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}
-        arrays |= {f"backend/{key}": value for key, value in self.backend.state_dict().items()}
-        arrays |= {f"policy/{key}": value for key, value in self.policy.state_dict().items()}
+        arrays = nested("episode", self.episode.state_dict()) | nested("backend", self.backend.state_dict())
+        arrays |= nested("policy", self.policy.state_dict())
         source = self.dataset.state_at(state.global_step)
         arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
         arrays |= {"loss_sum": np.array(self._loss_sum), "seed": np.array(self.seed)}
@@ -164,9 +163,9 @@ class ConsoleCallback(TrainerCallback):
         arrays = load_file(path)
         if int(arrays["seed"]) != self.seed:
             raise InputError(f"{path} is of seed {int(arrays['seed'])}, this console of {self.seed}")
-        self.episode.load_state_dict(state_under("episode/", arrays))
-        self.backend.load_state_dict(state_under("backend/", arrays))
-        self.policy.load_state_dict(state_under("policy/", arrays))
+        self.episode.load_state_dict(under("episode", arrays))
+        self.backend.load_state_dict(under("backend", arrays))
+        self.policy.load_state_dict(under("policy", arrays))
         self._loss_sum = float(arrays["loss_sum"])
         own = self.dataset.state_at(0)
         own |= {"begun": step * self.dataset.plan.rank_windows}
