@@ -12,17 +12,15 @@ from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
-
 from ...lm.corpus.corpus import Corpus
 from ...lm.io import json_schema as schema
+from ...lm.io.array_file import read_arrays, write_arrays
 from ...lm.io.errors import InputError
-from ...lm.io.files import naming_disk_errors, write_atomic
+from ...lm.io.files import write_atomic
+from ...lm.io.state import State
 from .run_corpus import RECORD, read_checked
 
+SCHEMA = 2  # of the checkpoint of the stage in flight; those of earlier versions have no number
 LOCK = ".lock"
 HASHES = "sha256"  # in config.json; runs of earlier versions have none
 NAMED = 6  # differing fields of a configuration
@@ -131,16 +129,10 @@ class RunFolder:
         with open(self._metrics, "a") as file:
             file.writelines(json.dumps(row) + "\n" for row in rows)
 
-    def save_checkpoint(self, name: str, state: dict[str, NDArray]) -> None:
+    def save_checkpoint(self, name: str, state: State) -> None:
         """Where the stage in flight stands; replaces the last one, whole or not at all."""
-        part = self._checkpoint.with_suffix(".part")
         about = {"name": name, "metrics_bytes": self.metrics_bytes(), "elapsed_s": self.elapsed_s}
-        arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
-        with naming_disk_errors(part):
-            save_file(arrays, part, {"about": json.dumps(about)})
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, self._checkpoint)
+        write_arrays(self._checkpoint, state, about, SCHEMA)
 
     def metrics_bytes(self) -> int:
         """Of the metrics so far, which are on the disk when this returns: the mark of a checkpoint."""
@@ -148,7 +140,7 @@ class RunFolder:
             os.fsync(file.fileno())
         return self._size()
 
-    def load_checkpoint(self, name: str) -> dict[str, NDArray] | None:
+    def load_checkpoint(self, name: str) -> State | None:
         """The state saved under `name`, or None."""
         about, state = self._read_checkpoint()
         if about.get("name") != name:
@@ -156,18 +148,11 @@ class RunFolder:
         self._elapsed_before, self._t0 = about["elapsed_s"], perf_counter()
         return state
 
-    def _read_checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    def _read_checkpoint(self) -> tuple[dict[str, Any], State]:
         """(what it is of, state); both empty if there is none."""
         if not self._checkpoint.exists():
             return {}, {}
-        try:
-            with safe_open(self._checkpoint, "np") as file:
-                about: dict[str, Any] = json.loads(file.metadata()["about"])
-                return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is no mapping
-        except (ValueError, KeyError, TypeError, SafetensorError):
-            raise InputError(
-                f"{self._checkpoint} is damaged; delete it, and --resume does the stage in flight again"
-            ) from None
+        return read_arrays(self._checkpoint, SCHEMA, "delete it, and --resume does the stage in flight again")
 
     def _size(self) -> int:
         return self._metrics.stat().st_size if self._metrics.exists() else 0

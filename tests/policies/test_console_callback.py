@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from transformers import Trainer, TrainingArguments
 
 from pretraingym.env.episode import Episode
@@ -138,7 +139,14 @@ def test_what_does_not_fit_is_refused(task: Task, tmp_path: Path) -> None:
     skipping.args.ignore_data_skip = False
     with pytest.raises(InputError, match="without ignore_data_skip=True"):
         skipping.train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
-    (tmp_path / "checkpoint-15" / "console.safetensors").unlink()
+    console_file = tmp_path / "checkpoint-15" / "console.safetensors"
+    console_file.write_bytes(console_file.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"console\.safetensors is damaged: resume from the Trainer's checkpoint bef"):
+        trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
+    save_file({"seed": np.array(SEED)}, console_file)  # as an earlier version wrote it
+    with pytest.raises(InputError, match=r"console\.safetensors was written by an earlier version"):
+        trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
+    console_file.unlink()
     with pytest.raises(InputError, match=r"console\.safetensors is missing"):
         trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
 
