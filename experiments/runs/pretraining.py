@@ -119,7 +119,7 @@ class Pretraining:
         arrays |= {"clock": self.target.clock}
         about = {"validation_loss_nats": validation_loss, "metrics_bytes": 0, "elapsed_s": 0.0}
         if folder is not None:
-            about |= {"metrics_bytes": folder.metrics_bytes(), "elapsed_s": folder.elapsed_s}
+            about |= {"metrics_bytes": folder.metrics_bytes, "elapsed_s": folder.elapsed_s}
         self.checkpoints.save(int(self.target.steps_N[0]), self.target.pieces(), arrays, about)
         self.saved_at = monotonic()
 

@@ -6,34 +6,37 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
+from ...env.recording.config_record import CorpusUsed
 from ...lm.corpus.corpus import Corpus
-from ...lm.io import json_schema as schema
 from ...lm.io.array_file import read_arrays, write_arrays
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
+from ...lm.io.json_lines import JsonLines
 from ...lm.io.state import State
+from ...lm.io.typed_json import Natural, to_json
 from .run_corpus import RECORD, read_checked
 
 SCHEMA = 2  # of the checkpoint of the stage in flight; those of earlier versions have no number
 LOCK = ".lock"
 HASHES = "sha256"  # in config.json; runs of earlier versions have none
 NAMED = 6  # differing fields of a configuration
-STAGES = schema.mapping(
-    schema.record(
-        {
-            "result": schema.anything,
-            "elapsed_s": schema.number,
-            "metrics_bytes": schema.natural,
-            "peak_rss_mib": schema.natural,
-        }
-    )
-)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A finished stage. result: a JSON value; elapsed_s: in all sessions; metrics_bytes: of the metrics at its end;
+    peak_rss_mib: the most memory that the session held which finished it."""
+
+    result: Any
+    elapsed_s: float
+    metrics_bytes: Natural
+    peak_rss_mib: Natural
 
 
 class RunFolder:
@@ -65,7 +68,7 @@ class RunFolder:
         if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; name another --folder")
         if saved.exists():
-            there = read_checked(saved, schema.mapping(schema.anything))
+            there = read_checked(saved, dict[str, Any])
             _same_config(path, there, {key: wanted[key] for key in wanted if key != HASHES or HASHES in there}, free)
             if not resume:
                 raise InputError(
@@ -74,20 +77,19 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path)
         if not saved.exists():
-            text = {"path": str(corpus.path.resolve()), "fingerprint": corpus.fingerprint}
-            write_atomic(path / RECORD, json.dumps(text).encode())
+            write_atomic(path / RECORD, json.dumps(to_json(CorpusUsed.of(corpus))).encode())
             write_atomic(saved, json.dumps(wanted, indent=1).encode())
         stages = path / "stages.json"
-        self.stages: dict[str, Any] = {}
-        self._metrics = path / "metrics.jsonl"
+        self.stages: dict[str, Stage] = {}
+        self._metrics = JsonLines(path / "metrics.jsonl")
         self._checkpoint = path / "checkpoint.safetensors"
         self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
         self._t0 = perf_counter()
         try:
             if stages.exists():
-                self.stages = read_checked(stages, STAGES)
-            marks = [stage["metrics_bytes"] for stage in self.stages.values()]
-            self._truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
+                self.stages = read_checked(stages, dict[str, Stage])
+            marks = [stage.metrics_bytes for stage in self.stages.values()]
+            self._metrics.truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
         except InputError:
             self.close()
             raise
@@ -109,36 +111,33 @@ class RunFolder:
         if name not in self.stages:
             self._elapsed_before, self._t0 = elapsed_before_s, begun or perf_counter()
             result = work()
-            self.stages[name] = {"result": result, "elapsed_s": self.elapsed_s, "metrics_bytes": self._size()}
-            self.stages[name]["peak_rss_mib"] = _peak_rss_mib()
-            write_atomic(self.path / "stages.json", json.dumps(self.stages).encode())
+            self.stages[name] = Stage(result, self.elapsed_s, self._metrics.size, _peak_rss_mib())
+            write_atomic(self.path / "stages.json", json.dumps(to_json(self.stages)).encode())
             self._checkpoint.unlink(missing_ok=True)
-        return self.stages[name]["result"]
+        return self.stages[name].result
 
     @property
     def seconds(self) -> dict[str, float]:
-        return {name: stage["elapsed_s"] for name, stage in self.stages.items()}
+        return {name: stage.elapsed_s for name, stage in self.stages.items()}
 
     @property
     def peak_rss_mib(self) -> int:
         """The most memory that a session held which finished a stage."""
-        return max(stage["peak_rss_mib"] for stage in self.stages.values())
+        return max(stage.peak_rss_mib for stage in self.stages.values())
 
     def log(self, rows: list[dict[str, Any]]) -> None:
-        """Append metrics rows."""
-        with open(self._metrics, "a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+        """Append metrics rows; a loss that is not finite is NaN or Infinity there."""
+        self._metrics.append(rows, allow_nan=True)
 
     def save_checkpoint(self, name: str, state: State) -> None:
         """Where the stage in flight stands; replaces the last one, whole or not at all."""
-        about = {"name": name, "metrics_bytes": self.metrics_bytes(), "elapsed_s": self.elapsed_s}
+        about = {"name": name, "metrics_bytes": self.metrics_bytes, "elapsed_s": self.elapsed_s}
         write_arrays(self._checkpoint, state, about, SCHEMA)
 
+    @property
     def metrics_bytes(self) -> int:
-        """Of the metrics so far, which are on the disk when this returns: the mark of a checkpoint."""
-        with open(self._metrics, "a") as file:
-            os.fsync(file.fileno())
-        return self._size()
+        """Of the metrics so far, which are on the disk: the mark of a checkpoint."""
+        return self._metrics.size
 
     def load_checkpoint(self, name: str) -> State | None:
         """The state saved under `name`, or None."""
@@ -153,13 +152,6 @@ class RunFolder:
         if not self._checkpoint.exists():
             return {}, {}
         return read_arrays(self._checkpoint, SCHEMA, "delete it, and --resume does the stage in flight again")
-
-    def _size(self) -> int:
-        return self._metrics.stat().st_size if self._metrics.exists() else 0
-
-    def _truncate(self, size: int) -> None:
-        if self._size() > size:
-            os.truncate(self._metrics, size)
 
 
 def _is_ours(name: str) -> bool:
