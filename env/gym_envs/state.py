@@ -15,7 +15,7 @@ OF_ANY_LENGTH = *JSON, "given_seeds", "controls/pairs", "controls/falls"
 
 
 class Stateful:
-    """What both faces have: `get_state`, `set_state` and `fork`. For environments over a PairedRuns `runs`."""
+    """What both environments have: `get_state`, `set_state` and `fork`. For environments over a PairedRuns `runs`."""
 
     runs: PairedRuns
     _np_random: np.random.Generator | None
@@ -39,15 +39,16 @@ class Stateful:
     def fork(self) -> Self:
         """A new environment in the same state, which goes its own way; it shares the task, which is only read."""
         twin, runs = copy.copy(self), self.runs
-        settings = (
-            runs.num_envs,
-            runs.group_size,
-            runs.reward,
-            runs.distribution,
-            runs.autoreset_mode,
-            runs.records,
+        twin.runs = PairedRuns(
+            runs.task,
+            runs.setting,
+            num_envs=runs.num_envs,
+            group_size=runs.group_size,
+            reward=runs.reward,
+            distribution=runs.distribution,
+            autoreset_mode=runs.autoreset_mode,
+            records=runs.records,
         )
-        twin.runs = PairedRuns(runs.task, runs.setting, *settings)
         for name, value in vars(self).items():
             if name.endswith("_space") or name == "metadata":
                 setattr(twin, name, copy.deepcopy(value))

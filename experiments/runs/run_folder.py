@@ -43,8 +43,8 @@ class RunFolder:
     """config.json, corpus.json (which text it is about), metrics.jsonl, stages.json (results of finished stages) and
     the checkpoint of the stage in flight.
 
-    A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
-    dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
+    A line of the metrics counts once the stage or checkpoint that follows it is written: lines after the last such mark
+    are dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
     that lies elsewhere; `free`: fields of the configuration that may differ from those that the run began with;
     `learned`: the hashes of learned policies by their names, which may not."""
 
@@ -125,9 +125,9 @@ class RunFolder:
         """The most memory that a session held which finished a stage."""
         return max(stage.peak_rss_mib for stage in self.stages.values())
 
-    def log(self, rows: list[dict[str, Any]]) -> None:
-        """Append metrics rows; a loss that is not finite is NaN or Infinity there."""
-        self._metrics.append(rows, allow_nan=True)
+    def log(self, records: list[dict[str, Any]]) -> None:
+        """Append them to the metrics, a line each; a loss that is not finite is NaN or Infinity there."""
+        self._metrics.append(records, allow_nan=True)
 
     def save_checkpoint(self, name: str, state: State) -> None:
         """Where the stage in flight stands; replaces the last one, whole or not at all."""

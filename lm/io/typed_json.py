@@ -76,6 +76,9 @@ def text_of_at_most(most: int) -> Check:
     return check
 
 
+text = text_of_at_most(MAX_TEXT)
+
+
 def number(value: Any, where: str) -> None:
     real = isinstance(value, int | float) and not isinstance(value, bool)
     _expect(real and abs(value) < 1e300 and math.isfinite(value), where, value, "a finite number")
@@ -131,7 +134,7 @@ def keys_of(kind: Callable[..., Any]) -> list[str]:
 
 
 Natural = Annotated[int, natural]
-PLAIN: dict[Any, Check] = {bool: flag, int: whole, float: number, str: text_of_at_most(MAX_TEXT)}
+PLAIN: dict[Any, Check] = {bool: flag, int: whole, float: number, str: text}
 
 # ---------------------------------------------------------------------------------------------------------------------
 

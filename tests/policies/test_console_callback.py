@@ -31,7 +31,7 @@ SETTING = Setting(width=32, context=128, episode=CLOCK)
 SEED, TOLERANCE_NATS = 3, 1e-3
 
 
-class OurRecipe(torch.optim.Optimizer):
+class OurOptimizer(torch.optim.Optimizer):
     """Muon and AdamW as a target has them, for a Trainer."""
 
     def __init__(self, model: Any, setting: Setting) -> None:
@@ -66,7 +66,7 @@ def trainer(task: Task, folder: Path, **given: Any) -> tuple[Trainer, ConsoleCal
     )  # fmt: skip
     console = ConsoleCallback(task, CLOCK, make_policy("lift"), args, {"prose": 1.0}, SEED)
     model = new_model(SETTING.model_config(task.corpus.vocab_size), SEED)
-    optimizer, schedule = OurRecipe(model, SETTING), SETTING.train_config.schedule
+    optimizer, schedule = OurOptimizer(model, SETTING), SETTING.train_config.schedule
     rate = lambda step: float(schedule.fraction(np.array([step]))[0])  # noqa: E731
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     made = Trainer(model, args, train_dataset=console.dataset, optimizers=(optimizer, scheduler))

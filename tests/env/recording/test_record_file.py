@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pretraingym.env.console.weights import natural_weights
 from pretraingym.env.gym_envs.single_env import ConsoleEnv
 from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
 from pretraingym.env.recording.record_file import read_records
@@ -76,7 +77,7 @@ def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus
         in_play = [name in dict(episode.scenario.reference) for name in config.tasks]
         assert np.isnan(episode.by_task_IT).all(0).tolist() == [not played for played in in_play]
         assert 0 < episode.wall_s < 60
-    assert (episodes[4].weights_IK == np.eye(7)[:1]).all()
+    assert (episodes[4].weights_IK == natural_weights(len(episodes[4].weights_IK), len(config.agents))).all()
 
 
 def test_what_was_drawn_is_the_mixture_in_force(make: Make, file: Path) -> None:
@@ -84,7 +85,7 @@ def test_what_was_drawn_is_the_mixture_in_force(make: Make, file: Path) -> None:
     env.reset(seed=1)
     labels = env.runs.task.cells.labels_CA
     mixtures = [env.runs.episode.sampler.natural_NC[0].copy()]
-    for action in np.random.default_rng(2).uniform(-1, 1, (env.horizon, 7)):
+    for action in np.random.default_rng(2).uniform(-1, 1, (env.horizon, *env.action_space.shape)):
         env.step(action)
         mixtures.append(env.runs.episode.shares_NC[0].copy())
     episode = read_records(file)[1][0]
