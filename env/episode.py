@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..lm.backend import Backend, Ids
 from ..lm.io.errors import InputError
-from ..lm.io.state import state_under
+from ..lm.io.state import nested, under
 from .cells.sampler import CellSampler
 from .console.agent_scores import AgentScores
 from .console.weights import check_weights
@@ -80,10 +80,10 @@ class InHand:
 
     def state_dict(self) -> dict[str, NDArray]:
         return {
-            "windows": self.windows,
-            "active": self.active_N,
+            "windows": self.windows.copy(),
+            "active": self.active_N.copy(),
             "steps_done": np.array(self.steps_done),
-            "loss_sum": self.loss_sum_N,
+            "loss_sum": self.loss_sum_N.copy(),
         }
 
     @classmethod
@@ -280,17 +280,16 @@ class Episode:
         """All that is needed to go on, but for the backend's own state and the scenarios, which the caller has."""
         state = {name: getattr(self, name).copy() for name in self._ARRAYS}
         for part in self._PARTS:
-            state |= {f"{part}/{key}": value for key, value in getattr(self, part).state_dict().items()}
-        in_hand = {} if self.in_hand is None else self.in_hand.state_dict()
-        return state | {f"in_hand/{key}": value.copy() for key, value in in_hand.items()}
+            state |= nested(part, getattr(self, part).state_dict())
+        return state if self.in_hand is None else state | nested("in_hand", self.in_hand.state_dict())
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Go on exactly where `state_dict` was taken, with a backend that does too."""
         for name in self._ARRAYS:
             setattr(self, name, state[name].copy())
         for part in self._PARTS:
-            getattr(self, part).load_state_dict(state_under(f"{part}/", state))
-        in_hand = state_under("in_hand/", state)
+            getattr(self, part).load_state_dict(under(part, state))
+        in_hand = under("in_hand", state)
         self.in_hand = InHand.of_state(in_hand) if in_hand else None
 
 

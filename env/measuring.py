@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lm.backend import Backend
-from ..lm.io.state import state_under
+from ..lm.io.state import nested, under
 from ..lm.keyed_random import Words, hash64
 from .agents.base import Feedback
 from .cells.sampler import CellSampler
@@ -127,11 +127,10 @@ class Measuring:
 
     def state_dict(self) -> dict[str, NDArray]:
         own = {name: getattr(self, name).copy() for name in self._ARRAYS}
-        own |= {f"history/{key}": value for key, value in self.history.state_dict().items()}
-        return own | {f"moments/{key}": value for key, value in self.moments.state_dict().items()}
+        return own | nested("history", self.history.state_dict()) | nested("moments", self.moments.state_dict())
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         for name in self._ARRAYS:
             setattr(self, name, state[name].copy())
-        self.history.load_state_dict(state_under("history/", state))
-        self.moments.load_state_dict(state_under("moments/", state))
+        self.history.load_state_dict(under("history", state))
+        self.moments.load_state_dict(under("moments", state))

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save
 from torch.utils.data import DataLoader
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
@@ -16,15 +15,15 @@ from ..env.episode_config import EpisodeConfig
 from ..env.scenarios.pool import whole_corpus_scenario
 from ..env.scenarios.task import Task
 from ..lm.backend import Ids
+from ..lm.io.array_file import read_arrays, write_arrays
 from ..lm.io.errors import InputError
-from ..lm.io.files import write_atomic
-from ..lm.io.state import state_under
+from ..lm.io.state import nested, under
 from ..lm.target.external import ExternalBackend
 from ..lm.target.ranks import Ranks
 from .base import Policy
 
 ACTIVE = np.ones(1, bool)
-FILE = "console.safetensors"
+FILE, SCHEMA = "console.safetensors", 2  # files of earlier versions have no number
 
 
 class ConsoleCallback(TrainerCallback):
@@ -117,15 +116,12 @@ class ConsoleCallback(TrainerCallback):
         """The console's state beside the Trainer's."""
         if not state.is_world_process_zero:
             return
-        arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}
-        arrays |= {f"backend/{key}": value for key, value in self.backend.state_dict().items()}
-        arrays |= {f"policy/{key}": value for key, value in self.policy.state_dict().items()}
+        arrays = nested("episode", self.episode.state_dict()) | nested("backend", self.backend.state_dict())
+        arrays |= nested("policy", self.policy.state_dict())
         source = self.dataset.state_at(state.global_step)
         arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
-        arrays |= {"loss_sum": np.array(self._loss_sum), "seed": np.array(self.seed)}
-        write_atomic(
-            _folder(args, state) / FILE, save({key: np.array(value, order="C") for key, value in arrays.items()})
-        )
+        arrays |= {"loss_sum": np.array(self._loss_sum)}
+        write_arrays(_folder(args, state) / FILE, arrays, {"seed": int(self.seed)}, SCHEMA)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -161,12 +157,12 @@ class ConsoleCallback(TrainerCallback):
     def _restore(self, path: Path, step: int) -> None:
         if not path.is_file():
             raise InputError(f"{path} is missing, expected the console's state beside the Trainer's checkpoint")
-        arrays = load_file(path)
-        if int(arrays["seed"]) != self.seed:
-            raise InputError(f"{path} is of seed {int(arrays['seed'])}, this console of {self.seed}")
-        self.episode.load_state_dict(state_under("episode/", arrays))
-        self.backend.load_state_dict(state_under("backend/", arrays))
-        self.policy.load_state_dict(state_under("policy/", arrays))
+        about, arrays = read_arrays(path, SCHEMA, "resume from the Trainer's checkpoint before it")
+        if about["seed"] != self.seed:
+            raise InputError(f"{path} is of seed {about['seed']}, this console of {self.seed}")
+        self.episode.load_state_dict(under("episode", arrays))
+        self.backend.load_state_dict(under("backend", arrays))
+        self.policy.load_state_dict(under("policy", arrays))
         self._loss_sum = float(arrays["loss_sum"])
         own = self.dataset.state_at(0)
         own |= {"begun": step * self.dataset.plan.rank_windows}

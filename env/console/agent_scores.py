@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
-from ...lm.io.state import state_under
+from ...lm.io.state import nested, under
 from ..agents.base import Feedback
 from ..cells.sampler import CellSampler
 from ..scenarios.roster import NoiseScales, Roster
 from ..scenarios.task import Task
 
 Array = NDArray[np.float64]
+ROSTER = "roster/"  # of its part of the state: no agent's name ends so
 
 
 @dataclass(frozen=True)
@@ -99,12 +100,14 @@ class AgentScores:
 
     def state_dict(self) -> dict[str, NDArray]:
         """The roster, and the members' states under their names."""
-        state = {f"{agent.name}/{key}": value for agent in self.members for key, value in agent.state_dict().items()}
-        return state | {f"roster//{key}": value for key, value in self.roster.state_dict().items()}
+        state = nested(ROSTER, self.roster.state_dict())
+        for agent in self.members:
+            state |= nested(agent.name, agent.state_dict())
+        return state
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""
-        self.roster.load_state_dict(state_under("roster//", state))
+        self.roster.load_state_dict(under(ROSTER, state))
         for agent in self.members:
-            agent.load_state_dict(state_under(f"{agent.name}/", state))
+            agent.load_state_dict(under(agent.name, state))
         self._kept = None

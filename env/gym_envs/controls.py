@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.io.state import State
 from ..episode import Interval
 
 Ints = NDArray[np.int64]
@@ -65,6 +66,22 @@ class Controls:
     def forget(self, oldest_G: list[int]) -> None:
         """Episodes before the oldest that a slot of the group is in."""
         self.curves = {pair: curve for pair, curve in self.curves.items() if pair[1] >= oldest_G[pair[0]]}
+
+    def state_dict(self) -> State:
+        """`pairs` are groups and numbers, `falls` their curves in nats, NaN where an interval is yet to come."""
+        falls = np.full((len(self.curves), self.num_intervals), np.nan)
+        for row, curve in zip(falls, self.curves.values(), strict=True):
+            row[: len(curve)] = curve
+        pairs = np.array(list(self.curves), np.int64).reshape(-1, 2)
+        return {"number": self.number_of.copy(), "pairs": pairs, "falls": falls}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on exactly where `state_dict` was taken."""
+        self.number_of = state["number"].copy()
+        self.curves = {
+            (group, number): curve[~np.isnan(curve)].tolist()
+            for (group, number), curve in zip(state["pairs"].tolist(), state["falls"], strict=True)
+        }
 
     def _length(self, group: int) -> int:
         return len(self.curves.get((group, int(self.number_of[group])), [0.0] * self.num_intervals))

@@ -9,6 +9,8 @@ from gymnasium.vector import AutoresetMode
 from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
+from ...lm.io.state import State, json_as_array, json_in_array, nested, under
+from ...lm.io.typed_json import to_json
 from ..console.action_map import ActionMap
 from ..console.weights import natural_weights
 from ..episode import Episode, Interval
@@ -16,7 +18,7 @@ from ..observation.features import AGENT_FEATURES, TRAINING_FEATURES
 from ..observation.observation import Observation
 from ..recording.config_record import ConfigRecord
 from ..recording.record_file import RecordFile
-from ..recording.recorder import Recorder
+from ..recording.recorder import NOTHING_RECORDED, Recorder
 from ..scenarios.distribution import ScenarioDistribution
 from ..scenarios.scenario import Scenario
 from ..scenarios.task import Task
@@ -205,6 +207,51 @@ class PairedRuns:
         if not np.isfinite(action).all():
             raise InputError("actions contain NaN or infinity, expected numbers in [-1, 1]: check the policy's output")
         return action.astype(np.float64)
+
+    def state_dict(self) -> State:
+        """All that the coming steps depend on; `arguments` tells which environments it fits."""
+        scenario = None if self.scenario is None else self.scenario.as_json()
+        given = [[*pair, seed] for pair, seed in self.given_seeds.items()]
+        own: State = {
+            "arguments": json_as_array(self._arguments()),
+            "scenario": json_as_array(scenario),
+            "base_seed": json_as_array(None if self.base_seed is None else int(self.base_seed)),
+            "number": self.number_of.copy(),
+            "diverged": self.diverged.copy(),
+            "given_seeds": np.array(given, np.int64).reshape(-1, 3),  # group, number, seed
+        }
+        return (
+            own
+            | nested("controls", self.controls.state_dict())
+            | nested("records", NOTHING_RECORDED if self.recorder is None else self.recorder.state_dict())
+            | nested("episode", self.episode.state_dict())
+            | nested("backend", self.episode.backend.state_dict())
+        )
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on exactly where `state_dict` was taken, of an environment with the same arguments."""
+        scenario = json_in_array(state["scenario"])
+        self.scenario = None if scenario is None else Scenario.from_json(scenario)
+        self.base_seed = json_in_array(state["base_seed"])
+        self.number_of, self.diverged = state["number"].copy(), state["diverged"].copy()
+        self.given_seeds = {(group, number): seed for group, number, seed in state["given_seeds"].tolist()}
+        self.controls.load_state_dict(under("controls", state))
+        if self.recorder is not None:
+            self.recorder.load_state_dict(under("records", state))
+        self.episode.load_state_dict(under("episode", state))
+        self.episode.backend.load_state_dict(under("backend", state))
+
+    def _arguments(self) -> dict[str, Any]:
+        """As JSON; the setting, which may be of any class, as it prints itself."""
+        return {
+            "num_envs": self.num_envs,
+            "group_size": self.group_size,
+            "reward": self.reward,
+            "autoreset_mode": self.autoreset_mode.value,
+            "distribution": to_json(self.distribution),
+            "setting": repr(self.setting),
+            "corpus": self.task.corpus.fingerprint,
+        }
 
     def _natural(self) -> NDArray[np.float64]:
         return natural_weights(*self.episode.mask_NK.shape)

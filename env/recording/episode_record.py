@@ -2,36 +2,19 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.io import json_schema as schema
 from ...lm.io.errors import InputError
+from ...lm.io.typed_json import Axes, Lengths, Natural, exact_keys, from_json, items, keys_of, natural
 from ..console.weights import check_weights
 from ..scenarios.scenario import Scenario
 from .config_record import ConfigRecord
 
 Array = NDArray[np.float64]
-
-_CHECK = schema.record(
-    {
-        "kind": schema.one_of("episode"),
-        "config": schema.text,
-        **dict.fromkeys(("seed", "group", "number"), schema.natural),
-        "control": schema.flag,
-        "scenario": schema.anything,
-        "actions": schema.anything,
-        "weights": schema.items(schema.anything),
-        **dict.fromkeys(("loss", "by_task", "train_loss"), schema.anything),
-        "tokens": schema.items(schema.natural),
-        "drawn": schema.anything,
-        "diverged": schema.flag,
-        "wall_s": schema.number,
-        "time": schema.text,
-    }
-)
+START_AND_I = "1 + I"  # an axis: the start, then each interval
 
 
 @dataclass(frozen=True)
@@ -39,28 +22,44 @@ class EpisodeRecord:
     """Of I intervals, as many as the setting has, or fewer if it diverged. NaN: not finite, or not in play.
 
     config: the hash of its config; seed: of the run; group and number: its place in the environment; control: the
-    twin under natural, which has no actions; weights_IK: in force; loss_J: (1 + I,) of the scenario's mixture on the
+    twin under natural, which has no actions; weights_IK: in force; loss: (1 + I,) of the scenario's mixture on the
     validation half, at the start and after each interval, nats per token; by_task_IT: its parts after each;
-    train_loss_I: nats per token; tokens_J: (1 + I,) spent so far; drawn: by label column (1 + I, categories), each
+    train_loss_I: nats per token; tokens: (1 + I,) spent so far; drawn: by label column (1 + I, categories), each
     category's share of the mixture in force in the warm-up and in each interval; wall_s: seconds from begin to end,
     shared with the runs beside it; time: of its end, ISO 8601 in UTC."""
 
     config: str
-    seed: int
-    group: int
-    number: int
+    seed: Natural
+    group: Natural
+    number: Natural
     control: bool
     scenario: Scenario
-    actions_IK: Array | None
-    weights_IK: Array
-    loss_J: Array
-    by_task_IT: Array
-    train_loss_I: Array
-    tokens_J: NDArray[np.int64]
-    drawn: dict[str, Array]
+    actions_IK: Annotated[Array, Axes(("I", "K"))] | None
+    weights_IK: Annotated[Array, Axes(("I", "K"))]
+    loss: Annotated[Array, Axes((START_AND_I,), null=True)]
+    by_task_IT: Annotated[Array, Axes(("I", "T"), null=True)]
+    train_loss_I: Annotated[Array, Axes(("I",), null=True)]
+    tokens: Annotated[NDArray[np.int64], Axes((START_AND_I,), each=natural)]
+    drawn: dict[str, Annotated[Array, Axes((START_AND_I, "categories"))]]
     diverged: bool
     wall_s: float
     time: str
+
+    def __post_init__(self) -> None:
+        if (self.actions_IK is None) != self.control:
+            raise InputError("actions is null or not, expected null for a control and actions for all others")
+        if (np.diff(self.tokens) < 0).any():
+            raise InputError("tokens falls, expected the tokens spent so far")
+        try:
+            check_weights(self.weights_IK, np.ones(self.weights_IK.shape, bool))
+        except InputError as error:
+            raise InputError(f"weights: {error}") from None
+        try:
+            utc = datetime.fromisoformat(self.time).utcoffset()
+        except ValueError:
+            utc = None
+        if utc is None:
+            raise InputError(f"time is {self.time[:80]!r}, expected ISO 8601 with its offset from UTC")
 
     @property
     def num_intervals(self) -> int:
@@ -71,57 +70,21 @@ class EpisodeRecord:
     def from_json(cls, value: Any, where: str, configs: dict[str, ConfigRecord]) -> "EpisodeRecord":
         """The episode in a line's object. InputError: a key, type, shape or number is wrong, or its config is none of
         `configs`."""
-        _CHECK(value, where)
-        if value["config"] not in configs:
+        exact_keys(value, ["kind", *keys_of(cls)], where)
+        named = from_json(str, value["config"], f"{where}.config")
+        if named not in configs:
             raise InputError(f"{where} names a config that no line before it holds: restore that line")
-        config = configs[value["config"]]
-        intervals, num_agents = _checked_length(value, where, config), len(config.agents)
-
-        def read(name: str, *shape: int, null: bool = False) -> Array:
-            return schema.floats(value[name], shape, f"{where}.{name}", null)
-
-        weights_IK = read("weights", intervals, num_agents)
-        _check_weights_and_tokens(weights_IK, value["tokens"], where)
-        schema.record(dict.fromkeys(config.columns, schema.anything))(value["drawn"], f"{where}.drawn")
-        as_they_are = ("config", "seed", "group", "number", "control", "diverged", "wall_s", "time")
-        return cls(
-            **{name: value[name] for name in as_they_are},
-            scenario=Scenario.from_json(value["scenario"], f"{where}.scenario"),
-            actions_IK=None if value["control"] else read("actions", intervals, num_agents),
-            weights_IK=weights_IK,
-            loss_J=read("loss", 1 + intervals, null=True),
-            by_task_IT=read("by_task", intervals, len(config.tasks), null=True),
-            train_loss_I=read("train_loss", intervals, null=True),
-            tokens_J=np.array(value["tokens"], np.int64),
-            drawn={
-                name: schema.floats(value["drawn"][name], (1 + intervals, len(names)), f"{where}.drawn.{name}")
-                for name, names in config.columns.items()
-            },
-        )
-
-
-def _checked_length(value: dict[str, Any], where: str, config: ConfigRecord) -> int:
-    """Intervals of the episode, after a look at all that hangs on them."""
-    whole, intervals = config.setting.episode.num_intervals, len(value["weights"])
-    if not (intervals == whole or (1 <= intervals < whole and value["diverged"])):
-        raise InputError(f"{where}.weights is of {intervals} intervals, expected {whole}, or fewer if it diverged")
-    if (value["actions"] is None) != value["control"]:
-        raise InputError(f"{where}.actions is null or not, expected null for a control and actions for all others")
-    if len(value["tokens"]) != 1 + intervals:
-        raise InputError(f"{where}.tokens is a list of {len(value['tokens'])}, expected {1 + intervals}")
-    try:
-        utc = datetime.fromisoformat(value["time"]).utcoffset()
-    except ValueError:
-        utc = None
-    if utc is None:
-        raise InputError(f"{where}.time is {value['time'][:80]!r}, expected ISO 8601 with its offset from UTC")
-    return intervals
-
-
-def _check_weights_and_tokens(weights_IK: Array, tokens_J: list[int], where: str) -> None:
-    if (np.diff(np.array(tokens_J, np.int64)) < 0).any():
-        raise InputError(f"{where}.tokens falls, expected the tokens spent so far")
-    try:
-        check_weights(weights_IK, np.ones(weights_IK.shape, bool))
-    except InputError as error:
-        raise InputError(f"{where}.weights: {error}") from None
+        config = configs[named]
+        items(value["weights"], f"{where}.weights")
+        intervals, whole = len(value["weights"]), config.setting.episode.num_intervals
+        diverged = from_json(bool, value["diverged"], f"{where}.diverged")
+        if not (intervals == whole or (1 <= intervals < whole and diverged)):
+            raise InputError(f"{where}.weights is of {intervals} intervals, expected {whole}, or fewer if it diverged")
+        lengths: Lengths = {
+            "I": intervals,
+            START_AND_I: 1 + intervals,
+            "K": len(config.agents),
+            "T": len(config.tasks),
+            "categories": {name: len(names) for name, names in config.columns.items()},
+        }
+        return from_json(cls, {key: item for key, item in value.items() if key != "kind"}, where, lengths)

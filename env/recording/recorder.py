@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.io.state import State, json_as_array, json_in_array
 from ..cells.category_sums import category_sums
 from ..episode import WARMUP, Interval
 from ..scenarios.scenario import Scenario
 from ..scenarios.task import Task
 
 Json = dict[str, Any]
+NOTHING_RECORDED: State = {"partial": json_as_array([])}  # the state where no recorder is
 
 
 class Recorder:
@@ -93,13 +95,13 @@ class Recorder:
             for (name, labels), labels_C in zip(task.layout.columns.items(), task.cells.labels_CA.T, strict=True)
         }
 
-    def state(self) -> Any:
-        """Of the runs in the making, for `json.dumps`."""
-        return [[slot, partial] for slot, partial in self._partial.items()]
+    def state_dict(self) -> State:
+        """Of the episodes in the making."""
+        return {"partial": json_as_array(list(self._partial.items()))}
 
-    def load_state(self, state: Any) -> None:
-        """Go on from what `state` gave; with None, of an environment that did not record, those runs are left out."""
-        self._partial = dict(state or ())
+    def load_state_dict(self, state: State) -> None:
+        """Go on from what `state_dict` gave; from NOTHING_RECORDED the runs in the making are left out."""
+        self._partial = dict(json_in_array(state["partial"]))
         self._mark = dict.fromkeys(self._partial, perf_counter())
 
 

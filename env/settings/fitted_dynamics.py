@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.io import json_schema as schema
 from ...lm.io.errors import InputError
+from ...lm.io.typed_json import Axes, Natural, exact_keys, from_json, keys_of, one_of, parse_json, to_json
+from ...lm.io.typed_json import number as finite
 from ...lm.surrogate import Dynamics
 from ..scenarios.task import Task
 
@@ -19,20 +20,11 @@ START = Dynamics.start  # budgets: see the loss below
 
 Array = NDArray[np.float64]
 
-_names = schema.items(schema.text)
-_CHECK = schema.record(
-    {
-        "format": schema.one_of(FORMAT),
-        "fingerprint": schema.text,
-        "tasks": _names,
-        "columns": schema.mapping(_names),
-        "natural": schema.anything,
-        "theta": schema.anything,
-        **dict.fromkeys(("floor", "amplitude", "exponent"), schema.anything),
-        "loss_sd": schema.number,
-        "episodes": schema.natural,
-    }
-)
+
+def _from_0_up(value: Any, where: str) -> None:
+    finite(value, where)
+    if value < 0:
+        raise InputError(f"{where} is {value:g}, expected numbers from 0 up: fit it anew")
 
 
 @dataclass(frozen=True)
@@ -48,52 +40,28 @@ class FittedDynamics:
     fingerprint: str
     tasks: tuple[str, ...]
     columns: dict[str, tuple[str, ...]]
-    natural: dict[str, Array]
-    theta: dict[str, Array]
-    floor_T: Array
-    amplitude_T: Array
-    exponent_T: Array
-    loss_sd: float
-    episodes: int
+    natural: dict[str, Annotated[Array, Axes(("categories",))]]
+    theta: dict[str, Annotated[Array, Axes(("categories", "T"))]]
+    floor_T: Annotated[Array, Axes(("T",), each=_from_0_up)]
+    amplitude_T: Annotated[Array, Axes(("T",), each=_from_0_up)]
+    exponent_T: Annotated[Array, Axes(("T",), each=_from_0_up)]
+    loss_sd: Annotated[float, _from_0_up]
+    episodes: Natural
 
     def as_json(self) -> dict[str, Any]:
         """What `from_json` reads."""
-        return {
-            "format": FORMAT,
-            "fingerprint": self.fingerprint,
-            "tasks": list(self.tasks),
-            "columns": {name: list(names) for name, names in self.columns.items()},
-            "natural": {name: shares.tolist() for name, shares in self.natural.items()},
-            "theta": {name: theta.tolist() for name, theta in self.theta.items()},
-            "floor": self.floor_T.tolist(),
-            "amplitude": self.amplitude_T.tolist(),
-            "exponent": self.exponent_T.tolist(),
-            "loss_sd": self.loss_sd,
-            "episodes": self.episodes,
-        }
+        return {"format": FORMAT, **to_json(self)}
 
     @classmethod
     def from_json(cls, value: Any, where: str) -> "FittedDynamics":
         """InputError: a key, type, shape or number is wrong; `where` begins the line."""
-        _CHECK(value, where)
-        tasks, columns = tuple(value["tasks"]), {name: tuple(names) for name, names in value["columns"].items()}
-        for name in ("natural", "theta"):
-            schema.record(dict.fromkeys(columns, schema.anything))(value[name], f"{where}.{name}")
-
-        def read(name: str, *shape: int) -> dict[str, Array]:
-            return {
-                column: schema.floats(value[name][column], (len(names), *shape), f"{where}.{name}.{column}")
-                for column, names in columns.items()
-            }
-
-        curve = [schema.floats(value[name], (len(tasks),), f"{where}.{name}") for name in _CURVE]
-        for name, numbers in [*zip(_CURVE, curve, strict=True), ("loss_sd", np.array([value["loss_sd"]]))]:
-            if (numbers < 0).any():
-                raise InputError(f"{where}.{name} is {numbers.min():g}, expected numbers from 0 up: fit it anew")
-        return cls(
-            value["fingerprint"], tasks, columns, read("natural"), read("theta", len(tasks)), *(curve[0], curve[1]),
-            curve[2], float(value["loss_sd"]), value["episodes"],
-        )  # fmt: skip
+        exact_keys(value, ["format", *keys_of(cls)], where)
+        one_of(FORMAT)(value["format"], f"{where}.format")
+        tasks = from_json(tuple[str, ...], value["tasks"], f"{where}.tasks")
+        columns = from_json(dict[str, tuple[str, ...]], value["columns"], f"{where}.columns")
+        categories = {name: len(names) for name, names in columns.items()}
+        fields = {key: item for key, item in value.items() if key != "format"}
+        return from_json(cls, fields, where, {"T": len(tasks), "categories": categories})
 
     @classmethod
     def load(cls, path: Path) -> "FittedDynamics":
@@ -102,7 +70,7 @@ class FittedDynamics:
             raise InputError(f"{path} is not a file: give the surrogate.json that `pretraingym surrogate fit` wrote")
         if path.stat().st_size > MAX_BYTES:
             raise InputError(f"{path} has {path.stat().st_size} bytes, expected at most {MAX_BYTES}: fit it anew")
-        return cls.from_json(schema.parse_json(path.read_bytes(), str(path), "fit it anew"), str(path))
+        return cls.from_json(parse_json(path.read_bytes(), str(path), "fit it anew"), str(path))
 
     def dynamics(self, task: Task, budget_tokens: float, influence_noise: float) -> Dynamics:
         """Dynamics for the cells and tasks of `task`, where a run of `budget_tokens` corresponds to a whole recorded
@@ -131,6 +99,3 @@ class FittedDynamics:
             loss_sd=self.loss_sd,
             influence_noise=influence_noise,
         )
-
-
-_CURVE = ("floor", "amplitude", "exponent")

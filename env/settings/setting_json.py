@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from ...lm.io import json_schema as schema
 from ...lm.io.errors import InputError
-from ...lm.io.typed_json import from_json, to_json
+from ...lm.io.typed_json import from_json, mapping, one_of, to_json
 from .setting import EpisodeSetting, Setting
 from .surrogate_setting import SurrogateSetting
 
@@ -22,7 +21,7 @@ def setting_as_json(setting: EpisodeSetting) -> dict[str, Any]:
 def setting_from_json(value: Any, where: str) -> Any:
     """The `Setting` or `SurrogateSetting` that `setting_as_json` was given. InputError: no such type, or fields that
     are wrong."""
-    schema.mapping(schema.anything)(value, where)
-    schema.one_of(*KNOWN)(value.get("type"), f"{where}.type")
+    mapping(value, where)
+    one_of(*KNOWN)(value.get("type"), f"{where}.type")
     fields = {key: item for key, item in value.items() if key != "type"}
     return from_json(KNOWN[value["type"]], fields, where)

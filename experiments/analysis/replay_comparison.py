@@ -33,14 +33,14 @@ def compare(
     if replayed is None or replayed.num_intervals != recorded.num_intervals:
         return Comparison(recorded, replayed, 0.0, (*faults, "where it diverged"))
     largest = 0.0
-    for name, words in (("loss_J", "loss"), ("by_task_IT", "loss by task"), ("train_loss_I", "training loss")):
+    for name, words in (("loss", "loss"), ("by_task_IT", "loss by task"), ("train_loss_I", "training loss")):
         one, other = getattr(recorded, name), getattr(replayed, name)
         known = ~np.isnan(one) & ~np.isnan(other)
         difference = float(abs(one[known] - other[known]).max(initial=0.0))
         largest = max(largest, difference)
         if difference > tolerance or (np.isnan(one) != np.isnan(other)).any():
             faults.append(words)
-    if (recorded.tokens_J != replayed.tokens_J).any():
+    if (recorded.tokens != replayed.tokens).any():
         faults.append("tokens")
     if any((abs(shares - replayed.drawn[name]) > SHARE_TOLERANCE).any() for name, shares in recorded.drawn.items()):
         faults.append("mixture")
@@ -62,7 +62,7 @@ def comparison_table(compared: list[Comparison]) -> Table:
 def _row(each: Comparison) -> Iterator[str]:
     recorded, replayed = each.recorded, each.replayed
     yield "control" if recorded.control else "policy"
-    yield f"{recorded.loss_J[-1]:.4f}"
-    yield "-" if replayed is None else f"{replayed.loss_J[-1]:.4f}"
+    yield f"{recorded.loss[-1]:.4f}"
+    yield "-" if replayed is None else f"{replayed.loss[-1]:.4f}"
     yield f"{each.difference_nats:.2g}"
     yield ", ".join(each.faults) or "nothing"

@@ -38,7 +38,7 @@ class EpisodeTable:
         """Of complete episodes of one config."""
         share_EJQ = np.stack([np.concatenate([each.drawn[name] for name in columns], 1) for each in episodes])
         natural_Q = share_EJQ[:, 0].mean(0)  # the warm-up draws what the pool has
-        spent_EJ = np.stack([np.diff(each.tokens_J, prepend=0) for each in episodes]) * 1.0
+        spent_EJ = np.stack([np.diff(each.tokens, prepend=0) for each in episodes]) * 1.0
         rate_E = np.array([each.scenario.lr_scale for each in episodes])
         spent_EJ *= np.exp(-Dynamics.rate_cost * np.log(rate_E) ** 2)[:, None]
         weights = [dict(each.scenario.reference) for each in episodes]
@@ -48,7 +48,7 @@ class EpisodeTable:
             spent_EJ / np.median(spent_EJ.sum(1)),
             np.stack([each.by_task_IT for each in episodes]),
             np.array([[weight.get(task, 0.0) for task in tasks] for weight in weights]),
-            np.array([each.loss_J[-1] for each in episodes]),
+            np.array([each.loss[-1] for each in episodes]),
             np.array([each.seed for each in episodes], np.int64),
             np.array([each.control for each in episodes]),
         )

@@ -79,15 +79,16 @@ def main(config: ReplayConfig) -> dict[str, Any]:
 
 def _open_task(config: ConfigRecord, corpus: Path | None) -> Task:
     """The recorded corpus as the recorded setting reads it. InputError: it is another one, or reads otherwise now."""
-    path = corpus or Path(config.corpus)
+    path = corpus or Path(config.corpus.path)
     if corpus is None and not path.is_dir():
         raise InputError(f"the corpus of the records is no longer at {path}: name a copy of it with --corpus")
     opened, setting = Corpus.open(path, verify=True), config.setting
     task: Task = preflight(setting, opened) if isinstance(setting, Setting) else setting.task(opened)
-    if task.corpus.fingerprint != config.fingerprint:
+    found, recorded = task.corpus.fingerprint, config.corpus.fingerprint
+    if found != recorded:
         raise InputError(
-            f"{path} has fingerprint {task.corpus.fingerprint[:16]}, the records are of {config.fingerprint[:16]}: "
-            "name the corpus that they were made on with --corpus"
+            f"{path} has fingerprint {found[:16]}, the records are of {recorded[:16]}: name the corpus that they were "
+            "made on with --corpus"
         )
     here = ConfigRecord.of(task, setting)
     for name in ("agents", "tasks", "columns"):

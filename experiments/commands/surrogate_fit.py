@@ -64,7 +64,7 @@ def fitted_dynamics(record: ConfigRecord, table: EpisodeTable, model: WorthModel
     theta, natural = np.split(model.theta_QT, ends), np.split(table.natural_Q, ends)
     floor_T, amplitude_T, exponent_T = model.curve_3T
     return FittedDynamics(
-        fingerprint=record.fingerprint,
+        fingerprint=record.corpus.fingerprint,
         tasks=record.tasks,
         columns=record.columns,
         natural=dict(zip(record.columns, natural, strict=True)),
@@ -102,7 +102,7 @@ def _episodes(path: Path) -> tuple[ConfigRecord, list[EpisodeRecord]]:
     """The config that most episodes are of, and of those all that came to their end, each once. InputError: too few."""
     configs, episodes = read_records(path)
     once = {(each.config, each.seed, each.control, each.weights_IK.tobytes()): each for each in episodes}
-    ended = [each for each in once.values() if not each.diverged and np.isfinite(each.loss_J).all()]
+    ended = [each for each in once.values() if not each.diverged and np.isfinite(each.loss).all()]
     count = {key: sum(each.config == key for each in ended) for key in configs}
     most = max(count, key=lambda key: count[key], default="")
     chosen = [each for each in ended if each.config == most]

@@ -14,7 +14,7 @@ from ...env.episode_config import EpisodeConfig
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...lm.io.errors import InputError
-from ...lm.io.state import state_under
+from ...lm.io.state import nested, under
 from ...lm.target.checkpoints import Checkpoint, Checkpoints
 from ...lm.target.target import Target
 from ...policies.base import Policy
@@ -115,18 +115,17 @@ class Pretraining:
         raise KeyboardInterrupt
 
     def _save(self, folder: RunFolder | None, validation_loss: float | None) -> None:
-        arrays = {f"episode/{key}": value for key, value in self.episode.state_dict().items()}
-        arrays |= {f"policy/{key}": value for key, value in self.policy.state_dict().items()}
+        arrays = nested("episode", self.episode.state_dict()) | nested("policy", self.policy.state_dict())
         arrays |= {"clock": self.target.clock}
         about = {"validation_loss_nats": validation_loss, "metrics_bytes": 0, "elapsed_s": 0.0}
         if folder is not None:
-            about |= {"metrics_bytes": folder.metrics_bytes(), "elapsed_s": folder.elapsed_s}
+            about |= {"metrics_bytes": folder.metrics_bytes, "elapsed_s": folder.elapsed_s}
         self.checkpoints.save(int(self.target.steps_N[0]), self.target.pieces(), arrays, about)
         self.saved_at = monotonic()
 
     def _restore(self, found: Checkpoint) -> None:
-        self.episode.load_state_dict(state_under("episode/", found.arrays))
-        self.policy.load_state_dict(state_under("policy/", found.arrays))
+        self.episode.load_state_dict(under("episode", found.arrays))
+        self.policy.load_state_dict(under("policy", found.arrays))
         self.target.load_pieces(found.read)
         self.target.clock = found.arrays["clock"]
 

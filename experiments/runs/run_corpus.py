@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
+from ...env.recording.config_record import CorpusUsed
 from ...env.settings.default_corpus import default_corpus
 from ...lm.corpus.corpus import Corpus
-from ...lm.io import json_schema as schema
 from ...lm.io.errors import InputError
+from ...lm.io.typed_json import from_json
 from ..progress import Progress
 
+T = TypeVar("T")
 RECORD = "corpus.json"
 
 
@@ -19,22 +21,20 @@ def run_corpus(folder: Path, given: Path | None, progress: Progress, verify: boo
     record = folder / RECORD
     if not record.exists():
         return Corpus.open(given, verify) if given else _default(progress)
-    begun = read_checked(record, schema.record({"path": schema.text, "fingerprint": schema.text}))
-    path = Path(begun["path"])
+    begun = read_checked(record, CorpusUsed)
+    path = Path(begun.path)
     corpus = Corpus.open(path, verify) if given or path.is_dir() else _default(progress)
-    if corpus.fingerprint != begun["fingerprint"]:
+    if corpus.fingerprint != begun.fingerprint:
         raise InputError(f"{corpus.path} is not the corpus that the run in {folder} began with; name another --folder")
     return corpus
 
 
-def read_checked(path: Path, check: schema.Check) -> Any:
-    """What is in a JSON file of a run folder. InputError: it is damaged."""
+def read_checked(path: Path, kind: type[T]) -> T:
+    """What is in a JSON file of a run folder; results in it may be NaN. InputError: it is damaged."""
     try:
-        value = json.loads(path.read_text())
-        check(value, str(path))
+        return from_json(kind, json.loads(path.read_text()), str(path))
     except (ValueError, RecursionError, InputError) as error:
         raise InputError(f"{path} is damaged ({error}): restore it, or name another --folder") from None
-    return value
 
 
 def _default(progress: Progress) -> Corpus:

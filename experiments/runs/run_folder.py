@@ -6,44 +6,45 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
-
+from ...env.recording.config_record import CorpusUsed
 from ...lm.corpus.corpus import Corpus
-from ...lm.io import json_schema as schema
+from ...lm.io.array_file import read_arrays, write_arrays
 from ...lm.io.errors import InputError
-from ...lm.io.files import naming_disk_errors, write_atomic
+from ...lm.io.files import write_atomic
+from ...lm.io.json_lines import JsonLines
+from ...lm.io.state import State
+from ...lm.io.typed_json import Natural, to_json
 from .run_corpus import RECORD, read_checked
 
+SCHEMA = 2  # of the checkpoint of the stage in flight; those of earlier versions have no number
 LOCK = ".lock"
 HASHES = "sha256"  # in config.json; runs of earlier versions have none
 NAMED = 6  # differing fields of a configuration
-STAGES = schema.mapping(
-    schema.record(
-        {
-            "result": schema.anything,
-            "elapsed_s": schema.number,
-            "metrics_bytes": schema.natural,
-            "peak_rss_mib": schema.natural,
-        }
-    )
-)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A finished stage. result: a JSON value; elapsed_s: in all sessions; metrics_bytes: of the metrics at its end;
+    peak_rss_mib: the most memory that the session held which finished it."""
+
+    result: Any
+    elapsed_s: float
+    metrics_bytes: Natural
+    peak_rss_mib: Natural
 
 
 class RunFolder:
     """config.json, corpus.json (which text it is about), metrics.jsonl, stages.json (results of finished stages) and
     the checkpoint of the stage in flight.
 
-    A metrics row counts once the stage or checkpoint that follows it is written: rows after the last such mark are
-    dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
+    A line of the metrics counts once the stage or checkpoint that follows it is written: lines after the last such mark
+    are dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
     that lies elsewhere; `free`: fields of the configuration that may differ from those that the run began with;
     `learned`: the hashes of learned policies by their names, which may not."""
 
@@ -67,7 +68,7 @@ class RunFolder:
         if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
             raise InputError(f"{path} is not empty and holds no run; name another --folder")
         if saved.exists():
-            there = read_checked(saved, schema.mapping(schema.anything))
+            there = read_checked(saved, dict[str, Any])
             _same_config(path, there, {key: wanted[key] for key in wanted if key != HASHES or HASHES in there}, free)
             if not resume:
                 raise InputError(
@@ -76,20 +77,19 @@ class RunFolder:
         path.mkdir(parents=True, exist_ok=True)
         self._lock = _locked(path)
         if not saved.exists():
-            text = {"path": str(corpus.path.resolve()), "fingerprint": corpus.fingerprint}
-            write_atomic(path / RECORD, json.dumps(text).encode())
+            write_atomic(path / RECORD, json.dumps(to_json(CorpusUsed.of(corpus))).encode())
             write_atomic(saved, json.dumps(wanted, indent=1).encode())
         stages = path / "stages.json"
-        self.stages: dict[str, Any] = {}
-        self._metrics = path / "metrics.jsonl"
+        self.stages: dict[str, Stage] = {}
+        self._metrics = JsonLines(path / "metrics.jsonl")
         self._checkpoint = path / "checkpoint.safetensors"
         self._elapsed_before = 0.0  # seconds of earlier sessions in the stage in flight
         self._t0 = perf_counter()
         try:
             if stages.exists():
-                self.stages = read_checked(stages, STAGES)
-            marks = [stage["metrics_bytes"] for stage in self.stages.values()]
-            self._truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
+                self.stages = read_checked(stages, dict[str, Stage])
+            marks = [stage.metrics_bytes for stage in self.stages.values()]
+            self._metrics.truncate(max([kept_bytes(), *marks, self._read_checkpoint()[0].get("metrics_bytes", 0)]))
         except InputError:
             self.close()
             raise
@@ -111,44 +111,35 @@ class RunFolder:
         if name not in self.stages:
             self._elapsed_before, self._t0 = elapsed_before_s, begun or perf_counter()
             result = work()
-            self.stages[name] = {"result": result, "elapsed_s": self.elapsed_s, "metrics_bytes": self._size()}
-            self.stages[name]["peak_rss_mib"] = _peak_rss_mib()
-            write_atomic(self.path / "stages.json", json.dumps(self.stages).encode())
+            self.stages[name] = Stage(result, self.elapsed_s, self._metrics.size, _peak_rss_mib())
+            write_atomic(self.path / "stages.json", json.dumps(to_json(self.stages)).encode())
             self._checkpoint.unlink(missing_ok=True)
-        return self.stages[name]["result"]
+        return self.stages[name].result
 
     @property
     def seconds(self) -> dict[str, float]:
-        return {name: stage["elapsed_s"] for name, stage in self.stages.items()}
+        return {name: stage.elapsed_s for name, stage in self.stages.items()}
 
     @property
     def peak_rss_mib(self) -> int:
         """The most memory that a session held which finished a stage."""
-        return max(stage["peak_rss_mib"] for stage in self.stages.values())
+        return max(stage.peak_rss_mib for stage in self.stages.values())
 
-    def log(self, rows: list[dict[str, Any]]) -> None:
-        """Append metrics rows."""
-        with open(self._metrics, "a") as file:
-            file.writelines(json.dumps(row) + "\n" for row in rows)
+    def log(self, records: list[dict[str, Any]]) -> None:
+        """Append them to the metrics, a line each; a loss that is not finite is NaN or Infinity there."""
+        self._metrics.append(records, allow_nan=True)
 
-    def save_checkpoint(self, name: str, state: dict[str, NDArray]) -> None:
+    def save_checkpoint(self, name: str, state: State) -> None:
         """Where the stage in flight stands; replaces the last one, whole or not at all."""
-        part = self._checkpoint.with_suffix(".part")
-        about = {"name": name, "metrics_bytes": self.metrics_bytes(), "elapsed_s": self.elapsed_s}
-        arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
-        with naming_disk_errors(part):
-            save_file(arrays, part, {"about": json.dumps(about)})
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, self._checkpoint)
+        about = {"name": name, "metrics_bytes": self.metrics_bytes, "elapsed_s": self.elapsed_s}
+        write_arrays(self._checkpoint, state, about, SCHEMA)
 
+    @property
     def metrics_bytes(self) -> int:
-        """Of the metrics so far, which are on the disk when this returns: the mark of a checkpoint."""
-        with open(self._metrics, "a") as file:
-            os.fsync(file.fileno())
-        return self._size()
+        """Of the metrics so far, which are on the disk: the mark of a checkpoint."""
+        return self._metrics.size
 
-    def load_checkpoint(self, name: str) -> dict[str, NDArray] | None:
+    def load_checkpoint(self, name: str) -> State | None:
         """The state saved under `name`, or None."""
         about, state = self._read_checkpoint()
         if about.get("name") != name:
@@ -156,25 +147,11 @@ class RunFolder:
         self._elapsed_before, self._t0 = about["elapsed_s"], perf_counter()
         return state
 
-    def _read_checkpoint(self) -> tuple[dict[str, Any], dict[str, NDArray]]:
+    def _read_checkpoint(self) -> tuple[dict[str, Any], State]:
         """(what it is of, state); both empty if there is none."""
         if not self._checkpoint.exists():
             return {}, {}
-        try:
-            with safe_open(self._checkpoint, "np") as file:
-                about: dict[str, Any] = json.loads(file.metadata()["about"])
-                return about, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  # it is no mapping
-        except (ValueError, KeyError, TypeError, SafetensorError):
-            raise InputError(
-                f"{self._checkpoint} is damaged; delete it, and --resume does the stage in flight again"
-            ) from None
-
-    def _size(self) -> int:
-        return self._metrics.stat().st_size if self._metrics.exists() else 0
-
-    def _truncate(self, size: int) -> None:
-        if self._size() > size:
-            os.truncate(self._metrics, size)
+        return read_arrays(self._checkpoint, SCHEMA, "delete it, and --resume does the stage in flight again")
 
 
 def _is_ours(name: str) -> bool:

@@ -1,1 +1,1 @@
-"""Files, errors and JSON: what every other package reads and writes with."""
+"""Files, logs, arrays, typed JSON and errors: what every other package reads and writes with."""

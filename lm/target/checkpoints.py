@@ -19,17 +19,16 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import load_file as load_arrays
-from safetensors.numpy import save_file as save_arrays
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..io.array_file import DamagedFile, check_version, read_arrays, write_arrays
 from ..io.errors import InputError
 from ..io.files import naming_disk_errors, sha256_file, sync_folder, write_atomic
 from .ranks import Ranks
 
-SCHEMA = 1
+SCHEMA = 2  # 1: the arrays of an episode had other names
 MANIFEST, ARRAYS, DAMAGED = "manifest.json", "run.safetensors", "damaged-"
 TIMEOUT_S = 1800  # how long rank 0 waits for the other ranks' files
 
@@ -113,13 +112,13 @@ class Checkpoints:
 
     def newest(self) -> Checkpoint | None:
         """The newest complete checkpoint, to be called on one rank; None: the run has saved none. A damaged one is
-        renamed, with a warning. InputError: there are only damaged ones."""
+        renamed, with a warning. InputError: there are only damaged ones, or another version wrote them."""
         for path in sorted(self.folder.glob("step-*"), reverse=True):
             try:
                 return _open(path, verify=True)
             except PermissionError:
                 raise
-            except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedFile) as error:
                 why = str(error).splitlines()[0] if str(error) else type(error).__name__
                 warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before it", stacklevel=2)
                 path.rename(
@@ -150,9 +149,8 @@ class Checkpoints:
 
     def _commit(self, part: Path, arrays: dict[str, NDArray], about: dict[str, Any]) -> None:
         """On rank 0, once all files are there: write the manifest, rename the folder, and remove older checkpoints."""
-        with naming_disk_errors(part / ARRAYS):
-            save_arrays(arrays, part / ARRAYS)
-        files = {ARRAYS: _synced_hash(part / ARRAYS)}
+        write_arrays(part / ARRAYS, arrays, {}, SCHEMA)
+        files = {ARRAYS: sha256_file(part / ARRAYS)}
         tensors: dict[str, Any] = {}
         deadline = monotonic() + TIMEOUT_S
         for rank in range(self.ranks.count):
@@ -193,17 +191,20 @@ class Checkpoints:
 
 
 def _open(path: Path, verify: bool) -> Checkpoint:
-    """The checkpoint in the folder `path`. ValueError and others: it is damaged."""
+    """The checkpoint in the folder `path`. ValueError and others: it is damaged. OtherVersion: it is whole, and of
+    another schema."""
     manifest = json.loads((path / MANIFEST).read_text())
     stated = manifest.pop("sha256")
-    if manifest["schema"] != SCHEMA or stated != _own_hash(manifest):
+    if stated != _own_hash(manifest):
         raise ValueError("its manifest is not as it was written")
+    check_version(str(path), manifest["schema"], SCHEMA)
     for name, expected in manifest["files"].items():
         if Path(name).name != name:
             raise ValueError(f"file '{name}' is not in the folder")
         if verify and sha256_file(path / name) != expected:
             raise ValueError(f"{name} is not as it was written")
-    return Checkpoint(path, manifest["about"], load_arrays(path / ARRAYS), manifest["tensors"])
+    _, arrays = read_arrays(path / ARRAYS, SCHEMA, "the checkpoint cannot be used")
+    return Checkpoint(path, manifest["about"], arrays, manifest["tensors"])
 
 
 def _own_hash(manifest: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...env.observation.observation import Observation
 from ...lm.io.errors import InputError
-from ...lm.io.state import state_under
+from ...lm.io.state import nested, under
 from ..base import Policy, Weights
 
 
@@ -40,8 +40,8 @@ class Frozen(Policy):
 
     def state_dict(self) -> dict[str, NDArray]:
         own = {"made": np.array(self.made), "weights": self.weights.copy()}
-        return own | {f"inner/{key}": value for key, value in self.inner.state_dict().items()}
+        return own | nested("inner", self.inner.state_dict())
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         self.made, self.weights = int(state["made"]), state["weights"].copy()
-        self.inner.load_state_dict(state_under("inner/", state))
+        self.inner.load_state_dict(under("inner", state))

@@ -1,6 +1,9 @@
 """The card of a learned policy: where it comes from. It travels in policy.json."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from ...lm.io.typed_json import Natural, one_of
 
 ALGORITHMS = ("response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "regmix", "schedule")
 Cell = str | float | int | bool | None
@@ -12,7 +15,7 @@ class PolicyCard:
     fingerprint; command: that trained it; versions: of libraries; ranges: (lowest, highest) of each feature in
     training; evaluation: rows of a table, which may be empty; proxy_runs: that the learning took, controls too."""
 
-    algorithm: str
+    algorithm: Annotated[str, one_of(*ALGORITHMS)]
     agents: tuple[str, ...]
     proxies: str
     corpus: str
@@ -20,4 +23,4 @@ class PolicyCard:
     versions: dict[str, str]
     ranges: dict[str, tuple[float, float]]
     evaluation: tuple[dict[str, Cell], ...] = ()
-    proxy_runs: int = 0
+    proxy_runs: Natural = 0

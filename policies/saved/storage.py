@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,19 +13,18 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ...env.console.action_map import ActionMap
-from ...lm.io import json_schema as schema
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
-from ...lm.io.typed_json import from_json, to_json
+from ...lm.io.typed_json import from_json, one_of, parse_json, to_json
 from ..actors.actor import Actor
 from ..actors.actor_config import SetActorConfig
 from ..actors.gain_actor import GainActor, GainConfig
 from ..actors.schedule_actor import ScheduleActor, ScheduleConfig
 from ..actors.set_actor import SetActor
-from .card import ALGORITHMS, PolicyCard
+from .card import PolicyCard
 from .learned import LearnedPolicy
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 ABOUT, ARRAYS = "policy.json", "policy.safetensors"
 ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {  # of its config and of the actor
     "set-actor": (SetActorConfig, SetActor),
@@ -34,28 +33,16 @@ ARCHITECTURES: dict[str, tuple[type[Any], type[Any]]] = {  # of its config and o
 }
 MAX_HEADER, MAX_FILE = 1 << 20, 64 << 20  # bytes of a safetensors header or of the JSON; of the arrays' file
 
-_names = schema.items(schema.text)
-CHECK = schema.record(
-    {
-        "schema_version": schema.one_of(SCHEMA_VERSION),
-        "architecture": schema.mapping(schema.anything),
-        "action_map": schema.record({"scale": schema.number, "floor": schema.number, "base_null": schema.number}),
-        "card": schema.record(
-            {
-                "algorithm": schema.one_of(*ALGORITHMS),
-                "agents": _names,
-                "proxies": schema.text,
-                "corpus": schema.text,
-                "command": schema.text,
-                "versions": schema.mapping(schema.text),
-                "ranges": schema.mapping(schema.items(schema.number, 2)),
-                "evaluation": schema.items(schema.mapping(schema.cell)),
-                "proxy_runs": schema.natural,
-            }
-        ),
-        "sha256": schema.text,
-    }
-)
+
+@dataclass(frozen=True)
+class PolicyFile:
+    """policy.json. architecture: its `name` and the fields of its config; sha256: of policy.safetensors."""
+
+    schema_version: Literal[1]
+    architecture: dict[str, Any]
+    action_map: ActionMap
+    card: PolicyCard
+    sha256: str
 
 
 def save_policy(folder: Path, policy: LearnedPolicy) -> None:
@@ -63,14 +50,10 @@ def save_policy(folder: Path, policy: LearnedPolicy) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     actor = policy.actor
     data = _bytes_of(actor)
-    about = {
-        "schema_version": SCHEMA_VERSION,
-        "architecture": {"name": actor.architecture, **to_json(actor.config)},
-        "action_map": asdict(actor.action_map),
-        "card": asdict(policy.card),
-        "sha256": hashlib.sha256(data).hexdigest(),
-    }
-    CHECK(json.loads(json.dumps(about)), "the policy to save")
+    architecture = {"name": actor.architecture, **to_json(actor.config)}
+    digest = hashlib.sha256(data).hexdigest()
+    about = to_json(PolicyFile(SCHEMA_VERSION, architecture, actor.action_map, policy.card, digest))
+    from_json(PolicyFile, json.loads(json.dumps(about)), "the policy to save")
     write_atomic(folder / ARRAYS, data)
     write_atomic(folder / ABOUT, json.dumps(about, indent=1).encode())
 
@@ -87,20 +70,20 @@ def load_policy(path: Path) -> LearnedPolicy:
         raise InputError(f"no policy at {path}: give a policy's folder, its {ABOUT} or a policy's name")
     folder = path if path.is_dir() else path.parent
     about_path, arrays_path = folder / ABOUT, folder / ARRAYS
-    about = schema.parse_json(_read(about_path, MAX_HEADER), str(about_path), "save or copy the policy again")
-    CHECK(about, str(about_path))
+    content = parse_json(_read(about_path, MAX_HEADER), str(about_path), "save or copy the policy again")
+    about = from_json(PolicyFile, content, str(about_path))
     data = _read(arrays_path, MAX_FILE)
-    if hashlib.sha256(data).hexdigest() != about["sha256"]:
+    if hashlib.sha256(data).hexdigest() != about.sha256:
         raise InputError(
             f"{arrays_path} does not have the hash in {about_path.name}: one is damaged or another policy's"
         )
     arrays = _arrays(data, arrays_path)
     try:
-        actor = _actor(about["architecture"], _action_map(about["action_map"]))
+        actor = _actor(about.architecture, about.action_map)
     except InputError as error:
         raise InputError(f"{about_path}: {error}") from None
     _fill(actor, arrays, arrays_path)
-    return LearnedPolicy(actor, _card(about["card"]))
+    return LearnedPolicy(actor, about.card)
 
 
 def _bytes_of(actor: Actor) -> bytes:
@@ -130,22 +113,11 @@ def _arrays(data: bytes, path: Path) -> dict[str, NDArray]:
 
 
 def _actor(about: dict[str, Any], action_map: ActionMap) -> Actor:
-    schema.one_of(*ARCHITECTURES)(about.get("name"), "architecture.name")
+    one_of(*ARCHITECTURES)(about.get("name"), "architecture.name")
     config, actor = ARCHITECTURES[about["name"]]
     fields = {key: value for key, value in about.items() if key != "name"}
     made: Actor = actor(from_json(config, fields, "architecture"), action_map)
     return made
-
-
-def _action_map(about: dict[str, float]) -> ActionMap:
-    return ActionMap(*(float(about[key]) for key in ("scale", "floor", "base_null")))
-
-
-def _card(about: dict[str, Any]) -> PolicyCard:
-    ranges = {name: (float(low), float(high)) for name, (low, high) in about["ranges"].items()}
-    return PolicyCard(
-        **{**about, "agents": tuple(about["agents"]), "ranges": ranges, "evaluation": tuple(about["evaluation"])}
-    )
 
 
 def _fill(actor: Actor, arrays: dict[str, NDArray], path: Path) -> None:

@@ -4,19 +4,111 @@ An algorithm's own state (optimiser, generators, buffers) need not be saved: the
 with the same seed, and the journal answers in the environment's place for as long as it can.
 """
 
+import base64
+import hashlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from ...lm.io.array_file import check_version
 from ...lm.io.errors import InputError
-from .record_log import Record, append_record, read_records
+from ...lm.io.json_lines import JsonLines
+from ...lm.io.typed_json import Natural, from_json, one_of, text_of_at_most, to_json
 from .vec_env import SB3ConsoleVecEnv
 
+SCHEMA = 2  # of a journal; 1 was a binary file, which began with OLD_START
+OLD_START = b"PGJ1"
+MAX_LINE = 1 << 30  # bytes of a record
+CURE = "delete it to start anew, or restore it"
+DTYPES = tuple(np.dtype(code).str for code in "?bhilqBHILQefd")  # none that could hold an object
+
 Batch = dict[str, np.ndarray]
+Record = dict[str, np.ndarray]
 Step = tuple[np.ndarray, Batch, np.ndarray, np.ndarray, list[dict[str, Any]]]  # actions, then what step_wait returns
+
+
+@dataclass(frozen=True)
+class Head:
+    """The first line of a journal."""
+
+    kind: Literal["journal"] = "journal"
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True)
+class ArrayText:
+    """An array as text: data is the base64 of its bytes, in C order."""
+
+    dtype: Annotated[str, one_of(*DTYPES)]
+    shape: tuple[Natural, ...]
+    data: Annotated[str, text_of_at_most(MAX_LINE)]
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> "ArrayText":
+        """InputError: an array of objects, which would have to be pickled."""
+        one_of(*DTYPES)(array.dtype.str, "the dtype of an array for a journal")
+        return cls(array.dtype.str, array.shape, base64.b64encode(array.tobytes()).decode())
+
+    def array(self) -> np.ndarray:
+        """ValueError: the data do not fit."""
+        data = base64.b64decode(self.data, validate=True)
+        return np.frombuffer(data, self.dtype).reshape(self.shape).copy()
+
+
+@dataclass(frozen=True)
+class Line:
+    """A record of a journal: arrays by name, and the SHA-256 of their JSON."""
+
+    sha256: str
+    arrays: dict[str, ArrayText]
+
+    @classmethod
+    def of(cls, record: Record) -> "Line":
+        arrays = {name: ArrayText.of(array) for name, array in record.items()}
+        return cls(_digest(arrays), arrays)
+
+    def record(self, where: str) -> Record:
+        """InputError: the arrays are not those that were written."""
+        try:
+            if self.sha256 != _digest(self.arrays):
+                raise ValueError("its SHA-256 is not that of its arrays")
+            return {name: each.array() for name, each in self.arrays.items()}
+        except ValueError as error:
+            raise InputError(f"{where} is damaged ({error}): {CURE}") from None
+
+
+def _digest(arrays: dict[str, ArrayText]) -> str:
+    return hashlib.sha256(json.dumps(to_json(arrays), sort_keys=True).encode()).hexdigest()
+
+
+class Journal:
+    """An append-only file of records of arrays: a record is there whole or not at all. Nothing is ever unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._log = JsonLines(path, MAX_LINE)
+
+    def append(self, record: Record) -> None:
+        """Add a record at the end and wait until it is on disk."""
+        self._log.append([to_json(Line.of(record))], heading=to_json(Head()))
+
+    def read(self) -> list[Record]:
+        """All whole records, none if there is no file; what a kill left of a last one is passed over. InputError: the
+        file is damaged elsewhere, or of an earlier version."""
+        if self.path.exists():
+            with open(self.path, "rb") as file:
+                if file.read(len(OLD_START)) == OLD_START:
+                    check_version(str(self.path), 1, SCHEMA)
+        lines = self._log.read(CURE)
+        for where, value in lines:
+            check_version(str(self.path), from_json(Head, value, where).schema, SCHEMA)
+            break
+        return [from_json(Line, value, where).record(where) for where, value in lines]
 
 
 class JournalVecEnv(VecEnvWrapper):
@@ -33,7 +125,8 @@ class JournalVecEnv(VecEnvWrapper):
     def __init__(self, venv: SB3ConsoleVecEnv, path: Path) -> None:
         super().__init__(venv)
         self.path = path
-        first, *batches = read_records(path) or [{}]
+        self._journal = Journal(path)
+        first, *batches = self._journal.read() or [{}]
         self._first: Record = first  # the first observation, and the number of its episode
         self._replay = [step for batch in batches for step in _unpack(batch)]
         self.num_recorded, self._replayed = len(batches), 0  # batches of episodes; steps
@@ -54,7 +147,7 @@ class JournalVecEnv(VecEnvWrapper):
             self._shown = self.venv.reset()
             self._live = True
             self._first = {"episode": np.array(self.venv.episode), **self._shown}
-            append_record(self.path, self._first)
+            self._journal.append(self._first)
         else:
             self._shown = {key: value for key, value in self._first.items() if key != "episode"}
         return {key: value.copy() for key, value in self._shown.items()}
@@ -83,7 +176,7 @@ class JournalVecEnv(VecEnvWrapper):
             self._shown = seen
             self._batch.append((self._actions, seen, rewards.copy(), dones.copy(), infos))
             if len(self._batch) == self.venv.horizon:
-                append_record(self.path, _pack(self._batch))
+                self._journal.append(_pack(self._batch))
                 self._batch = []
         return {key: value.copy() for key, value in self._shown.items()}, rewards, dones, infos
 

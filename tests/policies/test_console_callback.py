@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from transformers import Trainer, TrainingArguments
 
 from pretraingym.env.episode import Episode
@@ -30,7 +31,7 @@ SETTING = Setting(width=32, context=128, episode=CLOCK)
 SEED, TOLERANCE_NATS = 3, 1e-3
 
 
-class OurRecipe(torch.optim.Optimizer):
+class OurOptimizer(torch.optim.Optimizer):
     """Muon and AdamW as a target has them, for a Trainer."""
 
     def __init__(self, model: Any, setting: Setting) -> None:
@@ -65,7 +66,7 @@ def trainer(task: Task, folder: Path, **given: Any) -> tuple[Trainer, ConsoleCal
     )  # fmt: skip
     console = ConsoleCallback(task, CLOCK, make_policy("lift"), args, {"prose": 1.0}, SEED)
     model = new_model(SETTING.model_config(task.corpus.vocab_size), SEED)
-    optimizer, schedule = OurRecipe(model, SETTING), SETTING.train_config.schedule
+    optimizer, schedule = OurOptimizer(model, SETTING), SETTING.train_config.schedule
     rate = lambda step: float(schedule.fraction(np.array([step]))[0])  # noqa: E731
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
     made = Trainer(model, args, train_dataset=console.dataset, optimizers=(optimizer, scheduler))
@@ -140,7 +141,14 @@ def test_what_does_not_fit_is_refused(task: Task, tmp_path: Path) -> None:
     skipping.args.ignore_data_skip = False
     with pytest.raises(InputError, match="without ignore_data_skip=True"):
         skipping.train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
-    (tmp_path / "checkpoint-15" / "console.safetensors").unlink()
+    console_file = tmp_path / "checkpoint-15" / "console.safetensors"
+    console_file.write_bytes(console_file.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"console\.safetensors is damaged: resume from the Trainer's checkpoint bef"):
+        trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
+    save_file({"seed": np.array(SEED)}, console_file)  # as an earlier version wrote it
+    with pytest.raises(InputError, match=r"console\.safetensors was written by an earlier version"):
+        trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
+    console_file.unlink()
     with pytest.raises(InputError, match=r"console\.safetensors is missing"):
         trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
 

@@ -86,9 +86,10 @@ def test_a_fork_knows_that_a_run_diverged(make: Make, break_model: BreakModel) -
     env = make(2, autoreset_mode="NextStep")
     env.reset(seed=0)
     break_model(env.runs.episode.backend, 1)
-    env.step(np.zeros((2, 7)))
+    env.step(np.zeros(env.action_space.shape))
     twin = env.fork()
-    assert_same(twin.step(np.zeros((2, 7))), env.step(np.zeros((2, 7))))
+    action = np.zeros(env.action_space.shape)
+    assert_same(twin.step(action), env.step(action))
     assert twin.runs.number_of.tolist() == [0, 0]
 
 
@@ -107,7 +108,7 @@ def test_a_fork_draws_its_seeds_apart(make: Make) -> None:
 def test_a_state_goes_through_a_file_into_another_environment(make: Make, tmp_path: Path) -> None:
     env, other = make(2, group_size=2), make(2, group_size=2)
     env.reset(seed=2**70, options={"scenario": SCENARIO, "seeds": np.array([11, 11])})
-    env.step(np.zeros((2, 7)))
+    env.step(np.zeros(env.action_space.shape))
     np.savez(tmp_path / "state.npz", **env.get_state())
     with np.load(tmp_path / "state.npz", allow_pickle=False) as file:
         state = dict(file)
@@ -115,7 +116,8 @@ def test_a_state_goes_through_a_file_into_another_environment(make: Make, tmp_pa
     assert other.runs.scenario == SCENARIO
     assert other.runs.given_seeds == {(0, 0): 11}
     for _ in range(4):
-        assert_same(env.step(np.ones((2, 7))), other.step(np.ones((2, 7))))
+        action = np.ones(env.action_space.shape)
+        assert_same(env.step(action), other.step(action))
 
 
 def test_another_environments_state_is_refused(make: Make) -> None:
@@ -143,7 +145,7 @@ def test_given_seeds_name_the_first_episode(make: Make, break_model: BreakModel)
     _, info = named.reset(seed=6, options={"seeds": seeds[::-1]})
     np.testing.assert_array_equal(info["run_seed"], seeds[::-1])
     break_model(named.runs.episode.backend, 1)
-    action = np.zeros((2, 7), np.float32)
+    action = np.zeros(env.action_space.shape, np.float32)
     rewards = np.array([env.step(action)[1] for _ in range(3)])
     seen = [named.step(action) for _ in range(4)]
     np.testing.assert_array_equal([step[1][0] for step in seen[:3]], rewards[:, 1])

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pretraingym.env.console.weights import natural_weights
 from pretraingym.env.gym_envs.single_env import ConsoleEnv
 from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
 from pretraingym.env.recording.record_file import read_records
@@ -54,7 +55,7 @@ def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus
     (config,) = configs.values()
     assert config.setting == SurrogateSetting()
     assert (config.agents, config.tasks) == (env.agent_names, tiny_corpus.reference_tasks)
-    assert config.fingerprint == tiny_corpus.fingerprint
+    assert config.corpus.fingerprint == tiny_corpus.fingerprint
     assert config.columns["domain"] == tiny_corpus.labels["domain"].names
     assert [(episode.group, episode.control) for episode in episodes] == [
         *[(0, False)] * 2, *[(1, False)] * 2, (0, True), (1, True),
@@ -63,12 +64,12 @@ def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus
     for slot, episode in enumerate(episodes[:4]):
         control = episodes[4 + episode.group]
         assert episode.seed == control.seed == begun["run_seed"][slot]
-        assert episode.loss_J[0] == control.loss_J[0]
-        assert control.loss_J[-1] - episode.loss_J[-1] == pytest.approx(rewards[slot], abs=1e-5)
+        assert episode.loss[0] == control.loss[0]
+        assert control.loss[-1] - episode.loss[-1] == pytest.approx(rewards[slot], abs=1e-5)
         losses, weights = (np.array([step[4][name][slot] for step in steps]) for name in ("loss", "weights"))
-        np.testing.assert_array_equal(episode.loss_J[1:], losses)
+        np.testing.assert_array_equal(episode.loss[1:], losses)
         np.testing.assert_array_equal(episode.weights_IK, weights)
-        np.testing.assert_array_equal(episode.tokens_J[1:], [step[4]["tokens"][slot] for step in steps])
+        np.testing.assert_array_equal(episode.tokens[1:], [step[4]["tokens"][slot] for step in steps])
         np.testing.assert_array_equal(episode.train_loss_I, [step[4]["train_loss"][slot] for step in steps])
         assert episode.actions_IK is not None
         np.testing.assert_array_equal(
@@ -77,7 +78,7 @@ def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus
         in_play = [name in dict(episode.scenario.reference) for name in config.tasks]
         assert np.isnan(episode.by_task_IT).all(0).tolist() == [not played for played in in_play]
         assert 0 < episode.wall_s < 60
-    assert (episodes[4].weights_IK == np.eye(7)[:1]).all()
+    assert (episodes[4].weights_IK == natural_weights(len(episodes[4].weights_IK), len(config.agents))).all()
 
 
 def test_what_was_drawn_is_the_mixture_in_force(make: Make, file: Path) -> None:
@@ -85,7 +86,7 @@ def test_what_was_drawn_is_the_mixture_in_force(make: Make, file: Path) -> None:
     env.reset(seed=1)
     labels = env.runs.task.cells.labels_CA
     mixtures = [env.runs.episode.sampler.natural_NC[0].copy()]
-    for action in np.random.default_rng(2).uniform(-1, 1, (env.horizon, 7)):
+    for action in np.random.default_rng(2).uniform(-1, 1, (env.horizon, *env.action_space.shape)):
         env.step(action)
         mixtures.append(env.runs.episode.shares_NC[0].copy())
     episode = read_records(file)[1][0]
@@ -119,7 +120,7 @@ def test_a_run_that_diverged_is_recorded_as_far_as_it_came(
     play(env, 2)
     sick, healthy = read_records(file)[1]
     assert (sick.diverged, sick.num_intervals, healthy.diverged, healthy.num_intervals) == (True, 2, False, 3)
-    assert np.isfinite(sick.loss_J).tolist() == [True, True, False]
+    assert np.isfinite(sick.loss).tolist() == [True, True, False]
     assert not np.isfinite(sick.by_task_IT[1]).any()
 
 
@@ -148,8 +149,8 @@ def test_states_and_forks_carry_the_record_on(make: Make, file: Path, tmp_path: 
     assert [record.control for record in ours] == [False, True] * 2
     for one, two, three in zip(ours[:2], ours[2:], theirs, strict=True):
         np.testing.assert_array_equal(one.weights_IK, two.weights_IK)
-        np.testing.assert_array_equal(one.loss_J, two.loss_J)
-        np.testing.assert_array_equal(one.loss_J, three.loss_J)
+        np.testing.assert_array_equal(one.loss, two.loss)
+        np.testing.assert_array_equal(one.loss, three.loss)
     silent = make(records=None)
     silent.reset(seed=1)
     play(silent, 1)

@@ -107,7 +107,7 @@ def test_killed_runs_end_with_the_same_numbers(
         for key, value in load_file(folder / name).items():
             np.testing.assert_array_equal(value, load_file(whole / name)[key])
     ran = [  # an episode that a kill made run twice is there twice
-        {(e.seed, e.control, e.weights_IK.tobytes(), e.loss_J.tobytes()) for e in read_records(each)[1]}
+        {(e.seed, e.control, e.weights_IK.tobytes(), e.loss.tobytes()) for e in read_records(each)[1]}
         for each in (folder / "episodes.jsonl", whole / "episodes.jsonl")
     ]
     assert ran[0] == ran[1]

@@ -99,7 +99,7 @@ def test_what_was_fitted_drives_an_episode(run: Path, found: dict[str, Any], tin
         ({"format": "other"}, r"surrogate.json.format is 'other', expected 'pretraingym surrogate 1'"),
         ({"more": 1}, r"surrogate.json has the unknown key 'more'"),
         ({"floor": [1.0]}, r"surrogate.json.floor is \[1.0\], expected a list of 2"),
-        ({"amplitude": [1.0, -1.0]}, r"surrogate.json.amplitude is -1, expected numbers from 0 up: fit it anew"),
+        ({"amplitude": [1.0, -1.0]}, r"surrogate.json.amplitude\[1\] is -1, expected numbers from 0 up: fit it anew"),
         ({"theta": {}}, r"surrogate.json.theta lacks the key"),
         ({"loss_sd": True}, r"surrogate.json.loss_sd is True, expected a finite number"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from pretraingym.experiments.progress import Progress
 from pretraingym.experiments.runs.run_corpus import run_corpus
@@ -112,6 +113,16 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_corpus: Corpus) -> N
     folder.close()
     with pytest.raises(InputError, match="checkpoint.safetensors is damaged"):
         RunFolder(path, Config(path), True, tiny_corpus).load_checkpoint("two")
+
+
+def test_a_checkpoint_of_an_earlier_version_is_told(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    path = tmp_path / "run"
+    RunFolder(path, Config(path), False, tiny_corpus).close()
+    about = json.dumps({"name": "two", "metrics_bytes": 0, "elapsed_s": 1.0})  # without the number of its format
+    save_file({"x": np.arange(3.0)}, path / "checkpoint.safetensors", {"about": about})
+    for _ in range(2):  # the second time too: the first one left no lock
+        with pytest.raises(InputError, match="checkpoint.safetensors was written by an earlier version"):
+            RunFolder(path, Config(path), True, tiny_corpus)
 
 
 def test_a_run_keeps_its_corpus(tmp_path: Path, tiny_corpus: Corpus) -> None:

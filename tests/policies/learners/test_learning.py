@@ -25,8 +25,7 @@ from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 from pretraingym.policies.saved.ranges import FeatureRanges
 from pretraingym.policies.sb3.group_buffer import GroupRolloutBuffer
-from pretraingym.policies.sb3.journal import JournalVecEnv
-from pretraingym.policies.sb3.record_log import read_records
+from pretraingym.policies.sb3.journal import Journal, JournalVecEnv
 from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
 
 Make = Callable[..., Any]
@@ -74,7 +73,7 @@ def test_a_round_in_which_all_runs_fail_is_a_round(
     learned(3)  # all fail in the second
     went_on, told = learned(4)
     assert [row["episodes"] for row in told] == [8, 16, 24, 32]
-    assert [len(batch["dones"]) for batch in read_records(tmp_path / "journal")[1:]] == [EPISODE] * 4
+    assert [len(batch["dones"]) for batch in Journal(tmp_path / "journal").read()[1:]] == [EPISODE] * 4
     (tmp_path / "journal").unlink()
     assert torch.equal(learned(4)[0], went_on)
 

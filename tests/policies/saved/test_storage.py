@@ -28,10 +28,11 @@ Json = dict[str, Any]
 
 def observation(seed: int = 0) -> Observation:
     rng = np.random.default_rng(seed)
-    agents = rng.uniform(-0.5, 0.5, (6, 7, len(AGENT_FEATURES))).astype(np.float32)
-    mask = rng.random((6, 7)) < 0.7
-    mask[:, 0] = True
-    return Observation(agents, mask, rng.uniform(-0.5, 0.5, (6, len(TRAINING_FEATURES))).astype(np.float32))
+    runs, agents = 6, 7
+    seen = rng.uniform(-0.5, 0.5, (runs, agents, len(AGENT_FEATURES))).astype(np.float32)
+    mask = rng.random((runs, agents)) < 0.7
+    mask[:, 0] = True  # null
+    return Observation(seen, mask, rng.uniform(-0.5, 0.5, (runs, len(TRAINING_FEATURES))).astype(np.float32))
 
 
 @pytest.fixture

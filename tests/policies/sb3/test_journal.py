@@ -1,5 +1,7 @@
 """JournalVecEnv: a learner killed in the middle and run again, checked bit for bit against one that was not."""
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,11 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from pretraingym.lm.io.errors import InputError
+from pretraingym.lm.io.typed_json import to_json
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.learners.cma_es import CMAES
 from pretraingym.policies.learners.ppo import make_ppo
-from pretraingym.policies.sb3.journal import JournalVecEnv
-from pretraingym.policies.sb3.record_log import append_record, read_records
+from pretraingym.policies.sb3.journal import ArrayText, Journal, JournalVecEnv, Line, _digest
 from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
 
 Make = Callable[..., Any]
@@ -57,7 +59,7 @@ def test_a_killed_learner_ends_as_one_that_was_not(
         env = JournalVecEnv(SB3ConsoleVecEnv(toy(fails_at=fails_at)), path)
         with pytest.raises(Kill):
             learner(algorithm, env, toy_actor).learn(STEPS, KillAt(kill_at))
-    assert len(read_records(path)) == 1 + 3
+    assert len(Journal(path).read()) == 1 + 3
 
     native = toy()  # the run that failed is on record
     env = JournalVecEnv(SB3ConsoleVecEnv(native), path)
@@ -99,45 +101,101 @@ def test_one_journal_is_one_call_of_learn(toy: Make, tmp_path: Path) -> None:
         env.reset()
 
 
-def test_a_torn_last_record_is_dropped_wherever_it_was_cut(tmp_path: Path) -> None:
-    path = tmp_path / "records"
-    append_record(path, {"a": np.arange(3)})
-    whole = path.stat().st_size
-    append_record(path, {"a": np.arange(4), "b": np.ones((2, 2))})
-    data = path.read_bytes()
-    for size in range(whole, len(data), 7):
-        path.write_bytes(data[:size])
-        assert [record["a"].tolist() for record in read_records(path)] == [[0, 1, 2]]
-        assert path.stat().st_size == whole
-    append_record(path, {"a": np.arange(5)})
-    assert [record["a"].size for record in read_records(path)] == [3, 5]
+SMALL = [{"a": np.arange(3)}, {"a": np.arange(4), "b": np.ones((2, 2))}]
 
 
-def test_damage_before_the_last_record_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "records"
-    for size in (3, 4):
-        append_record(path, {"a": np.arange(size)})
-    data = bytearray(path.read_bytes())
-    data[100] ^= 1
-    path.write_bytes(data)
-    with pytest.raises(InputError, match="damaged at byte 0"):
-        read_records(path)
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A journal of the SMALL records."""
+    journal = Journal(tmp_path / "journal")
+    for record in SMALL:
+        journal.append(record)
+    return journal
 
 
-def test_a_damaged_length_is_not_taken_for_a_torn_end(tmp_path: Path) -> None:
-    path = tmp_path / "records"
-    for size in (3, 4):
-        append_record(path, {"a": np.arange(size)})
-    data = bytearray(path.read_bytes())
-    data[9] ^= 1  # the first record seems to go on beyond the end of the file
-    path.write_bytes(data)
-    with pytest.raises(InputError, match="damaged at byte 0"):
-        read_records(path)
-    assert path.read_bytes() == data
+def lengths(journal: Journal) -> list[int]:
+    """Of array `a` of each record."""
+    return [len(record["a"]) for record in journal.read()]
 
 
-def test_records_are_never_unpickled(tmp_path: Path) -> None:
-    path = tmp_path / "records"
-    append_record(path, {"a": np.array([{"an": "object"}], dtype=object)})
-    with pytest.raises(ValueError, match="allow_pickle=False"):
-        read_records(path)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool", "uint8"])
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3)])
+def test_records_are_exact(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).uniform(0, 2, shape).astype(dtype)
+    Journal(tmp_path / "journal").append({"x": array, "transposed": array.T})
+    (record,) = Journal(tmp_path / "journal").read()
+    for read, written in ((record["x"], array), (record["transposed"], array.T)):
+        assert (read.dtype, read.shape, read.tobytes()) == (written.dtype, written.shape, written.tobytes())
+        assert read.flags.writeable
+
+
+def test_a_torn_last_record_is_passed_over_wherever_it_was_cut(journal: Journal) -> None:
+    data = journal.path.read_bytes()
+    last = data.rstrip(b"\n").rindex(b"\n") + 1
+    for size in range(last, len(data), 7):
+        journal.path.write_bytes(data[:size])
+        assert lengths(journal) == [3], f"cut at byte {size}"
+        Journal(journal.path).append({"a": np.arange(5)})
+        assert lengths(journal) == [3, 5], f"cut at byte {size}"
+
+
+def test_a_kill_in_the_first_write_leaves_an_empty_journal(journal: Journal) -> None:
+    data = journal.path.read_bytes()
+    for size in (1, 10):  # in the first line
+        journal.path.write_bytes(data[:size])
+        assert journal.read() == []
+        Journal(journal.path).append({"a": np.arange(5)})
+        assert lengths(journal) == [5]
+
+
+def test_damage_before_the_last_record_is_an_error(journal: Journal) -> None:
+    data = journal.path.read_bytes()
+    start = data.index(b"\n") + 1  # of the first record
+    end = data.index(b"\n", start)
+    for place in range(start, end + 1, 5):
+        for change in (1, 8, 128):
+            damaged = bytearray(data)
+            damaged[place] ^= change
+            journal.path.write_bytes(damaged)
+            with pytest.raises(InputError, match=r"journal line 2"):
+                journal.read()
+            assert journal.path.read_bytes() == damaged
+
+
+def test_two_records_that_ran_together_are_an_error(journal: Journal) -> None:
+    data = journal.path.read_bytes()
+    end = data.index(b"\n", data.index(b"\n") + 1)
+    journal.path.write_bytes(data[:end] + b" " + data[end + 1 :])
+    with pytest.raises(InputError, match=r"journal line 2 is not valid JSON .* delete it to start anew"):
+        journal.read()
+
+
+def test_arrays_of_objects_are_neither_written_nor_read(journal: Journal) -> None:
+    with pytest.raises(InputError, match=r"the dtype of an array for a journal is '\|O', expected '\|b1' or"):
+        journal.append({"a": np.array([{"an": "object"}], dtype=object)})
+    arrays = {"a": ArrayText("|O", (1,), base64.b64encode(bytes(8)).decode())}
+    line = json.dumps(to_json(Line(_digest(arrays), arrays)))  # as from someone who knows the format
+    journal.path.write_text(f"{journal.path.read_text()}{line}\n")
+    with pytest.raises(InputError, match=r"journal line 4\.arrays\.a\.dtype is '\|O', expected"):
+        journal.read()
+
+
+@pytest.mark.parametrize(("shape", "data"), [((3,), bytes(16)), ((2,), b"..."), ((2**62, 4), bytes(16))])
+def test_arrays_that_do_not_fit_their_shape_are_an_error(journal: Journal, shape: tuple[int, ...], data: bytes) -> None:
+    arrays = {"a": ArrayText("<f8", shape, base64.b64encode(data).decode())}
+    line = json.dumps(to_json(Line(_digest(arrays), arrays)))
+    journal.path.write_text(f"{journal.path.read_text()}{line}\n")
+    with pytest.raises(InputError, match=r"journal line 4 is damaged \("):
+        journal.read()
+
+
+def test_a_journal_of_another_version_is_told(journal: Journal) -> None:
+    journal.path.write_bytes(b"PGJ1" + bytes(60))
+    with pytest.raises(InputError, match="journal was written by an earlier version .its format is 1, .* start anew"):
+        journal.read()
+    journal.path.write_text('{"kind": "journal", "schema": 3}\n')
+    with pytest.raises(InputError, match="journal was written by a later version"):
+        journal.read()
+    journal.path.write_text('{"kind": "config"}\n')
+    with pytest.raises(InputError, match="journal line 1 lacks the key 'schema'"):
+        journal.read()
