@@ -32,8 +32,9 @@ from ...policies.baselines.constant import Constant
 from ...policies.baselines.fixed import Natural
 from ...policies.learners.cma_es import diagonal_search
 from ...policies.named import check_names, make_policies
-from ..analysis.bootstrap import interval
-from ..analysis.scenario_table import Compared, summarise
+from ..analysis.bootstrap import ci95
+from ..analysis.scenario_table import ScenarioRuns, summarise
+from ..analysis.statistics import NATURAL
 from ..evaluation.side_by_side import play, side_by_side
 from ..progress import Progress
 from ..runs.preflight import check_seed, run_task
@@ -96,17 +97,21 @@ def measure(config: AnewConfig) -> dict[str, Any]:
         policies = make_policies(config.policies, task.agent_names)
         folder = RunFolder(config.folder, config, config.resume, task.corpus)
         progress.stage("searches", None)
-        rows = list(_rows(config, folder, task, policies, progress))
-    compared = Compared(config.setting, task, rows, {name: Searched(name) for name in (ANEW, START)} | policies)
-    results = summarise(compared) | {"fraction": fractions(compared)}
+        records = list(_records(config, folder, task, policies, progress))
+    runs = ScenarioRuns(config.setting, task, records, {name: Searched(name) for name in (ANEW, START)} | policies)
+    results = summarise(runs) | {"fraction": fractions(runs)}
     results["search_runs"] = config.population * config.generations
-    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
+    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": records}).encode())
     folder.close()
-    gains = {name: row["gain_nats_and_ci95"] for name, row in results["policies"].items() if name != "natural"}
-    return {"gain_nats_and_ci95": gains, "fraction": results["fraction"], "search_runs": results["search_runs"]}
+    gains = {
+        name: {key: row[key] for key in ("gain_nats", "gain_ci95")}
+        for name, row in results["policies"].items()
+        if name != NATURAL
+    }
+    return {"policies": gains, "fraction": results["fraction"], "search_runs": results["search_runs"]}
 
 
-def _rows(
+def _records(
     config: AnewConfig, folder: RunFolder, task: Task, policies: dict[str, Policy], progress: Progress
 ) -> Iterator[dict[str, Any]]:
     """One a scenario and fresh seed, as `compare` keeps them."""
@@ -152,12 +157,15 @@ def _constant(names: list[str], point: Array) -> Constant:
     return Constant(float(strength), dict(zip(names, (shares / shares.sum()).tolist(), strict=True)))
 
 
-def fractions(compared: Compared) -> dict[str, tuple[float, float, float]]:
+def fractions(runs: ScenarioRuns) -> dict[str, dict[str, Any]]:
     """Mean gain over natural as a share of that of the weights searched anew, with its 95% interval, by policy."""
-    gains = {name: compared.gains(name) for name in compared.names}
-    draws = compared.resampled(gains)
+    gains = {name: runs.gains(name) for name in runs.names}
+    draws = runs.resampled(gains)
     return {
-        name: interval(float(gains[name].mean() / gains[ANEW].mean()), draws[name] / draws[ANEW])
+        name: {
+            "mean": float(gains[name].mean() / gains[ANEW].mean()),
+            "ci95": list(ci95(draws[name] / draws[ANEW])),
+        }
         for name in gains
         if name != ANEW
     }

@@ -14,12 +14,14 @@ LEAVES: dict[Any, schema.Check] = {bool: schema.flag, int: schema.whole, float: 
 
 
 def to_json(value: Any) -> Any:
-    """A frozen dataclass of numbers, texts, paths, None, tuples and more such dataclasses, as what `json.dumps` takes.
-    Every field is there, and floats are themselves."""
+    """A frozen dataclass of numbers, texts, paths, None, tuples, dicts by text and more such dataclasses, as what
+    `json.dumps` takes. Every field is there, and floats are themselves."""
     if is_dataclass(value):
         return {field.name: to_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple | list):
         return [to_json(item) for item in value]
+    if isinstance(value, dict):
+        return {name: to_json(item) for name, item in value.items()}
     return str(value) if isinstance(value, Path) else value
 
 
@@ -53,6 +55,9 @@ def _read(hint: Any, value: Any, where: str) -> Any:
         return tuple(
             _read(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
         )
+    if get_origin(hint) is dict:
+        schema.mapping(schema.anything)(value, where)
+        return {name: _read(inner[1], item, f"{where}.{name}") for name, item in value.items()}
     raise TypeError(f"{where}: a field of type {hint} cannot be read from JSON")
 
 

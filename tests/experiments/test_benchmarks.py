@@ -157,7 +157,7 @@ def test_weights_searched_anew(tiny_corpus: Corpus, tiny_setting: Setting, tmp_p
         seeds=2, test_windows=16,
     )  # fmt: skip
     figures = anew.measure(config)
-    assert set(figures["gain_nats_and_ci95"]) == {"anew", "start", "uniform"}
+    assert set(figures["policies"]) == {"anew", "start", "uniform"}
     assert set(figures["fraction"]) == {"start", "uniform"}
     assert figures["search_runs"] == 8
     stages = json.loads((tmp_path / "anew" / "stages.json").read_text())

@@ -11,9 +11,11 @@ import pytest
 from pretraingym.env.scenarios.distribution import ScenarioDistribution
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.analysis.bootstrap import bootstrap_weights, interval, resampled
+from pretraingym.experiments.analysis.bootstrap import bootstrap_weights, ci95, resampled
 from pretraingym.experiments.analysis.charges import all_in_ratio, run_charges
-from pretraingym.experiments.analysis.scenario_table import Compared, fast_of, summarise, where_natural_ended
+from pretraingym.experiments.analysis.policy_table import read_table
+from pretraingym.experiments.analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
+from pretraingym.experiments.analysis.statistics import Speedup
 from pretraingym.experiments.commands.compare import CompareConfig, _scenario, main, side_by_side
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
@@ -29,8 +31,8 @@ def test_independent_scenarios_give_the_plain_standard_error() -> None:
     weights = bootstrap_weights(range(40), 1, draws=20_000)
     np.testing.assert_allclose(weights.sum(1), 1)
     assert (weights @ values[:, 0]).std() == pytest.approx(values.std() / 40**0.5, rel=0.03)
-    mean, low, high = interval(values.mean(), resampled(weights, values[..., None]))
-    assert mean == values.mean()
+    low, high = ci95(resampled(weights, values[..., None]))
+    assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.01)
     assert high - low == pytest.approx(2 * 1.96 * values.std() / 40**0.5, rel=0.05)
 
 
@@ -117,10 +119,10 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     assert (table["both"]["policies"], table["steady"]["policies"]) == (2, 1)
     mean_of_two = (table["uniform"]["test_loss_mean"] + table["steady"]["test_loss_mean"]) / 2
     assert table["both"]["test_loss_mean"] == pytest.approx(mean_of_two)
-    mean, low, high = table["steady"]["gain_nats_and_ci95"]
-    assert low <= mean <= high
-    assert table["steady"]["over"]["uniform"][0] == pytest.approx(mean - table["uniform"]["gain_nats_and_ci95"][0])
-    assert mean == pytest.approx(table["natural"]["test_loss_mean"] - table["steady"]["test_loss_mean"])
+    gain, (low, high) = table["steady"]["gain_nats"], table["steady"]["gain_ci95"]
+    assert low <= gain <= high
+    assert table["steady"]["over"]["uniform"]["nats"] == pytest.approx(gain - table["uniform"]["gain_nats"])
+    assert gain == pytest.approx(table["natural"]["test_loss_mean"] - table["steady"]["test_loss_mean"])
     assert len(table["steady"]["gain_by_scenario"]) == len(results["scenarios"]) == 3
     assert results["natural_ladder"][1][1] < results["natural_ladder"][0][1]  # more tokens, less loss
     assert table["uniform"]["all_in"].keys() == {"1", "10", "100", "1000", "10000"}
@@ -140,26 +142,18 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
 
 @pytest.mark.filterwarnings("ignore:The main reference tasks are few")
 def test_a_diverged_run_counts_as_a_nat_lost(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
-    task = Task(tiny_corpus, 16)
-
-    def row(number: int, loss: float | None) -> dict[str, object]:
-        runs = {"natural": 3.0, "uniform": loss}
-        policies = {
-            name: {"validation_loss_nats": value, "test_loss_nats": {"prose": value, "code": 9.0}}
-            for name, value in runs.items()
-        }
-        scenario = {"reference": [["prose", 1.0]]}
-        return {"number": number, "scenario": scenario, "policies": policies, "ladder": {}}
-
-    compared = Compared(tiny_setting, task, [row(0, 2.5), row(1, None)], {"uniform": Uniform()})
-    told = summarise(compared)["policies"]["uniform"]
-    assert told["gain_nats_and_ci95"][0] == pytest.approx((0.5 - 1.0) / 2)
-    assert told["win_rate"] == 0.5
-    assert told["gain_by_task"] == {"prose": -0.25}
+    records = [record(0, 3.0, 2.5, {}), record(1, 3.0, None, {})]
+    runs = ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, {"uniform": Uniform()})
+    told = read_table(summarise(runs)["policies"], "table")["uniform"]
+    assert told.gain_nats == pytest.approx((0.5 - 1.0) / 2)
+    assert told.win_rate == 0.5
+    assert told.gain_by_task == {"prose": -0.25}
 
 
-def of(number: int, natural: float | None, uniform: float | None, scales: dict[str, float | None]) -> dict[str, Any]:
-    """A row of a comparison, with twice as many tokens on a rung as its scale says."""
+def record(
+    number: int, natural: float | None, uniform: float | None, scales: dict[str, float | None]
+) -> dict[str, Any]:
+    """A record of a comparison, with twice as many tokens on a rung as its scale says."""
 
     def run(loss: float | None, tokens: int = 100) -> dict[str, Any]:
         return {"validation_loss_nats": loss, "test_loss_nats": {"prose": loss, "code": 9.0}, "tokens": tokens}
@@ -170,25 +164,25 @@ def of(number: int, natural: float | None, uniform: float | None, scales: dict[s
 
 
 def test_scenarios_in_which_natural_diverged_are_left_out_for_all() -> None:
-    rows = [of(0, 3.0, 2.5, {"2": 2.0}), of(1, None, 2.0, {"2": 2.0}), of(2, 3.0, 2.0, {"2": None})]
+    records = [record(0, 3.0, 2.5, {"2": 2.0}), record(1, None, 2.0, {"2": 2.0}), record(2, 3.0, 2.0, {"2": None})]
     with pytest.warns(UserWarning, match=r"natural diverged in scenarios \[1, 2\]: they are left out for all"):
-        assert where_natural_ended(rows) == rows[:1]
+        assert without_diverged_scenarios(records) == records[:1]
     with pytest.raises(InputError, match="natural diverged in every scenario"):
-        where_natural_ended(rows[1:])
+        without_diverged_scenarios(records[1:])
 
 
 @pytest.mark.filterwarnings("ignore:The main reference tasks are few")
 def test_a_rung_stands_where_its_tokens_are_and_bounds_are_told(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
-    def told(loss: float) -> dict[str, Any]:
-        compared = Compared(tiny_setting, Task(tiny_corpus, 16), [of(0, 3.0, loss, {"2": 2.0})], {"uniform": Uniform()})
-        found: dict[str, Any] = summarise(compared)["policies"]["uniform"]
-        return found
+    def fast(loss: float) -> Speedup | None:
+        records, policies = [record(0, 3.0, loss, {"2": 2.0})], {"uniform": Uniform()}
+        results = summarise(ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, policies))
+        return read_table(results["policies"], "table")["uniform"].speedup
 
-    budget = tiny_setting.budget_tokens
-    assert told(2.0)["speedup"] == pytest.approx(400 / budget)
-    worse = told(3.5)
-    assert worse["speedup_is_upper_bound"]
-    assert str(fast_of(worse)).startswith("≤ ")
+    assert fast(2.0) == Speedup(pytest.approx(400 / tiny_setting.budget_tokens), False, False)
+    worse = fast(3.5)
+    assert worse is not None
+    assert worse.is_upper_bound
+    assert str(worse).startswith("≤ ")
 
 
 def test_a_run_that_diverges_ends_alone(

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pretraingym.experiments.analysis.statistics import Gain, compare
+from pretraingym.experiments.analysis.policy_table import table_json
+from pretraingym.experiments.analysis.statistics import Gain
+from pretraingym.experiments.analysis.target_table import target_table
 from pretraingym.experiments.reports.report import verdict, write_report
 from pretraingym.lm.io.errors import InputError
 
@@ -78,7 +80,7 @@ def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 
         "proxy_params": 131_456,
         "episodes": 112,
         "learning_cost_in_target_runs": 15.0,
-        "policies": compare(finals, rungs),
+        "policies": table_json(target_table(finals, rungs)),
         "stages_s": {"corpus": 81.2, "learn": 238.4, "targets": 187.0, "natural ladder": 61.3},
         "profile": {
             "proxies": {"train": 190.1, "evaluate": 14.2, "influence": 21.0, "select": 3.2, "observe": 4.4},
@@ -231,11 +233,11 @@ def test_an_unfinished_run_is_refused_in_one_line(tmp_path: Path, name: str) -> 
 def test_the_cost_of_learning_is_said(tmp_path: Path) -> None:
     folder = write_run(tmp_path / "run")
     results = json.loads((folder / "results.json").read_text())
-    results["policies"]["learned-cma"]["speedup_vs_natural"] = 1.5
+    results["policies"]["learned-cma"]["speedup"]["factor"] = 1.5
     (folder / "results.json").write_text(json.dumps(results))
     words = Page(write_report(folder).read_text()).words
     assert "cost the compute of 15 target runs" in words
     assert "paid back after 30 runs" in words
-    results["policies"]["learned-cma"]["speedup_vs_natural"] = 0.9
+    results["policies"]["learned-cma"]["speedup"]["factor"] = 0.9
     (folder / "results.json").write_text(json.dumps(results))
     assert "it is not paid back" in Page(write_report(folder).read_text()).words
