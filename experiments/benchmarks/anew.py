@@ -35,7 +35,7 @@ from ...policies.named import check_names, make_policies
 from ..analysis.bootstrap import ci95
 from ..analysis.scenario_table import ScenarioRuns, summarise
 from ..analysis.statistics import NATURAL
-from ..evaluation.side_by_side import play, side_by_side
+from ..evaluation.side_by_side import outcomes, run_side_by_side
 from ..progress import Progress
 from ..runs.preflight import check_seed, run_task
 from ..runs.run_folder import RunFolder
@@ -123,7 +123,7 @@ def _records(
         own = {name: Constant(consoles[name]["strength"], consoles[name]["shares"]) for name in (ANEW, START)}
         for repeat in range(config.seeds):
             fresh = seed + config.generations + 1 + repeat
-            work = partial(side_by_side, config.setting, task, own | policies, scenario, fresh, config.test_windows)
+            work = partial(outcomes, config.setting, task, own | policies, scenario, fresh, config.test_windows)
             about = {"scenario": scenario.as_json(), "number": number, "seed": fresh, "ladder": {}}
             yield about | {"policies": folder.stage(f"scores-{number}-{repeat}", work)}
         progress.update(number + 1, config.scenarios)
@@ -132,18 +132,18 @@ def _records(
 def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, seed: int) -> dict[str, Any]:
     """The constant weights that the search begins and ends at, each a strength and shares by agent, and the mean
     validation loss of each generation, nats."""
-    played = play(config.setting, task, [start], scenario, seed)
-    present = played.first.mask[0].copy()
+    first_run = run_side_by_side(config.setting, task, [start], scenario, seed)
+    present = first_run.first.mask[0].copy()
     present[0] = False
     names = [name for name, here in zip(task.agent_names, present, strict=True) if here]
-    shares = np.maximum(played.weights_INK.mean(0)[0, present], SMALLEST)
+    shares = np.maximum(first_run.weights_INK.mean(0)[0, present], SMALLEST)
     point = np.append(np.log(shares / shares.sum()), np.log(shares.sum() / max(1 - shares.sum(), SMALLEST)))
     strategy = diagonal_search(point, SIGMA, config.population, np.random.default_rng(seed))
     losses = []
     for generation in range(config.generations):
         candidates = strategy.ask()
         consoles = [_constant(names, candidate) for candidate in candidates]
-        last = play(config.setting, task, consoles, scenario, seed + 1 + generation).last
+        last = run_side_by_side(config.setting, task, consoles, scenario, seed + 1 + generation).last
         strategy.tell(candidates, list(np.nan_to_num(last.loss_N, nan=DIVERGED_NATS)))
         losses.append(round(float(np.nanmean(last.loss_N)), 4))
     ends = {ANEW: _constant(names, strategy.result.xfavorite), START: _constant(names, point)}

@@ -40,7 +40,7 @@ from ...policies.baselines.constant import Constant, family
 from ...policies.baselines.fixed import Natural
 from ...policies.learners.regression import Trials
 from ..analysis.scenario_table import main_task
-from ..evaluation.side_by_side import play
+from ..evaluation.side_by_side import run_side_by_side
 from ..progress import Progress
 from ..runs.preflight import check_seed, run_task
 from ..runs.run_folder import RunFolder
@@ -125,12 +125,12 @@ def run_piece(
     config: RoomConfig, task: Task, consoles: list[Constant], scenario: Scenario, seed: int
 ) -> dict[str, Any]:
     """Final gains (nats) of the consoles over natural, natural's loss, the weights, and natural's first observation."""
-    played = play(config.setting, task, [Natural(), *consoles], scenario, seed)
-    last, first = played.last, played.first
+    finished = run_side_by_side(config.setting, task, [Natural(), *consoles], scenario, seed)
+    last, first = finished.last, finished.first
     return {
         "gain": (last.loss_N[0] - last.loss_N[1:]).tolist(),
         "natural_loss": float(last.loss_N[0]),
-        "weights": played.weights_INK[0, 1:].tolist(),
+        "weights": finished.weights_INK[0, 1:].tolist(),
         "agents": first.agents[0].tolist(),
         "mask": first.mask[0].tolist(),
         "training": first.training[0].tolist(),

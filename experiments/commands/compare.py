@@ -17,7 +17,7 @@ from ...policies.base import Policy
 from ...policies.named import check_names, learned_hashes, make_policies
 from ..analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from ..analysis.statistics import NATURAL
-from ..evaluation.side_by_side import side_by_side
+from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
 from ..reports.compare_report import write_compare_report
 from ..runs.preflight import check_seed, run_task
@@ -114,7 +114,7 @@ def _rows(
         seed = first + repeat
 
         def work(scenario: Scenario = scenario, seed: int = seed) -> dict[str, Any]:
-            runs = side_by_side(config.setting, task, policies, scenario, seed, config.test_windows)
+            runs = outcomes(config.setting, task, policies, scenario, seed, config.test_windows)
             ladder = {f"{scale:g}": _natural(config, task, scenario, seed, scale) for scale in config.ladder}
             return {"policies": runs, "ladder": ladder}
 
@@ -130,4 +130,4 @@ def _natural(config: CompareConfig, task: Task, scenario: Scenario, seed: int, s
     longer = replace(clock, steps_per_interval=steps)
     pool = scenario.pool_budgets * clock.total_steps / longer.total_steps
     setting, same = replace(config.setting, episode=longer), replace(scenario, pool_budgets=pool)
-    return side_by_side(setting, task, {}, same, seed, config.test_windows)[NATURAL]
+    return outcomes(setting, task, {}, same, seed, config.test_windows)[NATURAL]

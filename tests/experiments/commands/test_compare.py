@@ -16,7 +16,8 @@ from pretraingym.experiments.analysis.charges import all_in_ratio, run_charges
 from pretraingym.experiments.analysis.policy_table import read_table
 from pretraingym.experiments.analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from pretraingym.experiments.analysis.statistics import Speedup
-from pretraingym.experiments.commands.compare import CompareConfig, _scenario, main, side_by_side
+from pretraingym.experiments.commands.compare import CompareConfig, _scenario, main
+from pretraingym.experiments.evaluation.side_by_side import outcomes
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.proxies.stack import ProxyStack
@@ -197,7 +198,7 @@ def test_a_run_that_diverges_ends_alone(
         return np.where(np.arange(len(loss)) == 1, np.nan, loss) if next(intervals) == 1 else loss  # 0: the warm-up
 
     monkeypatch.setattr(ProxyStack, "train", fails)
-    runs = side_by_side(tiny_setting, task, {"lift": Lift(), "uniform": Uniform()}, scenario, seed, 8)
+    runs = outcomes(tiny_setting, task, {"lift": Lift(), "uniform": Uniform()}, scenario, seed, 8)
     assert runs["lift"]["validation_loss_nats"] is None
     for name in ("natural", "uniform"):
         assert runs[name]["validation_loss_nats"] > 0

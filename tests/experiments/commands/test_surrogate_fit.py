@@ -141,7 +141,7 @@ def test_scores_by_hand() -> None:
     real = np.array([4.0, 3.9, 3.7, 3.8, 5.0, 4.9, 4.8, 4.7])
     predicted = np.array([4.1, 4.0, 3.8, 3.9, 5.2, 4.9, 5.0, 5.1])
     table = EpisodeTable(
-        *np.zeros((5, 8)), final_E=real, group_E=np.repeat([3, 8], 4), control_E=np.tile([True, False, False, False], 2)
+        *np.zeros((5, 8)), final_N=real, seed_N=np.repeat([3, 8], 4), control_N=np.tile([True, False, False, False], 2)
     )
     scores = score(table, predicted)
     assert scores["spearman_within"] == pytest.approx((1 + -1) / 2)
@@ -156,13 +156,13 @@ def test_noise_by_analysis_of_variance() -> None:
     off[:, -1] = rng.normal(0, 0.02, 2000) + rng.normal(0, 0.05, 400)[seed]
     off[7] = np.nan
     noise = Noise.of(off, seed)
-    np.testing.assert_allclose(noise.within_2, [0.1, 0.02], rtol=0.05)
-    np.testing.assert_allclose(noise.between_2, [0.3, 0.05], rtol=0.1)
+    np.testing.assert_allclose(noise.within, [0.1, 0.02], rtol=0.05)
+    np.testing.assert_allclose(noise.between, [0.3, 0.05], rtol=0.1)
     white = noise.whitened(off, seed)
     np.testing.assert_allclose(np.nanstd(white[:, -1]), 1, rtol=0.1)
     assert abs(np.corrcoef(white[np.arange(2000) % 5 == 3, -1], white[np.arange(2000) % 5 == 4, -1])[0, 1]) < 0.1
     alone = Noise.of(off[::5], seed[::5])
-    assert alone.between_2[1] == 0
+    assert alone.between[1] == 0
 
 
 def test_the_command_line_knows_it(tmp_path: Path) -> None:

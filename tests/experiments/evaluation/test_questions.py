@@ -28,13 +28,13 @@ def test_what_is_read_and_what_is_left_out(tmp_path: Path) -> None:
     found = read_questions(
         write(tmp_path, a=[EMPTY, QUESTION, more, EMPTY], empty=[EMPTY], open=[OPEN, OPEN]), (), None
     )
-    assert found.rows == {"a": [QUESTION, QUESTION | {"query": "the\u2028lantern"}]}
+    assert found.by_file == {"a": [QUESTION, QUESTION | {"query": "the\u2028lantern"}]}
     assert found.left_out == {"a": 2}
     assert found.skipped == {
         "empty": "every question has an empty choice",
         "open": "open-ended: an answer, no choices",
     }
-    assert read_questions(tmp_path, ("a",), 1).rows == {"a": [QUESTION]}
+    assert read_questions(tmp_path, ("a",), 1).by_file == {"a": [QUESTION]}
     assert read_questions(tmp_path, ("a",), 1).skipped == {}
 
 
