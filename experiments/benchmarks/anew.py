@@ -1,4 +1,4 @@
-"""What constant weights searched anew for one scenario gain: how near a console comes to them that searched nothing.
+"""What constant weights gain that are searched anew for each scenario, and how much of that policies reach without.
 
     python -m pretraingym.experiments.benchmarks.anew --corpus FOLDER --folder runs/anew --policies lift ten-tasks
 
@@ -6,8 +6,8 @@ For every scenario CMA-ES (diagonal, mirrored) searches the strength and the sha
 log-odds, from the mean weights of the first policy's run: `generations` times `population` runs, each generation on a
 seed of its own that all its candidates share. The search's mean, its start held constant, and the policies are then
 run on fresh seeds and scored on the test halves. `fraction`: a policy's mean gain over that of the weights searched
-anew, with a 95% interval bootstrapped as in `compare`. The search is charged: `search_runs` a scenario. Every scenario
-is a stage of the folder, and the same command with --resume goes on. Prints a table; last line: one JSON object.
+anew, with its 95% interval, bootstrapped as in `compare`. The search costs `search_runs` a scenario. Every scenario is
+a stage of the folder, and the same command with --resume goes on. Prints a table; last line: one JSON object.
 """
 
 import json
@@ -60,7 +60,7 @@ class AnewConfig:
     setting: Setting = field(default_factory=Setting)
     distribution: ScenarioDistribution = field(default_factory=lambda: ScenarioDistribution(split="development"))
     scenarios: int = 12
-    """of the development set"""
+    """of the set"""
     population: int = 16
     """candidates of a generation"""
     generations: int = 8
@@ -81,7 +81,7 @@ class AnewConfig:
 
 
 class Searched(Natural):
-    """Stands in the table for weights that are others in every scenario; `search` has them."""
+    """The table's name for constant weights that differ from scenario to scenario (`search` finds them)."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -114,7 +114,7 @@ def measure(config: AnewConfig) -> dict[str, Any]:
 def _records(
     config: AnewConfig, folder: RunFolder, task: Task, policies: dict[str, Policy], progress: Progress
 ) -> Iterator[dict[str, Any]]:
-    """One a scenario and fresh seed, as `compare` keeps them."""
+    """A record of each scenario and fresh seed, as `compare` keeps them."""
     for number in range(config.scenarios):
         scenario, seed = config.distribution.numbered(task, config.seed, number)
         consoles = folder.stage(
@@ -130,7 +130,7 @@ def _records(
 
 
 def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, seed: int) -> dict[str, Any]:
-    """The constant weights that the search begins and ends at, each a strength and shares by agent, and the mean
+    """The constant weights that the search begins and ends with, each a strength and shares by agent, and the mean
     validation loss of each generation, nats."""
     first_run = run_side_by_side(config.setting, task, [start], scenario, seed)
     present = first_run.first.mask[0].copy()
