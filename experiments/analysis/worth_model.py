@@ -108,7 +108,7 @@ class Noise:
 def _within_and_between(residual_NI: Array, group_N: NDArray[np.intp]) -> tuple[float, float]:
     count_G, mean_G = _by_group(residual_NI, group_N)
     count, groups = count_G.sum(), (count_G > 0).sum()
-    if count <= groups:  # one run a group: nothing to tell the two apart by
+    if count <= groups:  # one residual a group: nothing to tell the two apart by
         return max(float(np.sqrt((mean_G**2).mean())), LEAST_SD), 0.0
     within = np.nansum((residual_NI - mean_G[group_N][:, None]) ** 2) / (count - groups)
     between = (mean_G[count_G > 0] ** 2).mean() - within * (1 / count_G[count_G > 0]).mean()

@@ -14,7 +14,12 @@ from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.analysis.bootstrap import bootstrap_weights, ci95, resampled
 from pretraingym.experiments.analysis.charges import all_in_ratio, run_charges
 from pretraingym.experiments.analysis.policy_table import read_table
-from pretraingym.experiments.analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
+from pretraingym.experiments.analysis.scenario_table import (
+    FLOPS_RATIOS,
+    ScenarioRuns,
+    summarise,
+    without_diverged_scenarios,
+)
 from pretraingym.experiments.analysis.statistics import Speedup
 from pretraingym.experiments.commands.compare import CompareConfig, _scenario, main
 from pretraingym.experiments.evaluation.side_by_side import outcomes
@@ -93,25 +98,36 @@ def test_the_all_in_ratio_tends_to_the_speedup() -> None:
 def test_names_of_policies() -> None:
     given = ("lift", "lift:power=1", "mine=runs/1+runs/2", "runs/quickstart/", "constant:strength=0.3,match=1")
     assert list(named(given)) == [
-        ("lift", ("lift",)), ("lift:power=1", ("lift:power=1",)), ("mine", ("runs/1", "runs/2")),
-        ("quickstart", ("runs/quickstart/",)), ("constant:strength=0.3,match=1", ("constant:strength=0.3,match=1",)),
-    ]  # fmt: skip
+        ("lift", ("lift",)),
+        ("lift:power=1", ("lift:power=1",)),
+        ("mine", ("runs/1", "runs/2")),
+        ("quickstart", ("runs/quickstart/",)),
+        ("constant:strength=0.3,match=1", ("constant:strength=0.3,match=1",)),
+    ]
     with pytest.raises(InputError, match="policies are called lift, lift, expected different names"):
         CompareConfig(("lift", "lift"))
     made = make_policies(("two=lift:power=1+lift:power=3", "agreement"), ())
     assert list(made) == ["two#1", "two#2", "agreement"]
     assert by_name([*made, "#3", "a#b"]) == {
-        "two": ["two#1", "two#2"], "agreement": ["agreement"], "#3": ["#3"], "a#b": ["a#b"]
-    }  # fmt: skip
+        "two": ["two#1", "two#2"],
+        "agreement": ["agreement"],
+        "#3": ["#3"],
+        "a#b": ["a#b"],
+    }
 
 
 @pytest.mark.filterwarnings("ignore:The main reference tasks are few")
 def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
     config = CompareConfig(
         ("uniform", "steady=constant:strength=0.3,influence=1", "both=uniform+constant:strength=0.3,influence=1"),
-        tmp_path / "run", tiny_corpus.path, tiny_setting,
-        scenarios=3, seeds=2, ladder=(2.0,), test_windows=16,
-    )  # fmt: skip
+        tmp_path / "run",
+        tiny_corpus.path,
+        tiny_setting,
+        scenarios=3,
+        seeds=2,
+        ladder=(2.0,),
+        test_windows=16,
+    )
     returned = main(config)
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     table = results["policies"]
@@ -124,10 +140,12 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     assert low <= gain <= high
     assert table["steady"]["over"]["uniform"]["nats"] == pytest.approx(gain - table["uniform"]["gain_nats"])
     assert gain == pytest.approx(table["natural"]["test_loss_mean"] - table["steady"]["test_loss_mean"])
-    assert len(table["steady"]["gain_by_scenario"]) == len(results["scenarios"]) == 3
-    assert results["natural_ladder"][1][1] < results["natural_ladder"][0][1]  # more tokens, less loss
-    assert table["uniform"]["all_in"].keys() == {"1", "10", "100", "1000", "10000"}
-    assert len(results["runs"]) == 6
+    assert len(table["steady"]["gain_by_scenario"]) == len(results["scenarios"]) == config.scenarios
+    (tokens, loss), (more_tokens, lower_loss) = results["natural_ladder"]
+    assert more_tokens > tokens
+    assert lower_loss < loss
+    assert list(table["uniform"]["all_in"]) == list(map(str, FLOPS_RATIOS))
+    assert len(results["runs"]) == config.scenarios * config.seeds
     page = (tmp_path / "run" / "report.html").read_text()
     assert "3 policies on 3 scenarios" in page
     assert "All-in ratio of" in page
@@ -190,15 +208,17 @@ def test_a_run_that_diverges_ends_alone(
     tiny_corpus: Corpus, tiny_setting: Setting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, train = Task(tiny_corpus, tiny_setting.context), ProxyStack.train
+    policies = {"lift": Lift(), "uniform": Uniform()}
+    lift = ["natural", *policies].index("lift")
     scenario, seed = ScenarioDistribution("development").numbered(task, 0, 0)
     intervals = iter(range(100))
 
     def fails(self: ProxyStack, ids: np.ndarray, active: np.ndarray) -> np.ndarray:
         loss = train(self, ids, active)
-        return np.where(np.arange(len(loss)) == 1, np.nan, loss) if next(intervals) == 1 else loss  # 0: the warm-up
+        return np.where(np.arange(len(loss)) == lift, np.nan, loss) if next(intervals) == 1 else loss  # 0: the warm-up
 
     monkeypatch.setattr(ProxyStack, "train", fails)
-    runs = outcomes(tiny_setting, task, {"lift": Lift(), "uniform": Uniform()}, scenario, seed, 8)
+    runs = outcomes(tiny_setting, task, policies, scenario, seed, 8)
     assert runs["lift"]["validation_loss_nats"] is None
     for name in ("natural", "uniform"):
         assert runs[name]["validation_loss_nats"] > 0
