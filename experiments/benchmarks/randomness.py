@@ -114,14 +114,14 @@ def group_weights(config: RandomnessConfig, task: Task, group: int) -> Array:
     natural = np.eye(len(weighted))[0]
     others = weighted & (natural == 0)
     follows = np.eye(len(weighted))[task.agent_names.index("influence")]
-    rng, rows = np.random.default_rng([config.seed, group]), [natural]
+    rng, weights = np.random.default_rng([config.seed, group]), [natural]
     for target in (others / others.sum(), follows):
         base = (1 - config.strength) * natural + config.strength * target
         for _ in range(config.runs):
             drawn = np.zeros(len(weighted))
             drawn[weighted] = rng.dirichlet(np.ones(weighted.sum()))
-            rows.append((1 - config.perturbation) * base + config.perturbation * drawn)
-    return np.stack(rows)
+            weights.append((1 - config.perturbation) * base + config.perturbation * drawn)
+    return np.stack(weights)
 
 
 def deviations(return_GN: Array) -> tuple[float, float]:

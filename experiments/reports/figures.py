@@ -71,7 +71,7 @@ def gains_figure(learned: str, gains: Mapping[str, Gain]) -> str:
 
 
 def curves_figure(record: RunRecord) -> str:
-    """Loss against tokens, and the same as gain over natural: a row a reference task; bands are one sd over seeds."""
+    """Loss against tokens, and the same as gain over natural: panels side by side for each reference task; band: one sd."""
     gains = NATURAL in record.policies
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.4 * len(record.tasks) + 0.4), layout="constrained")
@@ -123,7 +123,7 @@ def ladder_figure(record: RunRecord) -> str:
 
 
 def weights_figure(record: RunRecord, policies: Sequence[str], name: str, columns: int, height: float) -> str:
-    """Stacked console weights over training, mean over seeds; a panel a policy. They hold for a whole interval."""
+    """Stacked console weights over training, mean over seeds, constant in each interval; a panel for each policy."""
     with matplotlib.rc_context(STYLE):
         count = -(-len(policies) // columns)
         figure = Figure(figsize=(WIDTH, height * count), layout="constrained")

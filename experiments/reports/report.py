@@ -1,4 +1,4 @@
-"""report.html: one page that says what came out of a run. It needs no network, no script and no other file."""
+"""report.html of a finished quickstart run: its results, figures, costs and configuration on one page."""
 
 import json
 from collections.abc import Mapping, Sequence

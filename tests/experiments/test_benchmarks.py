@@ -24,7 +24,7 @@ from pretraingym.lm.proxies.stack import ProxyStack
 
 @pytest.fixture
 def longer(tiny_setting: Setting) -> Setting:
-    """Long enough for a tilt to pay."""
+    """Long enough for weight on the matching agent to pay."""
     return replace(tiny_setting, episode=replace(tiny_setting.episode, steps_per_interval=16))
 
 

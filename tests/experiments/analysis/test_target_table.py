@@ -7,8 +7,8 @@ from pretraingym.experiments.analysis.target_table import losses_by_seed, natura
 
 
 def final(policy: str, seed: int, prose: float, code: float, tokens: float = 100) -> dict[str, object]:
-    row = {"policy": policy, "seed": seed, "tokens": tokens, "test_loss_nats": {"prose": prose, "code": code}}
-    return row | {"test_bits_per_byte": {"prose": prose / 2, "code": code}}
+    record = {"policy": policy, "seed": seed, "tokens": tokens, "test_loss_nats": {"prose": prose, "code": code}}
+    return record | {"test_bits_per_byte": {"prose": prose / 2, "code": code}}
 
 
 FINALS = [

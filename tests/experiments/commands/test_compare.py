@@ -1,98 +1,19 @@
-"""pretraingym compare: paired runs, resumed exactly, and statistics against closed forms."""
+"""pretraingym compare: paired runs, resumed exactly, and names of policies."""
 
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 from pretraingym.env.scenarios.distribution import ScenarioDistribution
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.analysis.bootstrap import bootstrap_weights, ci95, resampled
-from pretraingym.experiments.analysis.charges import all_in_ratio, run_charges
-from pretraingym.experiments.analysis.policy_table import read_table
-from pretraingym.experiments.analysis.scenario_table import (
-    FLOPS_RATIOS,
-    ScenarioRuns,
-    summarise,
-    without_diverged_scenarios,
-)
-from pretraingym.experiments.analysis.statistics import Speedup
+from pretraingym.experiments.analysis.scenario_table import FLOPS_RATIOS
 from pretraingym.experiments.commands.compare import CompareConfig, _scenario, main
-from pretraingym.experiments.evaluation.side_by_side import outcomes
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
-from pretraingym.lm.proxies.stack import ProxyStack
-from pretraingym.policies.baselines.fixed import Uniform
-from pretraingym.policies.baselines.rules import Lift
 from pretraingym.policies.named import by_name, make_policies, named
-
-
-def test_independent_scenarios_give_the_plain_standard_error() -> None:
-    """Where every scenario is a cluster of one run, a resampled mean varies by the biased variance over n."""
-    values = np.random.default_rng(0).normal(size=(40, 1))
-    weights = bootstrap_weights(range(40), 1, draws=20_000)
-    np.testing.assert_allclose(weights.sum(1), 1)
-    assert (weights @ values[:, 0]).std() == pytest.approx(values.std() / 40**0.5, rel=0.03)
-    low, high = ci95(resampled(weights, values[..., None]))
-    assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.01)
-    assert high - low == pytest.approx(2 * 1.96 * values.std() / 40**0.5, rel=0.05)
-
-
-def test_scenarios_that_are_one_count_once() -> None:
-    """Ten clusters of four equal scenarios with two equal seeds are ten numbers, not eighty."""
-    ten = np.random.default_rng(1).normal(size=10)
-    values = np.repeat(ten, 4)[:, None] * np.ones((1, 2))
-    weights = bootstrap_weights(np.repeat(np.arange(10), 4).tolist(), 2, draws=20_000)
-    assert (weights @ values.reshape(-1)).std() == pytest.approx(ten.std() / 10**0.5, rel=0.03)
-
-
-def test_every_level_adds_its_variance() -> None:
-    """Of independent runs in clusters of 3 scenarios with 2 seeds: the variance of a resampled mean is, in expectation,
-    (1 - 1/C) of the clusters' means plus within parts (Davison and Hinkley 1997, 3.8); here by brute force."""
-    rng = np.random.default_rng(2)
-    values = rng.normal(size=(12, 1)).repeat(2, 1) + 0.5 * rng.normal(size=(12, 2))
-    clusters = np.repeat(np.arange(4), 3)
-    means = values.reshape(4, 3, 2)
-    drawn = []
-    for _ in range(20_000):
-        of = [means[c][rng.integers(3, size=3)] for c in rng.integers(4, size=4)]
-        drawn.append(np.mean([row[rng.integers(2, size=2)].mean() for part in of for row in part]))
-    weights = bootstrap_weights(clusters.tolist(), 2, draws=20_000)
-    assert (weights @ values.reshape(-1)).std() == pytest.approx(np.std(drawn), rel=0.03)
-
-
-def test_a_policy_learned_thrice_is_three_numbers() -> None:
-    """Where the runs of a policy are all alike and policies differ, resampled means vary as those of so few numbers."""
-    three = np.random.default_rng(3).normal(size=3)
-    values = np.broadcast_to(three, (20, 2, 3))
-    draws = resampled(bootstrap_weights(range(20), 2, draws=20_000), values)
-    assert draws.mean() == pytest.approx(three.mean(), abs=0.02)
-    assert draws.std() == pytest.approx(three.std() / 3**0.5, rel=0.03)
-
-
-def test_what_a_run_costs() -> None:
-    setting = Setting()
-    charges = run_charges(setting, 1000, 2)
-    tokens = (10 + 6 * 52) * 16 * 32
-    assert charges.train == 6 * 1000 * tokens
-    assert charges.evaluate == 2 * 1000 * 32 * (6 * 96 + 512)
-    assert charges.probe == 2 * 1000 * 32 * 6 * (3 * 64 + 2 * 128 + 3 * 128 / 4)
-    assert charges.total == charges.train + charges.evaluate + charges.probe
-    longer = replace(setting.episode, steps_per_interval=2 * 52, warmup_steps=2 * 10)
-    target = run_charges(replace(setting, episode=longer), 2 * 1000, 2)
-    assert target.train == 4 * charges.train
-    assert target.overhead() == pytest.approx(charges.overhead(4))
-
-
-def test_the_all_in_ratio_tends_to_the_speedup() -> None:
-    assert all_in_ratio(3.0, 0.0, 0.0, 1, 1) == 3.0
-    assert all_in_ratio(3.0, 0.5, 0.0, 1, 1) == 2.0
-    assert all_in_ratio(3.0, 0.0, 100.0, 1, 50) == pytest.approx(1.0)  # learned for two targets' worth: break-even
-    assert all_in_ratio(3.0, 0.0, 100.0, 10**6, 50) == pytest.approx(3.0, rel=1e-4)
 
 
 def test_names_of_policies() -> None:
@@ -157,73 +78,6 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     (tmp_path / "run" / "stages.json").write_text(json.dumps(stages))
     assert main(replace(config, resume=True)) == returned
     assert json.loads((tmp_path / "run" / "results.json").read_text())["policies"] == table
-
-
-@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
-def test_a_diverged_run_counts_as_a_nat_lost(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
-    records = [record(0, 3.0, 2.5, {}), record(1, 3.0, None, {})]
-    runs = ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, {"uniform": Uniform()})
-    told = read_table(summarise(runs)["policies"], "table")["uniform"]
-    assert told.gain_nats == pytest.approx((0.5 - 1.0) / 2)
-    assert told.win_rate == 0.5
-    assert told.gain_by_task == {"prose": -0.25}
-
-
-def record(
-    number: int, natural: float | None, uniform: float | None, scales: dict[str, float | None]
-) -> dict[str, Any]:
-    """A record of a comparison, with twice as many tokens on a rung as its scale says."""
-
-    def run(loss: float | None, tokens: int = 100) -> dict[str, Any]:
-        return {"validation_loss_nats": loss, "test_loss_nats": {"prose": loss, "code": 9.0}, "tokens": tokens}
-
-    policies = {"natural": run(natural), "uniform": run(uniform)}
-    ladder = {scale: run(loss, int(200 * float(scale))) for scale, loss in scales.items()}
-    return {"number": number, "scenario": {"reference": [["prose", 1.0]]}, "policies": policies, "ladder": ladder}
-
-
-def test_scenarios_in_which_natural_diverged_are_left_out_for_all() -> None:
-    records = [record(0, 3.0, 2.5, {"2": 2.0}), record(1, None, 2.0, {"2": 2.0}), record(2, 3.0, 2.0, {"2": None})]
-    with pytest.warns(UserWarning, match=r"natural diverged in scenarios \[1, 2\]: they are left out for all"):
-        assert without_diverged_scenarios(records) == records[:1]
-    with pytest.raises(InputError, match="natural diverged in every scenario"):
-        without_diverged_scenarios(records[1:])
-
-
-@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
-def test_a_rung_stands_where_its_tokens_are_and_bounds_are_told(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
-    def fast(loss: float) -> Speedup | None:
-        records, policies = [record(0, 3.0, loss, {"2": 2.0})], {"uniform": Uniform()}
-        results = summarise(ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, policies))
-        return read_table(results["policies"], "table")["uniform"].speedup
-
-    assert fast(2.0) == Speedup(pytest.approx(400 / tiny_setting.budget_tokens), False, False)
-    worse = fast(3.5)
-    assert worse is not None
-    assert worse.is_upper_bound
-    assert str(worse).startswith("≤ ")
-
-
-def test_a_run_that_diverges_ends_alone(
-    tiny_corpus: Corpus, tiny_setting: Setting, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task, train = Task(tiny_corpus, tiny_setting.context), ProxyStack.train
-    policies = {"lift": Lift(), "uniform": Uniform()}
-    lift = ["natural", *policies].index("lift")
-    scenario, seed = ScenarioDistribution("development").numbered(task, 0, 0)
-    intervals = iter(range(100))
-
-    def fails(self: ProxyStack, ids: np.ndarray, active: np.ndarray) -> np.ndarray:
-        loss = train(self, ids, active)
-        return np.where(np.arange(len(loss)) == lift, np.nan, loss) if next(intervals) == 1 else loss  # 0: the warm-up
-
-    monkeypatch.setattr(ProxyStack, "train", fails)
-    runs = outcomes(tiny_setting, task, policies, scenario, seed, 8)
-    assert runs["lift"]["validation_loss_nats"] is None
-    for name in ("natural", "uniform"):
-        assert runs[name]["validation_loss_nats"] > 0
-        assert runs[name]["tokens"] == tiny_setting.budget_tokens
-    assert runs["lift"]["tokens"] < tiny_setting.budget_tokens
 
 
 def test_an_agent_that_is_left_out_is_no_copy_either(

@@ -18,8 +18,9 @@ def line(**changes: object) -> str:
 
 
 def write(folder: Path, **files: list[dict[str, object]]) -> Path:
-    for name, rows in files.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    for name, questions in files.items():
+        lines = [json.dumps(question, ensure_ascii=False) + "\n" for question in questions]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
     return folder
 
 

@@ -42,12 +42,12 @@ def console(policy: str, interval: int, rng: np.random.Generator) -> dict[str, f
 def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 3, ladder: bool = True) -> Path:
     """A run folder as `quickstart` leaves it."""
     rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
+    records: list[dict[str, Any]] = []
     for update in range(14):
         mean = 0.9 * (1 - math.exp(-update / 4)) + 0.08 * rng.normal()
-        best = max([mean, *(row["return_best"] for row in rows)])
+        best = max([mean, *(record["return_best"] for record in records)])
         episodes = 8 * (update + 1)
-        rows.append(
+        records.append(
             {"stage": "learn", "update": update, "episodes": episodes, "return_mean": mean, "return_best": best}
         )
     finals, rungs = [], []
@@ -57,10 +57,10 @@ def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 
             for interval in range(1, INTERVALS + 1):
                 tokens = BUDGET * interval // INTERVALS
                 noise = shared[interval] + 0.006 * rng.normal()
-                row = {"stage": "target", "policy": policy, "seed": seed, "interval": interval, "tokens": tokens}
-                row["train_loss_nats"] = loss(tokens, 0, "prose") + noise
-                row["validation_loss_nats"] = {task: loss(tokens, gain, task) + noise for task in ("prose", "code")}
-                rows.append(row | {"weights": console(policy, interval, rng)})
+                record = {"stage": "target", "policy": policy, "seed": seed, "interval": interval, "tokens": tokens}
+                record["train_loss_nats"] = loss(tokens, 0, "prose") + noise
+                record["validation_loss_nats"] = {task: loss(tokens, gain, task) + noise for task in ("prose", "code")}
+                records.append(record | {"weights": console(policy, interval, rng)})
             test = {task: loss(BUDGET, gain, task) + shared[-1] + 0.012 * rng.normal() for task in ("prose", "code")}
             finals.append(
                 {
@@ -93,7 +93,7 @@ def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 
         "command": "pretraingym quickstart --folder runs/quickstart",
     }
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*rows, *finals, *rungs]))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in [*records, *finals, *rungs]))
     (folder / "results.json").write_text(json.dumps(results))
     (folder / "config.json").write_text(json.dumps({"seed": 0, "target": {"layers": 4, "hidden": 160}}))
     return folder
