@@ -15,7 +15,7 @@ FEW_CLUSTERS = "The main reference tasks are few ({}): the intervals are too nar
 
 
 def bootstrap_weights(clusters: Sequence[object], num_seeds: int, seed: int = 0, draws: int = DRAWS) -> Array:
-    """What each run counts in each resample, (draws, scenarios * seeds), rows summing to 1; `clusters`: one a scenario.
+    """Share of each run in each resample, (draws, scenarios * seeds), rows summing to 1; `clusters`: one a scenario.
 
     Clusters are drawn with replacement, as many as there are; in each drawn cluster its scenarios, as many as it has;
     in each drawn scenario its seeds (Davison and Hinkley 1997, 3.8). So a mean under a row is one resample of the mean
@@ -32,16 +32,16 @@ def bootstrap_weights(clusters: Sequence[object], num_seeds: int, seed: int = 0,
     return flat / flat.sum(1, keepdims=True)
 
 
-def resampled(weights: Array, values_SRP: Array, seed: int = 0) -> Array:
+def resampled(weights: Array, values: Array, seed: int = 0) -> Array:
     """The mean of values (scenarios, seeds, policies learned alike) in each resample of `bootstrap_weights`, (draws,),
     in which the policies are drawn with replacement too, as many as there are."""
-    count = values_SRP.shape[2]
-    share_DP = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), len(weights)) / count
-    means: Array = ((weights @ values_SRP.reshape(-1, count)) * share_DP).sum(1)
+    count = values.shape[2]
+    share = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), len(weights)) / count
+    means: Array = ((weights @ values.reshape(-1, count)) * share).sum(1)
     return means
 
 
-def interval(mean: float, resamples: Array) -> tuple[float, float, float]:
-    """The mean and its 95% interval, by the percentiles of its resamples."""
+def ci95(resamples: Array) -> tuple[float, float]:
+    """The 95% interval of a mean, low and high, by the percentiles of its resamples."""
     low, high = np.percentile(resamples, [2.5, 97.5])
-    return float(mean), float(low), float(high)
+    return float(low), float(high)

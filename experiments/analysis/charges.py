@@ -1,4 +1,4 @@
-"""What a comparison has to charge, in floating-point operations: training, and all that a console adds to it."""
+"""The floating-point operations that a comparison charges: training, and all that a console adds to it."""
 
 from dataclasses import dataclass
 from math import sqrt
@@ -12,8 +12,8 @@ LABEL_FLOPS_PER_BYTE = 20.0  # of one agent that labels by hashed n-grams (assum
 
 @dataclass(frozen=True)
 class Charges:
-    """FLOPs of one run: of its training, of the evaluations that a reward needs, and of the probes that observations
-    need. At 2 operations a parameter and token forwards and 4 backwards (Kaplan et al. 2020, without attention)."""
+    """FLOPs of one run: of its training, of the evaluations that rewards need, and of the probes that observations
+    need; at 2 operations a parameter and token forwards and 4 backwards (Kaplan et al. 2020, without attention)."""
 
     train: float
     evaluate: float
@@ -24,10 +24,10 @@ class Charges:
         return self.train + self.evaluate + self.probe
 
     def overhead(self, times: float = 1.0) -> float:
-        """What a run costs beyond its training, as a share of that; of a target whose training takes `times` the FLOPs.
+        """What a run costs beyond its training, as a share of that, of a target whose training takes `times` the FLOPs.
 
-        Such a target has about sqrt(times) the parameters and as many times the tokens (Hoffmann et al. 2022), and the
-        console looks as often at as many windows, so that its looks cost sqrt(times) as much. Derived from that; with
+        Such a target has about sqrt(times) the parameters and as many times the tokens (Hoffmann et al. 2022); it is
+        evaluated and probed as often on as many windows, which costs sqrt(times) as much. Derived from that; with
         longer windows and more decisions the presets of 125 million parameters and more have .4% (--dry-run)."""
         return (self.total / self.train - 1) / sqrt(times)
 
@@ -35,10 +35,11 @@ class Charges:
 def run_charges(setting: Setting, num_params: int, num_tasks: int) -> Charges:
     """Of a run under a policy that reads observations; natural needs its training alone."""
     clock, forwards = setting.episode, 2.0 * num_params * setting.context
-    # Evaluations and probes: after the warm-up and every interval but the last, whose evaluation is another.
+    # Evaluations and probes come after the warm-up and every interval but the last, which has the final evaluation.
     evaluate = forwards * (clock.num_intervals * clock.validation_windows + clock.final_windows)
     probes = clock.num_intervals
-    by_task = (num_tasks + 1) * clock.probe_windows / TASK_STRIDE  # a look along each task's gradient, and one here
+    # Every TASK_STRIDE-th probe window: with weights moved along each task's gradient, and with weights as they are.
+    by_task = (num_tasks + 1) * clock.probe_windows / TASK_STRIDE
     probe = forwards * probes * (3 * clock.reference_windows + 2 * clock.probe_windows + by_task)
     return Charges(3.0 * num_params * 2.0 * setting.budget_tokens, evaluate, probe)
 

@@ -1,4 +1,4 @@
-"""The numbers of a comparison over scenarios: gains with intervals, win rates, and what the same loss costs natural."""
+"""The table of a comparison over scenarios: gains with intervals, win rates, and what the same loss costs natural."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -17,33 +17,35 @@ from ...lm.io.errors import InputError
 from ...lm.models.causal_lm import num_parameters
 from ...policies.base import Policy
 from ...policies.named import by_name, learned_in
-from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, interval, resampled
+from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, ci95, resampled
 from .charges import Charges, all_in_ratio, label_flops, run_charges
-from .statistics import NATURAL, Speedup, speedup
+from .policy_table import PolicyRow, table_json
+from .statistics import NATURAL, Gain, Speedup, speedup
 
 Array = NDArray[np.float64]
+Record = Mapping[str, Any]  # of one scenario and seed: scenario, number, policies and ladder, as `compare` keeps them
 TARGETS = (1, 2, 3, 5, 10, 30, 100)  # runs that one learned policy drives
 FLOPS_RATIOS = (1, 10, 100, 1000, 10_000)  # of a target's training over a proxy's
 
 
 @dataclass(frozen=True)
-class Compared:
-    """What was run: rows of one scenario and seed each, as `compare` keeps them."""
+class ScenarioRuns:
+    """The runs of natural and the policies on some scenarios: one record a scenario and seed."""
 
     setting: Setting
     task: Task
-    rows: Sequence[Mapping[str, Any]]
+    records: Sequence[Record]
     policies: Mapping[str, Policy]
 
     @property
     def numbers(self) -> list[int]:
         """Of the scenarios, in their order."""
-        return list(dict.fromkeys(row["number"] for row in self.rows))
+        return list(dict.fromkeys(record["number"] for record in self.records))
 
     @property
     def clusters(self) -> list[str]:
         """The reference task that counts most, by scenario: those that share it are not independent."""
-        first = {row["number"]: row for row in reversed(self.rows)}
+        first = {record["number"]: record for record in reversed(self.records)}
         return [main_task(first[number]["scenario"]) for number in self.numbers]
 
     @property
@@ -55,16 +57,17 @@ class Compared:
         """Final losses, nats, by the scenario's mixture of reference tasks, (scenarios, seeds, policies that share the
         name). kind: "test" or "validation"."""
         members = self.names.get(name, [name])
-        return self._grid([[_loss(row["policies"][member], row, kind) for member in members] for row in self.rows])
+        losses = [[_loss(record["policies"][member], record, kind) for member in members] for record in self.records]
+        return np.array(losses).reshape(len(self.numbers), -1, len(members))
 
     def rung(self, scale: str) -> tuple[float, float]:
         """(tokens, mean test loss) of natural's complete runs on about `scale` budgets."""
-        runs = [row["ladder"][scale] for row in self.rows]
-        losses = [_loss(run, row, "test") for run, row in zip(runs, self.rows, strict=True)]
+        runs = [record["ladder"][scale] for record in self.records]
+        losses = [_loss(run, record, "test") for run, record in zip(runs, self.records, strict=True)]
         return float(np.mean([run["tokens"] for run in runs])), float(np.mean(losses))
 
     def gains(self, name: str) -> Array:
-        """Test losses of natural less those of the policy, as `losses`; what diverged lost a nat."""
+        """Test losses of natural less those of the policy, as `losses`; a run that diverged lost a nat."""
         loss = self.losses(name, "test")
         return np.where(np.isfinite(loss), self.losses(NATURAL, "test") - loss, -DIVERGENCE_PENALTY_NATS)
 
@@ -73,9 +76,6 @@ class Compared:
         weights = bootstrap_weights(self.clusters, next(iter(gains.values())).shape[1])
         return {name: resampled(weights, gain, seed) for seed, (name, gain) in enumerate(gains.items())}
 
-    def _grid(self, values: list[list[float]]) -> Array:
-        return np.array(values).reshape(len(self.numbers), -1, len(values[0]))
-
 
 def main_task(scenario: Mapping[str, Any]) -> str:
     """The reference task that counts most in a scenario, as JSON has it."""
@@ -83,98 +83,17 @@ def main_task(scenario: Mapping[str, Any]) -> str:
     return name
 
 
-def summarise(compared: Compared) -> dict[str, Any]:
-    """Print a table, and return the `policies` and `costs` of results.json."""
-    natural = compared.losses(NATURAL, "test")
-    gains = {name: compared.gains(name) for name in compared.names}
-    draws = compared.resampled(gains)
-    params = num_parameters(compared.setting.model_config(compared.task.corpus.vocab_size))
-    charges = run_charges(compared.setting, params, len(compared.task.tasks))
-    costs: dict[str, Any] = {
-        "params": params,
-        "run_train_flops": charges.train,
-        "run_evaluate_flops": charges.evaluate,
-        "run_probe_flops": charges.probe,
-        "label_flops": label_flops(compared.task),
-    }
-    scales = list(compared.rows[0]["ladder"])
-    budget = float(compared.setting.budget_tokens)
-    rungs = [(budget, float(natural.mean())), *map(compared.rung, scales)]
-    table: dict[str, dict[str, Any]] = {NATURAL: {"test_loss_mean": float(natural.mean())}}
-    for name, members in compared.names.items():
-        row = _row(compared, name, gains, draws)
-        row["test_loss_mean"] = float(natural.mean()) - row["gain_nats_and_ci95"][0]
-        if scales:
-            fast = speedup(row["test_loss_mean"], budget, rungs)
-            row |= {"speedup": fast.factor}
-            row |= {"speedup_is_lower_bound": fast.is_lower_bound, "speedup_is_upper_bound": fast.is_upper_bound}
-            row["all_in"] = _all_in(compared.policies[members[0]], fast.factor, charges, costs["label_flops"])
-        table[name] = row
-    if (count := len(set(compared.clusters))) < LEAST_CLUSTERS:
-        warnings.warn(FEW_CLUSTERS.format(count), stacklevel=2)
-    _print(table)
-    about = [{"number": number, "cluster": of} for number, of in zip(compared.numbers, compared.clusters, strict=True)]
-    return {"policies": table, "costs": costs, "natural_ladder": rungs, "scenarios": about}
-
-
-def _row(compared: Compared, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> dict[str, Any]:
-    """What one policy gains, by itself, over each other one, by scenario and by main reference task."""
-    members, mean, by_scenario = compared.names[name], gains[name].mean(), gains[name].mean((1, 2))
-    validation = compared.losses(NATURAL, "validation") - compared.losses(name, "validation")
-    return {
-        "describe": compared.policies[members[0]].describe(),
-        "policies": len(members),
-        "gain_nats_and_ci95": interval(mean, draws[name]),
-        "validation_gain_nats": float(np.nanmean(validation)),
-        "win_rate": float((by_scenario > 0).mean()),
-        "over": {
-            rival: interval(mean - gains[rival].mean(), draws[name] - draws[rival]) for rival in gains if rival != name
-        },
-        "gain_by_scenario": by_scenario.round(4).tolist(),
-        "gain_by_task": {
-            task: round(float(by_scenario[[of == task for of in compared.clusters]].mean()), 4)
-            for task in dict.fromkeys(compared.clusters)
-        },
-    }
-
-
-def _all_in(policy: Policy, factor: float, charges: Charges, labels: float) -> dict[str, list[float]]:
-    """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's; the runs compared are
-    taken for such proxies as the policy was learned on."""
-    learning = labels / charges.train
-    if (learned := learned_in(policy)) is not None:
-        learning += learned.card.proxy_runs * (1 + charges.overhead())
-    return {
-        str(ratio): [
-            round(all_in_ratio(factor, charges.overhead(ratio), learning, targets, ratio), 4) for targets in TARGETS
-        ]
-        for ratio in FLOPS_RATIOS
-    }
-
-
-def _loss(run: Mapping[str, Any], row: Mapping[str, Any], kind: str) -> float:
-    if kind == "validation":
-        return _float(run["validation_loss_nats"])
-    losses = run["test_loss_nats"]
-    return float(sum(weight * _float(losses[name]) for name, weight in row["scenario"]["reference"]))
-
-
-def fast_of(row: Mapping[str, Any]) -> Speedup | None:
-    """The speed-up in a policy's row, if a ladder was run."""
-    if "speedup" not in row:
-        return None
-    return Speedup(row["speedup"], row["speedup_is_lower_bound"], row["speedup_is_upper_bound"])
-
-
-def where_natural_ended(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The rows of the scenarios in which natural, on every budget and seed, did not diverge: nothing can be paired with
-    the others, of which a warning tells. InputError: there are none."""
+def without_diverged_scenarios(records: Sequence[Record]) -> list[Record]:
+    """The records of the scenarios in which no run of natural, on any budget and seed, diverged: in the others, of
+    which a warning tells, nothing can be paired. InputError: none is left."""
     bad = {
-        row["number"]
-        for row in rows
-        if not all(np.isfinite(_loss(run, row, "test")) for run in (row["policies"][NATURAL], *row["ladder"].values()))
+        record["number"]
+        for record in records
+        if not all(
+            np.isfinite(_loss(run, record, "test")) for run in (record["policies"][NATURAL], *record["ladder"].values())
+        )
     }
-    kept = [row for row in rows if row["number"] not in bad]
+    kept = [record for record in records if record["number"] not in bad]
     if not kept:
         raise InputError("natural diverged in every scenario, expected one to compare in: lower the learning rates")
     if bad:
@@ -182,22 +101,104 @@ def where_natural_ended(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, 
     return kept
 
 
+def summarise(runs: ScenarioRuns) -> dict[str, Any]:
+    """Print a table, and return what results.json holds beside the records: `policies` (policy_table.py), `costs`,
+    `natural_ladder` and `scenarios`."""
+    gains = {name: runs.gains(name) for name in runs.names}
+    draws = runs.resampled(gains)
+    params = num_parameters(runs.setting.model_config(runs.task.corpus.vocab_size))
+    charges, labels = run_charges(runs.setting, params, len(runs.task.tasks)), label_flops(runs.task)
+    natural, budget = float(runs.losses(NATURAL, "test").mean()), float(runs.setting.budget_tokens)
+    scales = list(runs.records[0]["ladder"])
+    rungs = [(budget, natural), *map(runs.rung, scales)]
+    table = {NATURAL: PolicyRow(test_loss_mean=natural)}
+    for name, members in runs.names.items():
+        policy, by_scenario = runs.policies[members[0]], gains[name].mean((1, 2))
+        mean = gains[name].mean()
+        loss = natural - float(mean)
+        fast = speedup(loss, budget, rungs) if scales else None
+        table[name] = PolicyRow(
+            test_loss_mean=loss,
+            gain_nats=float(mean),
+            gain_ci95=ci95(draws[name]),
+            win_rate=float((by_scenario > 0).mean()),
+            speedup=fast,
+            validation_gain_nats=_mean_of_finite(runs.losses(NATURAL, "validation") - runs.losses(name, "validation")),
+            over={
+                rival: Gain(float(mean - gains[rival].mean()), None, ci95(draws[name] - draws[rival]))
+                for rival in gains
+                if rival != name
+            },
+            gain_by_scenario=tuple(by_scenario.round(4).tolist()),
+            gain_by_task=_by_cluster(by_scenario, runs.clusters),
+            all_in=_all_in(policy, fast, charges, labels) if fast else None,
+            describe=policy.describe(),
+            policies=len(members),
+        )
+    if (count := len(set(runs.clusters))) < LEAST_CLUSTERS:
+        warnings.warn(FEW_CLUSTERS.format(count), stacklevel=2)
+    _print(table)
+    return {
+        "policies": table_json(table),
+        "costs": {
+            "params": params,
+            "run_train_flops": charges.train,
+            "run_evaluate_flops": charges.evaluate,
+            "run_probe_flops": charges.probe,
+            "label_flops": labels,
+        },
+        "natural_ladder": rungs,
+        "scenarios": [
+            {"number": number, "cluster": of} for number, of in zip(runs.numbers, runs.clusters, strict=True)
+        ],
+    }
+
+
+def _mean_of_finite(values: Array) -> float | None:
+    finite = np.isfinite(values)
+    return float(np.nanmean(values)) if finite.any() else None
+
+
+def _by_cluster(by_scenario: Array, clusters: Sequence[str]) -> dict[str, float]:
+    return {
+        task: round(float(by_scenario[[of == task for of in clusters]].mean()), 4) for task in dict.fromkeys(clusters)
+    }
+
+
+def _all_in(policy: Policy, fast: Speedup, charges: Charges, labels: float) -> dict[str, tuple[float, ...]]:
+    """All-in ratio at each number of targets, by the FLOPs of a target's training over a proxy's; the runs compared are
+    taken for such proxies as the policy was learned on."""
+    learning = labels / charges.train
+    if (learned := learned_in(policy)) is not None:
+        learning += learned.card.proxy_runs * (1 + charges.overhead())
+    return {
+        str(ratio): tuple(
+            round(all_in_ratio(fast.factor, charges.overhead(ratio), learning, targets, ratio), 4)
+            for targets in TARGETS
+        )
+        for ratio in FLOPS_RATIOS
+    }
+
+
+def _loss(run: Mapping[str, Any], record: Record, kind: str) -> float:
+    """Final loss, nats; NaN where the run diverged."""
+    if kind == "validation":
+        return _float(run["validation_loss_nats"])
+    losses = run["test_loss_nats"]
+    return float(sum(weight * _float(losses[name]) for name, weight in record["scenario"]["reference"]))
+
+
 def _float(value: float | None) -> float:
     return float("nan") if value is None else value
 
 
-def _print(table: dict[str, dict[str, Any]]) -> None:
+def _print(table: Mapping[str, PolicyRow]) -> None:
     shown = Table("policy", "test loss", "gain over natural", "95% interval", "wins", "speed-up")
-    order = sorted(table, key=lambda name: table[name]["test_loss_mean"])
-    for name in order:
-        row = table[name]
-        mean, low, high = row.get("gain_nats_and_ci95", (0.0, 0.0, 0.0))
-        cells = [
-            f"{mean:+.3f}",
-            f"{low:+.3f} to {high:+.3f}",
-            f"{row.get('win_rate', 0):.0%}",
-            str(fast_of(row) or "-"),
-        ]
-        cells = ["-"] * len(cells) if name == NATURAL else cells
-        shown.add_row(name, f"{row['test_loss_mean']:.3f}", *cells)
+    for name, row in sorted(table.items(), key=lambda item: item[1].test_loss_mean):
+        cells = ["-"] * 4
+        if row.gain_nats is not None and row.gain_ci95 is not None:
+            low, high = row.gain_ci95
+            cells = [f"{row.gain_nats:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{row.win_rate:.0%}"]
+            cells.append(str(row.speedup or "-"))
+        shown.add_row(name, f"{row.test_loss_mean:.3f}", *cells)
     Console(stderr=True).print(shown)

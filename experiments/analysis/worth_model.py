@@ -18,34 +18,36 @@ LEAST_SD = 1e-4  # nats: no loss is known better
 
 @dataclass(frozen=True)
 class EpisodeTable:
-    """E episodes of I intervals: drawn_EJQ, share of the mixture of each of Q categories (the columns side by side) in
-    the warm-up and each interval, less the mean warm-up's, natural_Q; budgets_EJ, trained on in each of them, in the
-    median episode's tokens, of which a wrong learning rate makes less; loss_EIT, after each interval, nats per token,
-    NaN where not in play; weight_ET, of the tasks in the episode's own loss; final_E, that loss at the end; group_E,
-    the run seed, which a control shares with its group; control_E."""
+    """N episodes of I intervals of one config.
 
-    drawn_EJQ: Array
+    drawn: share of each of Q categories (the columns side by side) in what was drawn in the warm-up and each interval,
+    less natural_Q, the warm-ups' mean, (N, 1 + I, Q); budgets: tokens trained on in each of them, over all tokens of
+    the median episode, of which a wrong learning rate counts fewer, (N, 1 + I); loss_NIT: after each interval, nats per
+    token, NaN for tasks that it lacks; weight_NT: of the tasks in the episode's own loss; final_N: that loss at the
+    end; seed_N: the run's, which a control shares with its group; control_N: which are controls."""
+
+    drawn: Array
     natural_Q: Array
-    budgets_EJ: Array
-    loss_EIT: Array
-    weight_ET: Array
-    final_E: Array
-    group_E: NDArray[np.int64]
-    control_E: NDArray[np.bool_]
+    budgets: Array
+    loss_NIT: Array
+    weight_NT: Array
+    final_N: Array
+    seed_N: NDArray[np.int64]
+    control_N: NDArray[np.bool_]
 
     @classmethod
     def of(cls, episodes: list[EpisodeRecord], columns: list[str], tasks: tuple[str, ...]) -> "EpisodeTable":
         """Of complete episodes of one config."""
-        share_EJQ = np.stack([np.concatenate([each.drawn[name] for name in columns], 1) for each in episodes])
-        natural_Q = share_EJQ[:, 0].mean(0)  # the warm-up draws what the pool has
-        spent_EJ = np.stack([np.diff(each.tokens, prepend=0) for each in episodes]) * 1.0
-        rate_E = np.array([each.scenario.lr_scale for each in episodes])
-        spent_EJ *= np.exp(-Dynamics.rate_cost * np.log(rate_E) ** 2)[:, None]
+        share = np.stack([np.concatenate([each.drawn[name] for name in columns], 1) for each in episodes])
+        natural_Q = share[:, 0].mean(0)  # the warm-up draws what the pool has
+        spent = np.stack([np.diff(each.tokens, prepend=0) for each in episodes]) * 1.0
+        rate_N = np.array([each.scenario.lr_scale for each in episodes])
+        spent *= np.exp(-Dynamics.rate_cost * np.log(rate_N) ** 2)[:, None]
         weights = [dict(each.scenario.reference) for each in episodes]
         return cls(
-            share_EJQ - natural_Q,
+            share - natural_Q,
             natural_Q,
-            spent_EJ / np.median(spent_EJ.sum(1)),
+            spent / np.median(spent.sum(1)),
             np.stack([each.by_task_IT for each in episodes]),
             np.array([[weight.get(task, 0.0) for task in tasks] for weight in weights]),
             np.array([each.loss[-1] for each in episodes]),
@@ -53,110 +55,111 @@ class EpisodeTable:
             np.array([each.control for each in episodes]),
         )
 
-    def rows(self, chosen_E: NDArray[np.bool_]) -> "EpisodeTable":
+    def subset(self, chosen_N: NDArray[np.bool_]) -> "EpisodeTable":
         """Those episodes alone."""
-        fields = {name: value if name == "natural_Q" else value[chosen_E] for name, value in vars(self).items()}
+        fields = {name: value if name == "natural_Q" else value[chosen_N] for name, value in vars(self).items()}
         return EpisodeTable(**fields)
 
 
 @dataclass(frozen=True)
 class WorthModel:
-    """theta_QT: what a share of 1 more of a category adds to the worth of a token; curve_3T: floor and amplitude, nats
-    per token, and exponent; residual_sd: nats, of a task's last loss between runs of one seed, noise and misfit."""
+    """theta_QT: what a share of 1 more of a category adds to the worth of a token; curve: floor and amplitude, nats per
+    token, and exponent, (3, T); residual_sd: nats, of a task's last loss between runs of one seed, noise and misfit."""
 
     theta_QT: Array
-    curve_3T: Array
+    curve: Array
     residual_sd: float
 
     def final(self, table: EpisodeTable) -> Array:
-        """Predicted last loss of each episode, (E,), nats per token."""
+        """Predicted last loss of each episode, (N,), nats per token."""
         curves = [
-            _losses(table, np.concatenate([curve_3, theta_Q]))[:, -1]
-            for curve_3, theta_Q in zip(self.curve_3T.T, self.theta_QT.T, strict=True)
+            _losses(table, np.concatenate([curve, theta_Q]))[:, -1]
+            for curve, theta_Q in zip(self.curve.T, self.theta_QT.T, strict=True)
         ]
-        return (np.stack(curves, 1) * table.weight_ET).sum(1)
+        return (np.stack(curves, 1) * table.weight_NT).sum(1)
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations of a task's losses, nats per token, of the intervals before the last one and of the last:
-    within_2 between runs of one seed; between_2 between seeds, each of which has validation windows of its own."""
+    """Standard deviations of a task's losses, nats per token, each a pair: before the last interval, and in it.
 
-    within_2: Array
-    between_2: Array
+    within: between the runs of one seed; between: between seeds, each of which has validation windows of its own."""
+
+    within: Array
+    between: Array
 
     @classmethod
-    def of(cls, off_EI: Array, seed_E: NDArray[np.intp]) -> "Noise":
+    def of(cls, residual_NI: Array, group_N: NDArray[np.intp]) -> "Noise":
         """From residuals, by analysis of variance."""
-        parts = [_components(off, seed_E) for off in (off_EI[:, :-1], off_EI[:, -1:])]
+        parts = [_within_and_between(part, group_N) for part in (residual_NI[:, :-1], residual_NI[:, -1:])]
         return cls(*np.array(parts).T)
 
-    def whitened(self, off_EI: Array, seed_E: NDArray[np.intp]) -> Array:
-        """Residuals in deviations, without what the runs of a seed have in common as far as the two tell it apart, all
-        intervals before the last weighing as much as the last, (E, I)."""
-        parts = []
-        for off, within, between in zip((off_EI[:, :-1], off_EI[:, -1:]), self.within_2, self.between_2, strict=True):
-            count_S, mean_S = _by_seed(off, seed_E)
-            common_S = (1 - 1 / np.sqrt(1 + count_S * (between / within) ** 2)) * mean_S
-            parts.append((off - common_S[seed_E][:, None]) / (within * np.sqrt(max(off.shape[1], 1))))
-        return np.concatenate(parts, 1)
+    def whitened(self, residual_NI: Array, group_N: NDArray[np.intp]) -> Array:
+        """Residuals less what the runs of a seed have in common, as far as the deviations tell it apart, over the
+        deviations, (N, I); all intervals before the last together weigh as much as the last."""
+        parts, whitened = (residual_NI[:, :-1], residual_NI[:, -1:]), []
+        for part, within, between in zip(parts, self.within, self.between, strict=True):
+            count_G, mean_G = _by_group(part, group_N)
+            common_G = (1 - 1 / np.sqrt(1 + count_G * (between / within) ** 2)) * mean_G
+            whitened.append((part - common_G[group_N][:, None]) / (within * np.sqrt(max(part.shape[1], 1))))
+        return np.concatenate(whitened, 1)
 
 
-def _components(off: Array, seed_E: NDArray[np.intp]) -> tuple[float, float]:
-    count_S, mean_S = _by_seed(off, seed_E)
-    count, seeds = count_S.sum(), (count_S > 0).sum()
-    if count <= seeds:  # one run a seed: nothing to tell them apart by
-        return max(float(np.sqrt((mean_S**2).mean())), LEAST_SD), 0.0
-    within = np.nansum((off - mean_S[seed_E][:, None]) ** 2) / (count - seeds)
-    between = (mean_S[count_S > 0] ** 2).mean() - within * (1 / count_S[count_S > 0]).mean()
+def _within_and_between(residual_NI: Array, group_N: NDArray[np.intp]) -> tuple[float, float]:
+    count_G, mean_G = _by_group(residual_NI, group_N)
+    count, groups = count_G.sum(), (count_G > 0).sum()
+    if count <= groups:  # one residual a group: nothing to tell the two apart by
+        return max(float(np.sqrt((mean_G**2).mean())), LEAST_SD), 0.0
+    within = np.nansum((residual_NI - mean_G[group_N][:, None]) ** 2) / (count - groups)
+    between = (mean_G[count_G > 0] ** 2).mean() - within * (1 / count_G[count_G > 0]).mean()
     return max(float(np.sqrt(within)), LEAST_SD), float(np.sqrt(max(between, 0)))
 
 
-def _by_seed(off: Array, seed_E: NDArray[np.intp]) -> tuple[Array, Array]:
-    """Number and mean of the finite ones of each seed, (S,)."""
-    finite = np.isfinite(off)
-    count_S = np.bincount(seed_E, finite.sum(1)).astype(np.float64)
-    return count_S, np.bincount(seed_E, np.where(finite, off, 0).sum(1)) / np.maximum(count_S, 1)
+def _by_group(residual_NI: Array, group_N: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Number and mean of the finite residuals of each group, the runs of one seed, (G,)."""
+    finite = np.isfinite(residual_NI)
+    count_G = np.bincount(group_N, finite.sum(1)).astype(np.float64)
+    return count_G, np.bincount(group_N, np.where(finite, residual_NI, 0).sum(1)) / np.maximum(count_G, 1)
 
 
 def fit_worth(table: EpisodeTable, knows_labels: bool = True) -> WorthModel:
     """Each task by itself, theta shrunk to 0 by a normal prior; first with a guess of the noise, then with what that
     leaves. Without labels theta is 0: losses follow tokens alone."""
-    width = table.drawn_EJQ.shape[2] if knows_labels else 0
-    seed_E = np.unique(table.group_E, return_inverse=True)[1].reshape(-1)
+    width = table.drawn.shape[2] if knows_labels else 0
+    group_N = np.unique(table.seed_N, return_inverse=True)[1].reshape(-1)
     fitted, within = [], []
-    for task in range(table.loss_EIT.shape[2]):
+    for task in range(table.loss_NIT.shape[2]):
         noise = Noise(np.full(2, FIRST_SD), np.zeros(2))
         for _ in range(2):
-            parameters = _fitted(table, task, width, noise, seed_E)
-            noise = Noise.of(_residuals(table, task, parameters), seed_E)
-        fitted.append(np.concatenate([parameters, np.zeros(table.drawn_EJQ.shape[2] - width)]))
-        within.append(noise.within_2[1])
+            parameters = _fitted(table, task, width, noise, group_N)
+            noise = Noise.of(_residuals(table, task, parameters), group_N)
+        fitted.append(np.concatenate([parameters, np.zeros(table.drawn.shape[2] - width)]))
+        within.append(noise.within[1])
     curve_theta = np.stack(fitted, 1)
     return WorthModel(curve_theta[3:], curve_theta[:3], float(np.sqrt(np.mean(np.square(within)))))
 
 
-def _fitted(table: EpisodeTable, task: int, width: int, noise: Noise, seed_E: NDArray[np.intp]) -> Array:
+def _fitted(table: EpisodeTable, task: int, width: int, noise: Noise, group_N: NDArray[np.intp]) -> Array:
     """Floor, amplitude, exponent and theta (width,) of a task."""
-    lowest = np.nanmin(table.loss_EIT[:, :, task])
+    lowest = np.nanmin(table.loss_NIT[:, :, task])
     start = np.concatenate([[0.7 * lowest, 0.3 * lowest, 0.35], np.zeros(width)])
     lower, upper = np.full(len(start), -np.inf), np.full(len(start), np.inf)
     lower[:3], upper[:3] = (0.0, 0.0, 0.02), (lowest, np.inf, 3.0)
 
     def weighted(parameters: Array) -> Array:
-        off_EI = noise.whitened(_residuals(table, task, parameters), seed_E)
-        return np.concatenate([off_EI[np.isfinite(off_EI)], parameters[3:] / PRIOR_SD])
+        residual_NI = noise.whitened(_residuals(table, task, parameters), group_N)
+        return np.concatenate([residual_NI[np.isfinite(residual_NI)], parameters[3:] / PRIOR_SD])
 
     return np.asarray(least_squares(weighted, start, bounds=(lower, upper), x_scale="jac").x, np.float64)
 
 
 def _residuals(table: EpisodeTable, task: int, parameters: Array) -> Array:
-    return table.loss_EIT[:, :, task] - _losses(table, parameters)
+    return table.loss_NIT[:, :, task] - _losses(table, parameters)
 
 
 def _losses(table: EpisodeTable, parameters: Array) -> Array:
-    """After each interval, (E, I), nats per token."""
+    """After each interval, (N, I), nats per token."""
     (floor, amplitude, exponent), theta_Q = parameters[:3], parameters[3:]
-    worth_EJ = np.maximum(1 + table.drawn_EJQ[..., : len(theta_Q)] @ theta_Q, LEAST_WORTH)
-    effective_EI = np.cumsum(table.budgets_EJ * worth_EJ, 1)[:, 1:]
-    return np.asarray(floor + amplitude * (START + effective_EI) ** -exponent, np.float64)
+    worth = np.maximum(1 + table.drawn[..., : len(theta_Q)] @ theta_Q, LEAST_WORTH)
+    effective_NI = np.cumsum(table.budgets * worth, 1)[:, 1:]
+    return np.asarray(floor + amplitude * (START + effective_NI) ** -exponent, np.float64)

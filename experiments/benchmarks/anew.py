@@ -1,4 +1,4 @@
-"""What constant weights searched anew for one scenario gain: how near a console comes to them that searched nothing.
+"""What constant weights gain that are searched anew for each scenario, and how much of that policies reach without.
 
     python -m pretraingym.experiments.benchmarks.anew --corpus FOLDER --folder runs/anew --policies lift ten-tasks
 
@@ -6,8 +6,8 @@ For every scenario CMA-ES (diagonal, mirrored) searches the strength and the sha
 log-odds, from the mean weights of the first policy's run: `generations` times `population` runs, each generation on a
 seed of its own that all its candidates share. The search's mean, its start held constant, and the policies are then
 run on fresh seeds and scored on the test halves. `fraction`: a policy's mean gain over that of the weights searched
-anew, with a 95% interval bootstrapped as in `compare`. The search is charged: `search_runs` a scenario. Every scenario
-is a stage of the folder, and the same command with --resume goes on. Prints a table; last line: one JSON object.
+anew, with its 95% interval, bootstrapped as in `compare`. The search costs `search_runs` a scenario. Every scenario is
+a stage of the folder, and the same command with --resume goes on. Prints a table; last line: one JSON object.
 """
 
 import json
@@ -32,9 +32,10 @@ from ...policies.baselines.constant import Constant
 from ...policies.baselines.fixed import Natural
 from ...policies.learners.cma_es import diagonal_search
 from ...policies.named import check_names, make_policies
-from ..analysis.bootstrap import interval
-from ..analysis.scenario_table import Compared, summarise
-from ..evaluation.side_by_side import play, side_by_side
+from ..analysis.bootstrap import ci95
+from ..analysis.scenario_table import ScenarioRuns, summarise
+from ..analysis.statistics import NATURAL
+from ..evaluation.side_by_side import outcomes, run_side_by_side
 from ..progress import Progress
 from ..runs.preflight import check_seed, run_task
 from ..runs.run_folder import RunFolder
@@ -59,7 +60,7 @@ class AnewConfig:
     setting: Setting = field(default_factory=Setting)
     distribution: ScenarioDistribution = field(default_factory=lambda: ScenarioDistribution(split="development"))
     scenarios: int = 12
-    """of the development set"""
+    """of the set"""
     population: int = 16
     """candidates of a generation"""
     generations: int = 8
@@ -80,7 +81,7 @@ class AnewConfig:
 
 
 class Searched(Natural):
-    """Stands in the table for weights that are others in every scenario; `search` has them."""
+    """The table's name for constant weights that differ from scenario to scenario (`search` finds them)."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -96,20 +97,24 @@ def measure(config: AnewConfig) -> dict[str, Any]:
         policies = make_policies(config.policies, task.agent_names)
         folder = RunFolder(config.folder, config, config.resume, task.corpus)
         progress.stage("searches", None)
-        rows = list(_rows(config, folder, task, policies, progress))
-    compared = Compared(config.setting, task, rows, {name: Searched(name) for name in (ANEW, START)} | policies)
-    results = summarise(compared) | {"fraction": fractions(compared)}
+        records = list(_records(config, folder, task, policies, progress))
+    runs = ScenarioRuns(config.setting, task, records, {name: Searched(name) for name in (ANEW, START)} | policies)
+    results = summarise(runs) | {"fraction": fractions(runs)}
     results["search_runs"] = config.population * config.generations
-    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
+    write_atomic(config.folder / "results.json", json.dumps(results | {"runs": records}).encode())
     folder.close()
-    gains = {name: row["gain_nats_and_ci95"] for name, row in results["policies"].items() if name != "natural"}
-    return {"gain_nats_and_ci95": gains, "fraction": results["fraction"], "search_runs": results["search_runs"]}
+    gains = {
+        name: {key: row[key] for key in ("gain_nats", "gain_ci95")}
+        for name, row in results["policies"].items()
+        if name != NATURAL
+    }
+    return {"policies": gains, "fraction": results["fraction"], "search_runs": results["search_runs"]}
 
 
-def _rows(
+def _records(
     config: AnewConfig, folder: RunFolder, task: Task, policies: dict[str, Policy], progress: Progress
 ) -> Iterator[dict[str, Any]]:
-    """One a scenario and fresh seed, as `compare` keeps them."""
+    """A record of each scenario and fresh seed, as `compare` keeps them."""
     for number in range(config.scenarios):
         scenario, seed = config.distribution.numbered(task, config.seed, number)
         consoles = folder.stage(
@@ -118,27 +123,27 @@ def _rows(
         own = {name: Constant(consoles[name]["strength"], consoles[name]["shares"]) for name in (ANEW, START)}
         for repeat in range(config.seeds):
             fresh = seed + config.generations + 1 + repeat
-            work = partial(side_by_side, config.setting, task, own | policies, scenario, fresh, config.test_windows)
+            work = partial(outcomes, config.setting, task, own | policies, scenario, fresh, config.test_windows)
             about = {"scenario": scenario.as_json(), "number": number, "seed": fresh, "ladder": {}}
             yield about | {"policies": folder.stage(f"scores-{number}-{repeat}", work)}
         progress.update(number + 1, config.scenarios)
 
 
 def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, seed: int) -> dict[str, Any]:
-    """The constant weights that the search begins and ends at, each a strength and shares by agent, and the mean
+    """The constant weights that the search begins and ends with, each a strength and shares by agent, and the mean
     validation loss of each generation, nats."""
-    played = play(config.setting, task, [start], scenario, seed)
-    present = played.first.mask[0].copy()
+    first_run = run_side_by_side(config.setting, task, [start], scenario, seed)
+    present = first_run.first.mask[0].copy()
     present[0] = False
     names = [name for name, here in zip(task.agent_names, present, strict=True) if here]
-    shares = np.maximum(played.weights_INK.mean(0)[0, present], SMALLEST)
+    shares = np.maximum(first_run.weights_INK.mean(0)[0, present], SMALLEST)
     point = np.append(np.log(shares / shares.sum()), np.log(shares.sum() / max(1 - shares.sum(), SMALLEST)))
     strategy = diagonal_search(point, SIGMA, config.population, np.random.default_rng(seed))
     losses = []
     for generation in range(config.generations):
         candidates = strategy.ask()
         consoles = [_constant(names, candidate) for candidate in candidates]
-        last = play(config.setting, task, consoles, scenario, seed + 1 + generation).last
+        last = run_side_by_side(config.setting, task, consoles, scenario, seed + 1 + generation).last
         strategy.tell(candidates, list(np.nan_to_num(last.loss_N, nan=DIVERGED_NATS)))
         losses.append(round(float(np.nanmean(last.loss_N)), 4))
     ends = {ANEW: _constant(names, strategy.result.xfavorite), START: _constant(names, point)}
@@ -152,12 +157,15 @@ def _constant(names: list[str], point: Array) -> Constant:
     return Constant(float(strength), dict(zip(names, (shares / shares.sum()).tolist(), strict=True)))
 
 
-def fractions(compared: Compared) -> dict[str, tuple[float, float, float]]:
+def fractions(runs: ScenarioRuns) -> dict[str, dict[str, Any]]:
     """Mean gain over natural as a share of that of the weights searched anew, with its 95% interval, by policy."""
-    gains = {name: compared.gains(name) for name in compared.names}
-    draws = compared.resampled(gains)
+    gains = {name: runs.gains(name) for name in runs.names}
+    draws = runs.resampled(gains)
     return {
-        name: interval(float(gains[name].mean() / gains[ANEW].mean()), draws[name] / draws[ANEW])
+        name: {
+            "mean": float(gains[name].mean() / gains[ANEW].mean()),
+            "ci95": list(ci95(draws[name] / draws[ANEW])),
+        }
         for name in gains
         if name != ANEW
     }

@@ -93,7 +93,7 @@ def draw(folder: Path, windows: int) -> Figures:
 
 
 def numpy_way(folder: Path, windows: int) -> Figures:
-    """The obvious way: a score of every document from its labels, and the best `windows` of them."""
+    """The obvious way: score every document by its labels, and take the best `windows` of them."""
     offsets, columns = _documents(folder)
     rng, elapsed_s = np.random.default_rng(1), []
     priorities = [rng.normal(size=int(column.max()) + 1).astype(np.float32) for column in columns.values()]
@@ -109,7 +109,7 @@ def numpy_way(folder: Path, windows: int) -> Figures:
 
 
 def json_lines(folder: Path, documents: int) -> Figures:
-    """The way of released code: parse each line, look up the weight of each of its categories."""
+    """The way of released code: parse each JSON line, and look up the weight of each of its categories."""
     offsets, columns = _documents(folder)
     names, path = list(columns), folder / "documents.jsonl"
     with open(path, "w", encoding="utf-8") as file:
@@ -149,8 +149,12 @@ def _scores(cells: CellIndex, rng: np.random.Generator) -> np.ndarray:
 
 
 ACTIONS: dict[str, Callable[..., Figures]] = {
-    "generate": generate, "build": build, "draw": draw, "numpy": numpy_way, "json": json_lines,
-}  # fmt: skip
+    "generate": generate,
+    "build": build,
+    "draw": draw,
+    "numpy": numpy_way,
+    "json": json_lines,
+}
 
 if __name__ == "__main__":
     arguments: dict[str, Any] = json.loads(sys.argv[3])

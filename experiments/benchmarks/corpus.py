@@ -42,7 +42,7 @@ class CorpusBenchmark:
 
 
 def measure(config: CorpusBenchmark) -> dict[str, Any]:
-    """Every number of copies in turn."""
+    """Figures of a corpus of each number of copies."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = config.folder or Path(scratch)
         return {f"x{copies}": _measure(config, copies, folder / f"x{copies}") for copies in config.copies}
@@ -85,6 +85,7 @@ def _watch(process: "subprocess.Popen[Any]") -> float:
 
 
 def _family(root: int) -> set[int]:
+    """The process and all its descendants."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -107,8 +108,8 @@ def _pss_kib(process: int) -> int:
 
 
 def _tokenising(corpus: Corpus) -> dict[str, float]:
-    """Ours (from file to file) and the library alone (texts in memory, results thrown away) on the same documents, in
-    turns, the median of three ratios."""
+    """Megabytes a second of ours (from file to file) and of the library alone (texts in memory, results thrown away)
+    on the same documents, which take turns; medians of three."""
     stop = int(np.searchsorted(corpus.texts.offsets, LIBRARY_BYTES, side="right")) - 1
     stop = max(1, min(stop, len(corpus.texts)))
     texts = type(corpus.texts)(corpus.path / "text.bin", corpus.texts.offsets[: stop + 1])

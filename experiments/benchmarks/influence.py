@@ -64,7 +64,7 @@ class InfluenceConfig:
 
 
 def measure(config: InfluenceConfig) -> dict[str, Any]:
-    """Correlations and seconds of one model at one point of its training."""
+    """Correlations and seconds, of one model at one point of its training."""
     task, rng = config.setting.open_task(config.corpus), np.random.default_rng(config.seed)
     backend = trained(config, task, rng)
     documents = stratified(task, config.category, config.documents, rng)
@@ -78,22 +78,22 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
     for _ in range(config.repeats):
         influence_s.append(seconds(lambda: influence_on(backend, reference.ids, probe)))
     t0 = perf_counter()
-    fall_PR = oracle(backend, reference.ids[0], probe)
+    fall_PW = oracle(backend, reference.ids[0], probe)
     oracle_s = perf_counter() - t0
     for _ in range(config.repeats):
         influence_s.append(seconds(lambda: influence_on(backend, reference.ids, probe)))
 
-    halves = {"all": np.ones(config.references, bool)}
-    halves |= {name: reference.task[0] == index for index, name in enumerate(task.tasks)}
+    subsets = {"all": np.ones(config.references, bool)}
+    subsets |= {name: reference.task[0] == index for index, name in enumerate(task.tasks)}
     agreement: dict[str, dict[str, Any]] = {"influence": {}, "preconditioned": {}}
-    for name, rows in halves.items():
-        ids = reference.ids[:, rows], probe[None]
+    for name, chosen_W in subsets.items():
+        ids = reference.ids[:, chosen_W]
         scores = {
-            "influence": influence_on(backend, reference.ids[:, rows], probe),
-            "preconditioned": preconditioned(backend, *ids),
+            "influence": influence_on(backend, ids, probe),
+            "preconditioned": preconditioned(backend, ids, probe[None]),
         }
         for kind, score_P in scores.items():
-            agreement[kind][name] = correlations(task, documents, score_P, fall_PR[:, rows].mean(1))
+            agreement[kind][name] = correlations(task, documents, score_P, fall_PW[:, chosen_W].mean(1))
             print(f"{kind}, reference {name}: {agreement[kind][name]}", flush=True)
     return {
         "spearman_category": agreement["influence"]["all"]["category"],
@@ -110,7 +110,7 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
 
 
 def influence_on(backend: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
-    """Of the probe windows (P,) on the mean loss of reference windows (1, R), (P,)."""
+    """Of the probe windows (P,) on the mean loss of reference windows (1, W), (P,)."""
     return backend.influence(reference[:, None], np.ones((1, 1)), probe[None], 1)[0][0]
 
 
@@ -140,17 +140,17 @@ def stratified(task: Task, column: str, count: int, rng: np.random.Generator) ->
 
 
 def oracle(backend: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
-    """Fall of each reference window's loss by one optimiser step on each probe window alone: (P, R), nats."""
+    """Fall of each reference window's loss by one optimiser step on each probe window alone: (P, W), nats."""
     torch.set_num_threads(usable_cores())  # as a stack's own thread does where there is one model
     shard, rate = backend.shards[0], torch.from_numpy(backend.learning_rate()).float()
-    reference_1RT = torch.from_numpy(backend.windows.fetch(reference[None]))
-    probe_1PT = torch.from_numpy(backend.windows.fetch(probe[None]))
+    reference_NWL = torch.from_numpy(backend.windows.fetch(reference[None]))
+    probe_NPL = torch.from_numpy(backend.windows.fetch(probe[None]))
     tensors = shard.tensors()
     saved = [tensor.clone() for tensor in tensors]
-    before, after = shard.evaluate(reference_1RT), []
+    before, after = shard.evaluate(reference_NWL), []
     for window in range(len(probe)):
-        shard.train_step(probe_1PT[:, window : window + 1], rate)
-        after.append(shard.evaluate(reference_1RT))
+        shard.train_step(probe_NPL[:, window : window + 1], rate)
+        after.append(shard.evaluate(reference_NWL))
         torch._foreach_copy_(tensors, saved)
     return (before - torch.cat(after)).double().numpy()
 
@@ -182,9 +182,9 @@ def correlations(task: Task, documents: NDArray[np.int64], influence_P: Floats, 
     documents or more), of all label columns in one ranking and of each column alone."""
     figures, every = {"document": spearman(influence_P, fall_P)}, np.zeros((0, 2))
     for name, labels in task.corpus.labels.items():
-        of_P = labels.column[documents]
-        members = [of_P == category for category in np.unique(of_P) if (of_P == category).sum() >= 8]
-        means = np.array([(influence_P[rows].mean(), fall_P[rows].mean()) for rows in members]).reshape(-1, 2)
+        label_P = labels.column[documents]
+        members = [label_P == category for category in np.unique(label_P) if (label_P == category).sum() >= 8]
+        means = np.array([(influence_P[of].mean(), fall_P[of].mean()) for of in members]).reshape(-1, 2)
         every = np.concatenate([every, means])
         if len(means) > 2:
             figures[name] = spearman(*means.T)

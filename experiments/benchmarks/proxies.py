@@ -93,7 +93,7 @@ class ProxiesConfig:
 
 
 def measure(config: ProxiesConfig) -> dict[str, Any]:
-    """Rows of all sizes, as the module says."""
+    """A row of figures of each size, precision and number of models, as the module says."""
     rows: list[dict[str, Any]] = []
     peaks = []
     with TemporaryDirectory() as name:
@@ -145,7 +145,7 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
     with naive_proxies(job, max(way.processes for way in ways)) as naive:
         turns: dict[int | Way, Turn] = {n: _stack_turn(task, setting, ids[:n]) for n in counts}
         turns |= {way: _naive_turn(naive, way, ids, setting.context) for way in ways}
-        rates = rounds(config, turns)  # (rounds, 2) of each: tokens a second, tokens a second of the processor
+        rates = rounds(config, turns)  # tokens a second, and of the processor's time
     medians = {key: np.median(rate, 0).tolist() for key, rate in rates.items()}
     overhead = None
     nearest = max(n for n in counts if n <= OVERHEAD_SLOTS or n == min(counts))
@@ -162,16 +162,26 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
         best = max(alike, key=lambda way: medians[way][0])
         best_cpu = max(alike, key=lambda way: medians[way][1])
         ratio = rates[n][:, 0] / rates[best][:, 0]
-        rows.append({
-            "params": one.num_params, "n": n, "products": setting.precision, "stack_tokens_per_s": medians[n][0],
-            "naive_tokens_per_s": medians[best][0], "ratio": float(np.median(ratio)),
-            "ratio_range": [float(ratio.min()), float(ratio.max())],
-            "cpu_ratio": float(np.median(rates[n][:, 1] / rates[best_cpu][:, 1])),
-            "fraction_of_peak": medians[n][0] / setting.context * step_flops / BATCH,  # over the peak, when it is known
-            "overhead_fraction": overhead, "naive_way": str(best),
-            "torch_muon_tokens_per_s": max((medians[way][0] for way in usable if way.muon == "torch"), default=None),
-            "rounds": len(ratio), "ways": {str(way): medians[way] for way in usable},
-        })  # fmt: skip
+        torch_muon = [medians[way][0] for way in usable if way.muon == "torch"]
+        rows.append(
+            {
+                "params": one.num_params,
+                "n": n,
+                "products": setting.precision,
+                "stack_tokens_per_s": medians[n][0],
+                "naive_tokens_per_s": medians[best][0],
+                "ratio": float(np.median(ratio)),
+                "ratio_range": [float(ratio.min()), float(ratio.max())],
+                "cpu_ratio": float(np.median(rates[n][:, 1] / rates[best_cpu][:, 1])),
+                # Operations a second, which `measure` divides by the peak once it knows it.
+                "fraction_of_peak": medians[n][0] / setting.context * step_flops / BATCH,
+                "overhead_fraction": overhead,
+                "naive_way": str(best),
+                "torch_muon_tokens_per_s": max(torch_muon, default=None),
+                "rounds": len(ratio),
+                "ways": {str(way): medians[way] for way in usable},
+            }
+        )
         print(rows[-1], flush=True)
     return rows
 
@@ -206,7 +216,7 @@ def _naive_turn(naive: NaiveProxies, way: Way, ids: np.ndarray, context: int) ->
 
 
 def rounds(config: ProxiesConfig, turns: dict[int | Way, Turn]) -> dict[int | Way, np.ndarray]:
-    """What each turn gives, by round. A turn ends when its losses are known, so a GPU's work is done."""
+    """The rates of each turn, (rounds, 2). A turn ends when its losses are known, so a GPU's work is done."""
     started, steps = perf_counter(), {}
     for key, turn in turns.items():
         t0 = perf_counter()
@@ -270,7 +280,7 @@ def device_name(device: str) -> str:
 
 
 def cpu_lines(field: str) -> list[str]:
-    """What the system tells of every core, where it does."""
+    """The values of a field of /proc/cpuinfo, one a core; none where the system has no such file."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     return [line.split(": ", 1)[1] for line in lines if line.startswith(field)]

@@ -1,7 +1,7 @@
 """The obvious way to train proxies: a process each, a plain transformers model in each, torch's optimisers on it.
 
-The best of it, that is: processes are started and warm before anything is timed and train on command, no more of them
-than cores. Muon is torch's, which orthogonalises in bfloat16 (many CPUs only emulate it), or this project's on the one
+At its best: there are no more processes than cores, they are started and warm before anything is timed, and they train
+on command. Muon is torch's, which orthogonalises in bfloat16 (many CPUs only emulate it), or this project's on the one
 model.
 """
 
@@ -43,7 +43,7 @@ class Job:
 
 
 class PlainModel:
-    """One transformers model in a training loop of its own; `muon`: whose, one of MUONS."""
+    """One transformers model in a training loop of its own; muon: whose implementation, one of MUONS."""
 
     def __init__(self, job: Job, muon: str, seed: int) -> None:
         self.job, self.muon, self.step = job, muon, 0
@@ -69,15 +69,15 @@ class PlainModel:
         ]
 
     def train(self, ids: Ids) -> Floats:
-        """One optimiser step a row of window ids (steps, batch) -> losses (steps,), nats per token."""
-        losses = [self._train_step(torch.from_numpy(self.windows.fetch(row))) for row in ids]
+        """An optimiser step on each batch of window ids (steps, batch) -> losses (steps,), nats per token."""
+        losses = [self._train_step(torch.from_numpy(self.windows.fetch(batch))) for batch in ids]
         return torch.stack(losses).double().cpu().numpy()
 
-    def _train_step(self, tokens_BT: Tensor) -> Tensor:
-        tokens_BT = tokens_BT.to(self.job.device)
+    def _train_step(self, tokens_WL: Tensor) -> Tensor:
+        tokens_WL = tokens_WL.to(self.job.device)
         with torch.autocast(self.job.device, self.job.products, self.job.products != torch.float32):
-            logits = self.model(input_ids=tokens_BT[:, :-1].clamp(min=0), use_cache=False).logits
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens_BT[:, 1:].flatten())
+            logits = self.model(input_ids=tokens_WL[:, :-1].clamp(min=0), use_cache=False).logits
+        loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens_WL[:, 1:].flatten())
         loss.backward()
         share = float(self.job.schedule.fraction(np.array([self.step]))[0])
         if self.muon == "own":
@@ -98,8 +98,8 @@ class PlainModel:
 
 
 def serve(pipe: Connection, job: Job, seed: int) -> None:
-    """A process: train on every (muon, threads, window ids) that comes, answer with losses,
-    seconds and those of the processor; until the pipe ends."""
+    """The work of a process: train on every (muon, threads, window ids) that comes through the pipe, and answer with
+    losses, seconds and the processor's seconds; until the pipe ends."""
     models: dict[str, PlainModel] = {}
     while True:
         try:
@@ -134,7 +134,8 @@ class NaiveProxies:
 
     def train(self, way: Way, ids: Ids) -> tuple[Floats, Floats, Floats]:
         """In each of the first `way.processes` at once, ids (processes or more, steps, batch) -> losses (processes,
-        steps), seconds (processes,) and seconds of the processor: one that ends early could begin the next model."""
+        steps), and of each process, for one that ends early could begin the next model, seconds and the processor's
+        seconds (processes,)."""
         pipes = self._pipes[: way.processes]
         for pipe, of_one in zip(pipes, ids, strict=False):
             pipe.send((way.muon, way.threads, of_one))

@@ -58,7 +58,7 @@ class RandomnessConfig:
     perturbation: float = 0.05
     """share of the weights that is drawn at random for each run"""
     group_sizes: tuple[int, ...] = (1, 2, 4, 8, 16)
-    """that standard errors are told for"""
+    """that standard errors are given for"""
     seed: int = 0
     """of scenarios, runs and perturbations"""
     setting: Setting = field(default_factory=Setting)
@@ -78,8 +78,8 @@ def measure(config: RandomnessConfig) -> dict[str, Any]:
     falls = np.concatenate([episode_falls(config, task, list(map(int, batch))) for batch in batches])
     seconds = perf_counter() - begun
     figures: dict[str, Any] = {}
-    for console, raw_GR in zip(CONSOLES, falls[:, 1:].reshape(config.groups, 2, -1).swapaxes(0, 1), strict=True):
-        returns = {"raw": raw_GR, "paired": raw_GR - falls[:, :1]}
+    for console, raw_GN in zip(CONSOLES, falls[:, 1:].reshape(config.groups, 2, -1).swapaxes(0, 1), strict=True):
+        returns = {"raw": raw_GN, "paired": raw_GN - falls[:, :1]}
         figures[console] = {reward: _of_reward(returns[reward], reward, config) for reward in REWARDS}
     Console().print(_deviation_table(figures, config), _error_table(figures, config))
     return {
@@ -109,25 +109,26 @@ def episode_falls(config: RandomnessConfig, task: Task, groups: list[int]) -> Ar
 
 
 def group_weights(config: RandomnessConfig, task: Task, group: int) -> Array:
-    """Natural's for the control, then each console's, perturbed run by run -> (1 + 2 * runs, K)."""
+    """Weights of a group's runs, (1 + 2 * runs, K): natural's for the control, then each console's, perturbed."""
     weighted = np.array([agent.weighted for agent in task.prototypes])
     natural = np.eye(len(weighted))[0]
     others = weighted & (natural == 0)
     follows = np.eye(len(weighted))[task.agent_names.index("influence")]
-    rng, rows = np.random.default_rng([config.seed, group]), [natural]
+    rng, weights = np.random.default_rng([config.seed, group]), [natural]
     for target in (others / others.sum(), follows):
         base = (1 - config.strength) * natural + config.strength * target
         for _ in range(config.runs):
             drawn = np.zeros(len(weighted))
             drawn[weighted] = rng.dirichlet(np.ones(weighted.sum()))
-            rows.append((1 - config.perturbation) * base + config.perturbation * drawn)
-    return np.stack(rows)
+            weights.append((1 - config.perturbation) * base + config.perturbation * drawn)
+    return np.stack(weights)
 
 
-def deviations(return_GR: Array) -> tuple[float, float]:
-    """Standard deviation between groups and within them, of (groups, runs): sums of their squares, the variance."""
-    within = float(return_GR.var(1, ddof=1).mean())
-    between = float(return_GR.mean(1).var(ddof=1)) - within / return_GR.shape[1]
+def deviations(return_GN: Array) -> tuple[float, float]:
+    """Standard deviations of returns (groups, runs of a group) between groups and within them; their squares add up to
+    the variance."""
+    within = float(return_GN.var(1, ddof=1).mean())
+    between = float(return_GN.mean(1).var(ddof=1)) - within / return_GN.shape[1]
     return max(between, 0.0) ** 0.5, within**0.5
 
 
@@ -138,11 +139,11 @@ def standard_errors(between: float, within: float, group_size: int, reward: str)
     return ((group_size * between**2 + within**2) * cost) ** 0.5, (2 * apart * cost) ** 0.5
 
 
-def _of_reward(return_GR: Array, reward: str, config: RandomnessConfig) -> dict[str, Any]:
-    between, within = deviations(return_GR)
+def _of_reward(return_GN: Array, reward: str, config: RandomnessConfig) -> dict[str, Any]:
+    between, within = deviations(return_GN)
     errors = {size: standard_errors(between, within, size, reward) for size in config.group_sizes}
     return {
-        "mean_nats": round(float(return_GR.mean()), 4),
+        "mean_nats": round(float(return_GN.mean()), 4),
         "sd_nats": round(float(np.hypot(between, within)), 5),
         "between_sd_nats": round(between, 5),
         "within_sd_nats": round(within, 5),

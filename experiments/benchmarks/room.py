@@ -1,4 +1,4 @@
-"""Room: what a console could gain by choosing its weights to suit the scenario, measured before anything is learned.
+"""Room: what a policy could gain by choosing weights to suit the scenario, measured before anything is learned.
 
     python -m pretraingym.experiments.benchmarks.room --corpus FOLDER --folder runs/room
 
@@ -40,7 +40,7 @@ from ...policies.baselines.constant import Constant, family
 from ...policies.baselines.fixed import Natural
 from ...policies.learners.regression import Trials
 from ..analysis.scenario_table import main_task
-from ..evaluation.side_by_side import play
+from ..evaluation.side_by_side import run_side_by_side
 from ..progress import Progress
 from ..runs.preflight import check_seed, run_task
 from ..runs.run_folder import RunFolder
@@ -81,7 +81,7 @@ class RoomConfig:
 
 
 def measure(config: RoomConfig) -> dict[str, Any]:
-    """Run what the folder does not have yet, then sum up."""
+    """Run what the folder does not have yet; figures of all runs."""
     with Progress() as progress:
         task = run_task(config, progress)
         consoles = quasi_random(task.agent_names, config.consoles, config.strengths)
@@ -89,9 +89,9 @@ def measure(config: RoomConfig) -> dict[str, Any]:
         progress.stage("consoles", None)
         pieces = list(_pieces(config, folder, task, consoles, progress))
     folder.close()
-    gain_SRM = np.array([piece["gain"] for piece in pieces]).reshape(config.scenarios, config.seeds, -1)
-    figures = room(gain_SRM) | foresight(pieces)
-    best = int(np.argmax(gain_SRM.mean((0, 1))))
+    gains = np.array([piece["gain"] for piece in pieces]).reshape(config.scenarios, config.seeds, -1)
+    figures = room(gains) | foresight(pieces)
+    best = int(np.argmax(gains.mean((0, 1))))
     _print(figures, consoles[best].describe())
     return figures | {"best_constant": {"strength": consoles[best].strength, "shares": consoles[best].shares}}
 
@@ -99,7 +99,7 @@ def measure(config: RoomConfig) -> dict[str, Any]:
 def _pieces(
     config: RoomConfig, folder: RunFolder, task: Task, consoles: list[Constant], progress: Progress
 ) -> Iterator[dict[str, Any]]:
-    """One a scenario and seed."""
+    """What `run_piece` gives of each scenario and seed, with the scenario."""
     for number in range(config.scenarios):
         scenario, first = config.distribution.numbered(task, config.seed, number)
         for seed in range(config.seeds):
@@ -113,11 +113,11 @@ def quasi_random(agents: tuple[str, ...], count: int, strengths: tuple[float, fl
     families = sorted({family(agent) for agent in agents[1:]})
     points = qmc.Sobol(1 + len(families), seed=0).random(1 << max(count - 1, 1).bit_length())[:count]
     low, high = strengths
-    shares_MF = gammaincinv(CONCENTRATION, points[:, 1:])
-    shares_MF /= shares_MF.sum(1, keepdims=True)
+    shares = gammaincinv(CONCENTRATION, points[:, 1:])
+    shares /= shares.sum(1, keepdims=True)
     return [
-        Constant(low + (high - low) * float(point[0]), dict(zip(families, map(float, shares), strict=True)))
-        for point, shares in zip(points, shares_MF, strict=True)
+        Constant(low + (high - low) * float(point[0]), dict(zip(families, map(float, of_console), strict=True)))
+        for point, of_console in zip(points, shares, strict=True)
     ]
 
 
@@ -125,44 +125,44 @@ def run_piece(
     config: RoomConfig, task: Task, consoles: list[Constant], scenario: Scenario, seed: int
 ) -> dict[str, Any]:
     """Final gains (nats) of the consoles over natural, natural's loss, the weights, and natural's first observation."""
-    played = play(config.setting, task, [Natural(), *consoles], scenario, seed)
-    last, first = played.last, played.first
+    finished = run_side_by_side(config.setting, task, [Natural(), *consoles], scenario, seed)
+    last, first = finished.last, finished.first
     return {
         "gain": (last.loss_N[0] - last.loss_N[1:]).tolist(),
         "natural_loss": float(last.loss_N[0]),
-        "weights": played.weights_INK[0, 1:].tolist(),
+        "weights": finished.weights_INK[0, 1:].tolist(),
         "agents": first.agents[0].tolist(),
         "mask": first.mask[0].tolist(),
         "training": first.training[0].tolist(),
     }
 
 
-def room(gain_SRM: Array) -> dict[str, Any]:
-    """Of gains by scenario, seed and console: what the module says, nats. Consoles that diverged count as -1."""
-    gain_SRM = np.nan_to_num(gain_SRM, nan=-DIVERGENCE_PENALTY_NATS)
-    every, num_seeds = np.arange(len(gain_SRM)), gain_SRM.shape[1]
-    winner_S, constant_S = np.zeros((2, len(gain_SRM)))
+def room(gains: Array) -> dict[str, Any]:
+    """Of gains (scenarios, seeds, consoles), nats: what the module says. A console that diverged counts as -1."""
+    gains = np.nan_to_num(gains, nan=-DIVERGENCE_PENALTY_NATS)
+    every, num_seeds = np.arange(len(gains)), gains.shape[1]
+    winner, constant = np.zeros((2, len(gains)))
     for scored in range(num_seeds):
-        chosen_SM = np.delete(gain_SRM, scored, 1).mean(1)
-        winner_S += gain_SRM[every, scored, chosen_SM.argmax(1)] / num_seeds
-        constant_S += gain_SRM[:, scored, chosen_SM.mean(0).argmax()] / num_seeds
-    difference_S = winner_S - constant_S
-    error = float(difference_S.std(ddof=1) / len(difference_S) ** 0.5)
-    noise = float((gain_SRM.std(1, ddof=1) ** 2).mean() ** 0.5)
+        chosen = np.delete(gains, scored, 1).mean(1)
+        winner += gains[every, scored, chosen.argmax(1)] / num_seeds
+        constant += gains[:, scored, chosen.mean(0).argmax()] / num_seeds
+    difference = winner - constant
+    error = float(difference.std(ddof=1) / len(difference) ** 0.5)
+    noise = float((gains.std(1, ddof=1) ** 2).mean() ** 0.5)
     return {
-        "winner_nats": float(winner_S.mean()),
-        "constant_nats": float(constant_S.mean()),
-        "room_nats": float(difference_S.mean()),
+        "winner_nats": float(winner.mean()),
+        "constant_nats": float(constant.mean()),
+        "room_nats": float(difference.mean()),
         "room_se_nats": error,
-        "room_over_se": float(difference_S.mean()) / max(error, 1e-12),
-        "room_over_constant": float(difference_S.mean()) / max(float(constant_S.mean()), 1e-12),
+        "room_over_se": float(difference.mean()) / max(error, 1e-12),
+        "room_over_constant": float(difference.mean()) / max(float(constant.mean()), 1e-12),
         "seed_sd_nats": noise,
-        "by_scenario": difference_S.round(4).tolist(),
+        "by_scenario": difference.round(4).tolist(),
     }
 
 
 def foresight(pieces: list[dict[str, Any]]) -> dict[str, float]:
-    """How much of the room the first observation finds, as the module says."""
+    """How much of the room a regression on the first observation finds, as the module says."""
     actor = GainActor(GainConfig(), ActionMap())
     names = ("weights", "agents", "mask", "training")
     designs, gains, of, tasks = [], [], [], []

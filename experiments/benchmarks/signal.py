@@ -1,11 +1,11 @@
-"""Signal over noise of a proxy recipe: the gain of a known good tilt over its deviation between seeds.
+"""Signal over noise of a proxy setting: the gain of weights known to be good over its deviation between seeds.
 
     python -m pretraingym.experiments.benchmarks.signal --seeds 6
 
 Runs natural and one static `match` console side by side from the same weights and random numbers, over several seeds
 and both reference tasks. Last line: one JSON object with gain_nats, seed_sd_nats, snr and seconds_per_episode (two
-episodes a seed and task; wall seconds with all cores), what the recipe's loss was, and what a bigram model's is that
-was counted on as many tokens.
+episodes a seed and task; wall seconds with all cores), natural's loss, and the loss of a bigram model that was counted
+on as many tokens.
 """
 
 import json
@@ -23,21 +23,21 @@ from ...env.settings.setting import Setting
 
 @dataclass(frozen=True)
 class SignalConfig:
-    """How the signal is measured, and of which recipe."""
+    """How the signal is measured, and of which setting."""
 
     corpus: str | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     seeds: int = 6
     """pairs of runs for each reference task"""
     strength: float = 0.5
-    """1 - weight of null of the tilt"""
+    """weight of the agent that matches the reference task; null has the rest"""
     pool_budgets: float = 50.0
     """tokens of the pool over tokens of the budget"""
     setting: Setting = field(default_factory=Setting)
 
 
 def measure(config: SignalConfig) -> dict[str, float]:
-    """Gain (nats, natural minus tilt) by seed and task, and its mean over its deviation between seeds, averaged over
+    """Gain of the match console over natural, nats, and its mean over its deviation between seeds, averaged over
     tasks."""
     task = config.setting.open_task(config.corpus)
     names = task.agent_names

@@ -3,7 +3,7 @@
     python -m pretraingym.experiments.benchmarks.surrogate_learning
 
 Gains over natural at the end of a run in nats per token, the formula's own: means and standard errors over `fresh`
-seeds that no search has met. The table comes with its last line as one JSON object. About two minutes.
+seeds that no search has used. The table comes with its last line as one JSON object. About two minutes.
 """
 
 import json
@@ -32,8 +32,8 @@ Array = NDArray[np.float64]
 Choose = Callable[[Observation], Array]
 PROSE = Scenario((("prose", 1.0),), 20.0)
 SETTINGS = {
-    "as it is, seven agents": SurrogateSetting(),
-    "what helps turns about, three static agents": SurrogateSetting(
+    "default": SurrogateSetting(),
+    "worth of text turns during the run, three static agents": SurrogateSetting(
         turn=1.0, agents=("null", "match-code", "match-prose", "quality")
     ),
 }
@@ -41,7 +41,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class SurrogateLearningConfig:
-    """How long it learns, and on what."""
+    """How long PPO learns, and from what."""
 
     episodes: int = 2560
     """that PPO learns from, 64 at a time"""
@@ -54,7 +54,7 @@ class SurrogateLearningConfig:
 
 
 def measure(config: SurrogateLearningConfig) -> dict[str, dict[str, object]]:
-    """Rows of the table, by the name of the surrogate."""
+    """Gains by the name of the surrogate."""
     torch.set_num_threads(1)  # the networks are tiny: more threads would only wait for each other
     return {name: _measured(config, setting) for name, setting in SETTINGS.items()}
 
@@ -78,7 +78,7 @@ def _measured(config: SurrogateLearningConfig, setting: SurrogateSetting) -> dic
 
 
 def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: int) -> Choose:
-    """What PPO makes of a policy that knows nothing."""
+    """The policy that PPO learns from scratch."""
     env = ConsoleVectorEnv(64, corpus=config.corpus, setting=setting, group_size=8)
     venv = SB3ConsoleVecEnv(env)
     venv.set_options({"scenario": PROSE})
@@ -97,10 +97,10 @@ def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: in
 def bound(task: Task, setting: SurrogateSetting) -> float:
     """The final loss that no schedule goes below, after the warm-up under natural."""
     clock = setting.episode
-    steps_I = np.array([clock.warmup_steps, *[clock.steps_per_interval] * clock.num_intervals], np.float64)
-    budget_I = steps_I * clock.batch_windows * setting.context
-    pool_C = task.cells.tokens_C * min(1.0, PROSE.pool_budgets * budget_I.sum() / task.cells.tokens_C.sum())
-    return schedule_bound(setting.dynamics(task), pool_C, budget_I, task.task_weights(PROSE), warmup=1)
+    steps = np.array([clock.warmup_steps, *[clock.steps_per_interval] * clock.num_intervals], np.float64)
+    budgets = steps * clock.batch_windows * setting.context
+    pool_C = task.cells.tokens_C * min(1.0, PROSE.pool_budgets * budgets.sum() / task.cells.tokens_C.sum())
+    return schedule_bound(setting.dynamics(task), pool_C, budgets, task.task_weights(PROSE), warmup=1)
 
 
 def _constant(weights_K: Array) -> Choose:

@@ -1,4 +1,4 @@
-"""Tokens a second of a target's training, against `transformers.Trainer` and a loop written by hand, in one run.
+"""Tokens a second of a target's training, beside `transformers.Trainer` and a loop written by hand, in one run.
 
     python -m pretraingym.experiments.benchmarks.target --corpus FOLDER
 
@@ -81,7 +81,7 @@ def main(config: TargetBenchConfig) -> dict[str, Any]:
 
 
 def measure(config: TargetBenchConfig, setting: Setting, engine: EngineConfig, task: Task) -> dict[str, Any]:
-    """One row: all ways to train one setting, and what its console takes."""
+    """Figures of one setting: all ways to train it, and what its console takes."""
     batch, steps = setting.episode.batch_windows, 2 + config.steps
     every = task.windows.ids(task.corpus.splits["train"])
     full = every[task.windows.lengths(every) == setting.context]  # so that all three do the same work

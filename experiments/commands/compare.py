@@ -15,9 +15,9 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...policies.base import Policy
 from ...policies.named import check_names, learned_hashes, make_policies
-from ..analysis.scenario_table import Compared, summarise, where_natural_ended
+from ..analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from ..analysis.statistics import NATURAL
-from ..evaluation.side_by_side import side_by_side
+from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
 from ..reports.compare_report import write_compare_report
 from ..runs.preflight import check_seed, run_task
@@ -75,12 +75,12 @@ def main(config: CompareConfig) -> dict[str, Any]:
         folder = RunFolder(config.folder, config, config.resume, task.corpus, learned=learned_hashes(policies))
         progress.stage("compare", None)
         rows = list(_rows(config, folder, task, policies, scenarios, progress))
-    results = summarise(Compared(config.setting, task, where_natural_ended(rows), policies))
+    results = summarise(ScenarioRuns(config.setting, task, without_diverged_scenarios(rows), policies))
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
     write_compare_report(config.folder, results)
     folder.close()
-    shown = ("test_loss_mean", "gain_nats_and_ci95", "win_rate", "speedup")
-    short = {name: {key: row[key] for key in shown if key in row} for name, row in results["policies"].items()}
+    shown = ("test_loss_mean", "gain_nats", "gain_ci95", "win_rate", "speedup")
+    short = {name: {key: row[key] for key in shown} for name, row in results["policies"].items()}
     return {"report": str(config.folder / "report.html"), "policies": short}
 
 
@@ -114,7 +114,7 @@ def _rows(
         seed = first + repeat
 
         def work(scenario: Scenario = scenario, seed: int = seed) -> dict[str, Any]:
-            runs = side_by_side(config.setting, task, policies, scenario, seed, config.test_windows)
+            runs = outcomes(config.setting, task, policies, scenario, seed, config.test_windows)
             ladder = {f"{scale:g}": _natural(config, task, scenario, seed, scale) for scale in config.ladder}
             return {"policies": runs, "ladder": ladder}
 
@@ -130,4 +130,4 @@ def _natural(config: CompareConfig, task: Task, scenario: Scenario, seed: int, s
     longer = replace(clock, steps_per_interval=steps)
     pool = scenario.pool_budgets * clock.total_steps / longer.total_steps
     setting, same = replace(config.setting, episode=longer), replace(scenario, pool_budgets=pool)
-    return side_by_side(setting, task, {}, same, seed, config.test_windows)[NATURAL]
+    return outcomes(setting, task, {}, same, seed, config.test_windows)[NATURAL]

@@ -52,14 +52,14 @@ def main(config: EvaluateConfig) -> dict[str, Any]:
     if config.output is not None and not config.output.parent.is_dir():
         raise InputError(f"no folder {config.output.parent}: make it, or name another --output")
     questions = read_questions(config.benchmarks, config.tasks, config.limit)
-    total, done = sum(map(len, questions.rows.values())), 0
+    total, done = sum(map(len, questions.by_file.values())), 0
     tasks: dict[str, dict[str, Any]] = {}
     scores: dict[str, list[list[float]]] = {}
     with Progress() as progress:
         progress.stage("model", 5)
         model = load_model(config.model, config.device, config.batch_size)
         progress.stage("questions")
-        for name, rows in questions.rows.items():
+        for name, rows in questions.by_file.items():
             tasks[name], scores[name] = ask(model, name, rows)
             tasks[name]["left_out"] = questions.left_out[name]
             done += len(rows)

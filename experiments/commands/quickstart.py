@@ -15,7 +15,8 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...policies.registry import make_policy
 from ...policies.saved.storage import load_policy, save_policy
-from ..analysis.statistics import compare
+from ..analysis.policy_table import PolicyRow, table_json
+from ..analysis.target_table import target_table
 from ..progress import Progress
 from ..reports.report import write_report
 from ..runs.preflight import preflight
@@ -76,8 +77,9 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
     if written.exists():
         print(f"pretraingym: the run in {config.folder} was finished earlier", file=sys.stderr)
     else:
-        results = _results(folder, learned, target, _learning_cost(config, learned, target["params"]), finals, rungs)
-        _note_evaluation(config.folder, results["policies"])
+        table, cost = target_table(finals, rungs), _learning_cost(config, learned, target["params"])
+        results = _results(folder, learned, target, cost, table)
+        _note_evaluation(config.folder, table)
         write_atomic(written, json.dumps(results, indent=1).encode())
     if not (config.folder / "report.html").exists():
         write_report(config.folder)
@@ -86,7 +88,11 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
 
 
 def _results(
-    folder: RunFolder, learned: dict[str, Any], target: dict[str, Any], learning_cost: float, finals: Rows, rungs: Rows
+    folder: RunFolder,
+    learned: dict[str, Any],
+    target: dict[str, Any],
+    learning_cost: float,
+    table: dict[str, PolicyRow],
 ) -> dict[str, Any]:
     """What results.json holds and the last line of output says."""
     return {
@@ -95,7 +101,7 @@ def _results(
         "proxy_params": learned["proxy_params"],
         "episodes": learned["episodes"],
         "learning_cost_in_target_runs": round(learning_cost, 1),
-        "policies": compare(finals, rungs),
+        "policies": table_json(table),
         "stages_s": {name: round(seconds, 1) for name, seconds in folder.seconds.items()},
         "profile": {"proxy": learned["profile_s"], "target": target["profile_s"]},
         "wall_s": round(sum(folder.seconds.values()), 1),
@@ -104,11 +110,18 @@ def _results(
     }
 
 
-def _note_evaluation(folder: Path, table: dict[str, dict[str, Any]]) -> None:
+def _note_evaluation(folder: Path, table: dict[str, PolicyRow]) -> None:
     """Put what the policy did to the target, beside its rivals, on the policy's card."""
     policy = load_policy(folder)
-    shown = ("test_loss_mean", "gain_nats_vs_natural", "speedup_vs_natural")
-    rows = tuple({"policy": name, **{key: row[key] for key in shown}} for name, row in table.items())
+    rows = tuple(
+        {
+            "policy": name,
+            "test_loss_mean": row.test_loss_mean,
+            "gain_nats": row.gain_nats,
+            "speedup": row.speedup.factor if row.speedup else None,
+        }
+        for name, row in table.items()
+    )
     save_policy(folder, replace(policy, card=replace(policy.card, evaluation=rows)))
 
 

@@ -21,7 +21,7 @@ from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
-from ..analysis.replay_comparison import Comparison, compare, comparison_table
+from ..analysis.replay_comparison import ReplayDifference, difference_table, replay_difference
 from ..progress import Progress
 from ..runs.preflight import preflight
 
@@ -55,7 +55,7 @@ def main(config: ReplayConfig) -> dict[str, Any]:
         raise InputError(f"{config.file} holds no finished episode: there is nothing to replay")
     chosen = episodes[: config.count]
     tasks = {key: _open_task(configs[key], config.corpus) for key in {episode.config for episode in chosen}}
-    found: dict[int, Comparison] = {}  # by place in the file
+    found: dict[int, ReplayDifference] = {}  # by place in the file
     with Progress() as progress:
         progress.stage("replay", None)
         for key, task in tasks.items():
@@ -65,15 +65,15 @@ def main(config: ReplayConfig) -> dict[str, Any]:
                 replayed = replay(task, configs[key], [chosen[place] for place in batch])
                 for place, again in zip(batch, replayed, strict=True):
                     expected = weights_of_actions(chosen[place], task, configs[key])
-                    found[place] = compare(chosen[place], again, expected, config.tolerance)
+                    found[place] = replay_difference(chosen[place], again, expected, config.tolerance)
                 progress.update(len(found), len(chosen))
-    compared = [found[place] for place in range(len(chosen))]
-    Console().print(comparison_table(compared))
+    differences = [found[place] for place in range(len(chosen))]
+    Console().print(difference_table(differences))
     return {
         "episodes": len(episodes),
-        "replayed": len(compared),
-        "largest_difference_nats": max(each.difference_nats for each in compared),
-        "mismatches": sum(bool(each.faults) for each in compared),
+        "replayed": len(differences),
+        "largest_difference_nats": max(each.nats for each in differences),
+        "mismatches": sum(bool(each.faults) for each in differences),
     }
 
 

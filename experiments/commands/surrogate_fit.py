@@ -45,8 +45,8 @@ def main(config: SurrogateFitConfig) -> dict[str, Any]:
     of them."""
     record, episodes = _episodes(config.run / "episodes.jsonl")
     table = EpisodeTable.of(episodes, list(record.columns), record.tasks)
-    test_E = _held_out(table.group_E, config)
-    train, test = table.rows(~test_E), table.rows(test_E)
+    test_N = _held_out(table.seed_N, config)
+    train, test = table.subset(~test_N), table.subset(test_N)
     models = {"fitted": fit_worth(train), "tokens alone": fit_worth(train, knows_labels=False)}
     scores = {name: score(test, model.final(test)) for name, model in models.items()}
     whole = fit_worth(table)
@@ -54,7 +54,7 @@ def main(config: SurrogateFitConfig) -> dict[str, Any]:
     content = fitted_dynamics(record, table, whole).as_json()
     write_atomic(path, json.dumps(content, allow_nan=False).encode())
     Console().print(_as_table(scores, models["fitted"]))
-    counts = {"episodes": len(episodes), "held_out": int(test_E.sum()), "noise_sd": models["fitted"].residual_sd}
+    counts = {"episodes": len(episodes), "held_out": int(test_N.sum()), "noise_sd": models["fitted"].residual_sd}
     return {"surrogate": str(path), **counts, **scores["fitted"], "tokens_alone": scores["tokens alone"]}
 
 
@@ -62,7 +62,7 @@ def fitted_dynamics(record: ConfigRecord, table: EpisodeTable, model: WorthModel
     """The model, category by category of each label column."""
     ends = np.cumsum([len(names) for names in record.columns.values()])[:-1]
     theta, natural = np.split(model.theta_QT, ends), np.split(table.natural_Q, ends)
-    floor_T, amplitude_T, exponent_T = model.curve_3T
+    floor_T, amplitude_T, exponent_T = model.curve
     return FittedDynamics(
         fingerprint=record.corpus.fingerprint,
         tasks=record.tasks,
@@ -73,25 +73,25 @@ def fitted_dynamics(record: ConfigRecord, table: EpisodeTable, model: WorthModel
         amplitude_T=amplitude_T,
         exponent_T=exponent_T,
         loss_sd=model.residual_sd,
-        episodes=len(table.final_E),
+        episodes=len(table.final_N),
     )
 
 
-def score(table: EpisodeTable, final_E: Array) -> dict[str, float]:
-    """Of predicted last losses, (E,): rank correlation with the real ones (`spearman`), root mean square error (nats
+def score(table: EpisodeTable, final_N: Array) -> dict[str, float]:
+    """Of predicted last losses, (N,): rank correlation with the real ones (`spearman`), root mean square error (nats
     per token, `rmse`), and the same of gains over the control of the same seed (`spearman_gain`, `rmse_gain`); and the
     mean rank correlation among the runs of a seed (`spearman_within`, of seeds with three runs or more; 0 where the
     prediction is one number)."""
     gains: list[tuple[Array, Array]] = []  # predicted and real, by seed
-    for seed in np.unique(table.group_E[table.control_E]):
-        of_seed = table.group_E == seed
-        control, runs = np.flatnonzero(of_seed & table.control_E)[0], of_seed & ~table.control_E
-        gains.append((final_E[control] - final_E[runs], table.final_E[control] - table.final_E[runs]))
+    for seed in np.unique(table.seed_N[table.control_N]):
+        of_seed = table.seed_N == seed
+        control, runs = np.flatnonzero(of_seed & table.control_N)[0], of_seed & ~table.control_N
+        gains.append((final_N[control] - final_N[runs], table.final_N[control] - table.final_N[runs]))
     within = [_spearman(*pair) for pair in gains if len(pair[0]) >= 3]
     predicted, real = map(np.concatenate, zip(*gains, strict=True)) if gains else np.zeros((2, 0))
     return {
-        "spearman": _spearman(final_E, table.final_E),
-        "rmse": float(np.sqrt(((final_E - table.final_E) ** 2).mean())),
+        "spearman": _spearman(final_N, table.final_N),
+        "rmse": float(np.sqrt(((final_N - table.final_N) ** 2).mean())),
         "spearman_gain": _spearman(predicted, real),
         "rmse_gain": float(np.sqrt(((predicted - real) ** 2).mean())) if len(real) else 0.0,
         "spearman_within": float(np.mean(within)) if within else 0.0,
@@ -114,10 +114,10 @@ def _episodes(path: Path) -> tuple[ConfigRecord, list[EpisodeRecord]]:
     return configs[most], chosen
 
 
-def _held_out(group_E: NDArray[np.int64], config: SurrogateFitConfig) -> NDArray[np.bool_]:
+def _held_out(seed_N: NDArray[np.int64], config: SurrogateFitConfig) -> NDArray[np.bool_]:
     """Whole seeds: a run, its group and its control stay together."""
-    groups = np.random.default_rng(config.seed).permutation(np.unique(group_E))
-    return np.isin(group_E, groups[: max(2, round(config.held_out * len(groups)))])
+    groups = np.random.default_rng(config.seed).permutation(np.unique(seed_N))
+    return np.isin(seed_N, groups[: max(2, round(config.held_out * len(groups)))])
 
 
 def _spearman(predicted: Array, real: Array) -> float:

@@ -20,7 +20,7 @@ from ...lm.models.causal_lm import num_parameters
 from ...policies.baselines.constant import family
 from ...policies.named import check_names, learned_hashes, make_policies
 from ..analysis.statistics import NATURAL
-from ..evaluation.side_by_side import side_by_side
+from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
 from ..runs.preflight import check_seed, preflight
 from ..runs.run_corpus import run_corpus
@@ -106,7 +106,7 @@ def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -
     families = sorted({family(agent) for agent in task.agent_names[1:]})
     constants = tuple(f"constant:strength={strength},{of}=1" for of in families for strength in STRENGTHS)
     policies = make_policies(config.policies + constants, task.agent_names)
-    runs = side_by_side(setting, task, policies, scenario, seed, 1)
+    runs = outcomes(setting, task, policies, scenario, seed, 1)
     return {name: run["validation_loss_nats"] for name, run in runs.items()}
 
 

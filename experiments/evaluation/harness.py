@@ -78,8 +78,8 @@ def _model(folder: Path, device: str, batch_size: int) -> Any:
     return model
 
 
-def ask(model: Any, name: str, rows: list[dict[str, Any]]) -> tuple[dict[str, Any], list[list[float]]]:
-    """(what came of the questions, the log-likelihood in nats of each question's choices)."""
+def ask(model: Any, name: str, questions: list[dict[str, Any]]) -> tuple[dict[str, Any], list[list[float]]]:
+    """(scores over the questions, log-likelihoods in nats of each question's choices)."""
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.evaluator import evaluate
@@ -90,15 +90,22 @@ def ask(model: Any, name: str, rows: list[dict[str, Any]]) -> tuple[dict[str, An
     with contextlib.redirect_stderr(io.StringIO()):  # the harness's bars, which it has no switch for
         task = ConfigurableTask(
             config={
-                "task": name, "custom_dataset": lambda: {"test": Dataset.from_list(rows)}, "test_split": "test",
-                "output_type": "multiple_choice", "doc_to_text": query, "doc_to_choice": choices,
-                "doc_to_target": gold, "target_delimiter": " ", "metric_list": metrics,
+                "task": name,
+                "custom_dataset": lambda: {"test": Dataset.from_list(questions)},
+                "test_split": "test",
+                "output_type": "multiple_choice",
+                "doc_to_text": query,
+                "doc_to_choice": choices,
+                "doc_to_target": gold,
+                "target_delimiter": " ",
+                "metric_list": metrics,
             }
-        )  # fmt: skip
+        )
         found = evaluate(lm=model, task_dict={name: task})
-    figures: dict[str, Any] = {"questions": len(rows), "chance": fmean(1 / len(row[choices]) for row in rows)}
+    chance = fmean(1 / len(question[choices]) for question in questions)
+    figures: dict[str, Any] = {"questions": len(questions), "chance": chance}
     for metric in METRICS:
         value, error = (found["results"][name][f"{metric}{end},none"] for end in ("", "_stderr"))
-        figures |= {metric: value, f"{metric}_stderr": error if len(rows) > 1 else None}
+        figures |= {metric: value, f"{metric}_stderr": error if len(questions) > 1 else None}
     samples = sorted(found["samples"][name], key=lambda sample: sample["doc_id"])
     return figures | {"cut": model.cut}, [[nats for nats, _ in sample["filtered_resps"]] for sample in samples]

@@ -1,4 +1,4 @@
-"""What can be gained on a surrogate at best: by constant weights, and by any schedule of text whatever."""
+"""The most that can be gained on a surrogate: by constant weights, and by any schedule of text."""
 
 from collections.abc import Callable, Sequence
 
@@ -40,19 +40,19 @@ def best_static(
     winner would be flattered where influence is noisy. The tests compare with a grid."""
     rng, num_agents = np.random.default_rng(0), len(task.agent_names)
     natural_K = np.eye(num_agents)[0]
-    found_MK, loss_M = np.zeros((0, num_agents)), np.zeros(0)
+    found_NK, loss_N = np.zeros((0, num_agents)), np.zeros(0)
     singles = [(1 - s) * natural_K + s * np.eye(num_agents)[1:] for s in (0.1, 0.25, 0.5, 0.75, 1.0)]
     batch_NK = np.concatenate([natural_K[None], *singles, rng.dirichlet(np.full(num_agents, 0.3), CANDIDATES)])
     for turn in range(rounds + 1):
-        found_MK = np.concatenate([found_MK, batch_NK])
-        loss_M = np.concatenate([loss_M, _mean_losses(task, setting, scenario, batch_NK, seeds)])
-        best_BK = found_MK[np.argsort(loss_M)[:BEST]]
-        near_NK = best_BK[rng.integers(BEST, size=CANDIDATES)]
+        found_NK = np.concatenate([found_NK, batch_NK])
+        loss_N = np.concatenate([loss_N, _mean_losses(task, setting, scenario, batch_NK, seeds)])
+        best_NK = found_NK[np.argsort(loss_N)[:BEST]]
+        near_NK = best_NK[rng.integers(BEST, size=CANDIDATES)]
         share = 0.5 ** (turn + 1) * rng.random((CANDIDATES, 1))
         batch_NK = (1 - share) * near_NK + share * rng.dirichlet(np.full(num_agents, 0.3), CANDIDATES)
-    last_BK = np.concatenate([natural_K[None], best_BK])
-    fresh_B = _mean_losses(task, setting, scenario, last_BK, FRESH)
-    return last_BK[np.argmin(fresh_B)], float(fresh_B.min()), float(fresh_B[0])
+    last_NK = np.concatenate([natural_K[None], best_NK])
+    fresh_N = _mean_losses(task, setting, scenario, last_NK, FRESH)
+    return last_NK[np.argmin(fresh_N)], float(fresh_N.min()), float(fresh_N[0])
 
 
 def _mean_losses(

@@ -14,10 +14,10 @@ SHAPE = 'one JSON object a line: "query" (text), "choices" (two texts or more), 
 
 @dataclass(frozen=True)
 class Questions:
-    """rows: by file, each a dictionary of FIELDS; left_out: by file, how many questions of it have an empty
-    choice, which has no length to normalise by; skipped: why whole files are left out."""
+    """by_file: each question a dictionary of FIELDS; left_out: by file, how many questions of it have an empty choice,
+    which has no length to normalise by; skipped: why whole files are left out."""
 
-    rows: dict[str, list[dict[str, Any]]]
+    by_file: dict[str, list[dict[str, Any]]]
     left_out: dict[str, int]
     skipped: dict[str, str]
 
@@ -33,43 +33,45 @@ def read_questions(folder: Path, names: tuple[str, ...], limit: int | None) -> Q
             raise InputError(f"no {name}.jsonl in {folder}; {nearest(name, files)}")
     found = Questions({}, {}, {})
     for name in names or files:
-        rows = _rows(files[name])
-        whole = [row for row in rows if all(row["choices"])]
+        questions = _questions(files[name])
+        whole = [question for question in questions if all(question["choices"])]
         if whole:
-            found.rows[name], found.left_out[name] = whole[:limit], len(rows) - len(whole)
+            found.by_file[name], found.left_out[name] = whole[:limit], len(questions) - len(whole)
+        elif questions:
+            found.skipped[name] = "every question has an empty choice"
         else:
-            found.skipped[name] = "every question has an empty choice" if rows else "open-ended: an answer, no choices"
-    if not found.rows:
+            found.skipped[name] = "open-ended: an answer, no choices"
+    if not found.by_file:
         raise InputError(f"no multiple-choice question in {', '.join(found.skipped)} of {folder}; expected {SHAPE}")
     return found
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
+def _questions(path: Path) -> list[dict[str, Any]]:
     """The questions of a file; none where it is open-ended."""
-    rows = []
+    questions = []
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             try:
-                row = json.loads(line)
+                value = json.loads(line)
             except (ValueError, RecursionError):  # not JSON, or not UTF-8
-                row = None
-            if number == 1 and isinstance(row, dict) and "answer" in row and "choices" not in row:
+                value = None
+            if number == 1 and isinstance(value, dict) and "answer" in value and "choices" not in value:
                 return []
-            if fault := _fault(row):
+            if fault := _fault(value):
                 raise InputError(f"{path} line {number}: {fault}; expected {SHAPE}")
-            rows.append({field: row[field] for field in FIELDS})
-    if not rows:
+            questions.append({field: value[field] for field in FIELDS})
+    if not questions:
         raise InputError(f"{path} is empty; expected {SHAPE}")
-    return rows
+    return questions
 
 
-def _fault(row: Any) -> str | None:
-    """What is wrong with a line, in a few words."""
-    if not isinstance(row, dict):
+def _fault(value: Any) -> str | None:
+    """What is wrong with a line, in a few words; None: it is a question."""
+    if not isinstance(value, dict):
         return "no JSON object"
-    if missing := [field for field in FIELDS if field not in row]:
+    if missing := [field for field in FIELDS if field not in value]:
         return f"no {' and no '.join(missing)}"
-    query, choices, gold = (row[field] for field in FIELDS)
+    query, choices, gold = (value[field] for field in FIELDS)
     if not isinstance(query, str) or not query.strip():
         return "query is no text"
     if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):

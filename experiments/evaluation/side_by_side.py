@@ -1,4 +1,4 @@
-"""Policies on one scenario, side by side: from the same weights and random numbers to the end of the budget."""
+"""Policies on one scenario, side by side: a run each from the same initial weights and random numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from ..analysis.statistics import NATURAL
 
 
 @dataclass(frozen=True)
-class Played:
-    """A finished episode of N runs, one a policy: what they saw first, the weights of every interval (I, N, K), and
-    the last interval, in which a run that diverged at any time has no loss."""
+class FinishedEpisode:
+    """An episode of N runs, one a policy, at its end. first: what the policies observed before they first chose;
+    weights_INK: of every interval; last: the last interval, in which a run that diverged at any time has no loss."""
 
     episode: Episode
     first: Observation
@@ -29,8 +29,10 @@ class Played:
     last: Interval
 
 
-def play(setting: Setting, task: Task, policies: Sequence[Policy], scenario: Scenario, seed: int) -> Played:
-    """All of `policies` on the scenario, with fresh models of that seed, to the end or until all have diverged."""
+def run_side_by_side(
+    setting: Setting, task: Task, policies: Sequence[Policy], scenario: Scenario, seed: int
+) -> FinishedEpisode:
+    """Run all of `policies` on the scenario, with new models of that seed, to the end or until all have diverged."""
     count = len(policies)
     for policy in policies:
         policy.reset(task.agent_names, 1)
@@ -47,18 +49,18 @@ def play(setting: Setting, task: Task, policies: Sequence[Policy], scenario: Sce
     episode = Episode(task, setting.backend(task, count), setting.episode)
     episode.enter(list(range(count)), [scenario] * count, [seed] * count)
     run_episode(episode, decide, on_interval=intervals.append)
-    return Played(episode, seen[0], np.stack(chosen), intervals[-1])
+    return FinishedEpisode(episode, seen[0], np.stack(chosen), intervals[-1])
 
 
-def side_by_side(
+def outcomes(
     setting: Setting, task: Task, policies: dict[str, Policy], scenario: Scenario, seed: int, test_windows: int
 ) -> dict[str, dict[str, Any]]:
-    """Of natural and every policy, from the same weights and random numbers: `validation_loss_nats` by the scenario's
-    mixture, `test_loss_nats` by task, `tokens`, and the mean `weights` that it chose. A run that diverged has null."""
+    """Run natural and all of `policies` side by side; what each came to, as JSON has it: `validation_loss_nats` by the
+    scenario's mixture, `test_loss_nats` by task, `tokens`, and its mean `weights`. A run that diverged has null."""
     own = {NATURAL: Natural(), **policies}
-    played = play(setting, task, list(own.values()), scenario, seed)
-    last, weights_NK = played.last, played.weights_INK.mean(0)
-    test_NT = played.episode.measuring.test_losses(test_windows)
+    finished = run_side_by_side(setting, task, list(own.values()), scenario, seed)
+    last, weights_NK = finished.last, finished.weights_INK.mean(0)
+    test_NT = finished.episode.measuring.test_losses(test_windows)
     return {
         name: {
             "validation_loss_nats": _number(last.loss_N[run]),

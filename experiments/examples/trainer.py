@@ -2,7 +2,7 @@
 
     python -m pretraingym.experiments.examples.trainer --corpus FOLDER --policy ten-tasks
 
-Last line: one JSON object with what each interval came to.
+Last line: one JSON object with the losses and weights of each interval.
 """
 
 import json
@@ -44,9 +44,15 @@ def main(config: TrainerConfig) -> dict[str, Any]:
     task = Task(Corpus.open(config.corpus), config.context)
     clock = EpisodeConfig(steps_per_interval=config.steps_per_interval)  # when to decide, and how much to measure
     args = TrainingArguments(
-        str(config.folder), max_steps=clock.total_steps, per_device_train_batch_size=clock.batch_windows,
-        learning_rate=3e-3, save_steps=50, ignore_data_skip=True, report_to=[], disable_tqdm=True,
-    )  # fmt: skip
+        str(config.folder),
+        max_steps=clock.total_steps,
+        per_device_train_batch_size=clock.batch_windows,
+        learning_rate=3e-3,
+        save_steps=50,
+        ignore_data_skip=True,  # the console draws the windows
+        report_to=[],
+        disable_tqdm=True,
+    )
     console = ConsoleCallback(task, clock, make_policy(config.policy, task.agent_names), args)
     model = AutoModelForCausalLM.from_config(llama(task.corpus.vocab_size, 64, 2, config.context))
     trainer = Trainer(model, args, train_dataset=console.dataset)

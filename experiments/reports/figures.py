@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ..analysis.statistics import NATURAL, Gain, natural_ladder
+from ..analysis.statistics import NATURAL, Gain
+from ..analysis.target_table import natural_ladder
 from .run_record import RunRecord
 
 # Okabe and Ito's palette, which the colour-blind can tell apart. The page redefines it on a dark ground (report.css).
@@ -57,20 +58,20 @@ def gains_figure(learned: str, gains: Mapping[str, Gain]) -> str:
         axes = figure.add_subplot()
         axes.axvline(0, color=INK, linewidth=1)
         for row, gain in enumerate(gains.values()):
-            low, high = gain.ci95 or (gain.mean, gain.mean)
+            low, high = gain.ci95 or (gain.nats, gain.nats)
             colour = MUTED if gain.verdict == "undecided" else PALETTE["vermillion"]
             axes.plot([low, high], [row, row], color=colour, linewidth=2.5, solid_capstyle="butt")
-            axes.plot(gain.mean, row, "o", color=colour, markersize=6)
+            axes.plot(gain.nats, row, "o", color=colour, markersize=6)
         axes.set(yticks=range(len(gains)), yticklabels=list(gains), ylim=(len(gains) - 0.5, -0.5))
         axes.set_xlabel(f"nats that {learned} is below the rival (right of 0 is better); bar: 95% interval")
         axes.tick_params(length=0)
         axes.grid(axis="y", visible=False)
-    told = [f"{name} {gain.mean:+.3f}" + _interval(gain) for name, gain in gains.items()]
+    told = [f"{name} {gain.nats:+.3f}" + _interval(gain) for name, gain in gains.items()]
     return inline_svg(figure, "gains", f"Gain of {learned} in nats over each rival: {'; '.join(told)}.")
 
 
 def curves_figure(record: RunRecord) -> str:
-    """Loss against tokens, and the same as gain over natural: a row a reference task; bands are one sd over seeds."""
+    """Loss against tokens, beside it the gain over natural, for each reference task; bands are one sd over seeds."""
     gains = NATURAL in record.policies
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.4 * len(record.tasks) + 0.4), layout="constrained")
@@ -95,10 +96,10 @@ def curves_figure(record: RunRecord) -> str:
 
 def ladder_figure(record: RunRecord) -> str:
     """Final test loss of complete runs against their tokens: natural at several budgets, the policies at one."""
-    finals = record.rows["target-final"]
+    finals = record.metrics["target-final"]
     budget = finals[0]["tokens"]
-    ladder = natural_ladder(finals, record.rows["natural-ladder"])
-    losses = {name: record.results["policies"][name]["test_loss_mean"] for name in record.policies}
+    ladder = natural_ladder(finals, record.metrics["natural-ladder"])
+    losses = {name: row.test_loss_mean for name, row in record.table.items()}
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH * 0.72, 2.6), layout="constrained")
         axes = figure.add_subplot()
@@ -122,7 +123,7 @@ def ladder_figure(record: RunRecord) -> str:
 
 
 def weights_figure(record: RunRecord, policies: Sequence[str], name: str, columns: int, height: float) -> str:
-    """Stacked console weights over training, mean over seeds; a panel a policy. They hold for a whole interval."""
+    """Stacked console weights over training, mean over seeds, constant in each interval; a panel for each policy."""
     with matplotlib.rc_context(STYLE):
         count = -(-len(policies) // columns)
         figure = Figure(figsize=(WIDTH, height * count), layout="constrained")
@@ -148,13 +149,13 @@ def weights_figure(record: RunRecord, policies: Sequence[str], name: str, column
 
 def learning_figure(record: RunRecord) -> str:
     """Return against proxy episodes: mean of each update, and the best so far."""
-    rows = record.rows["learn"]
-    episodes = [row["episodes"] for row in rows]
+    updates = record.metrics["learn"]
+    episodes = [update["episodes"] for update in updates]
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH * 0.72, 2.3), layout="constrained")
         axes = figure.add_subplot()
         axes.axhline(0, color=INK, linewidth=1)
-        mean, best = ([row[key] for row in rows] for key in ("return_mean", "return_best"))
+        mean, best = ([update[key] for update in updates] for key in ("return_mean", "return_best"))
         axes.plot(episodes, mean, color=PALETTE["vermillion"], marker="o", markersize=3, label="mean of the update")
         axes.plot(episodes, best, color=PALETTE["blue"], linestyle=DASHES[1], label="best episode so far")
         axes.set(xlabel="proxy episodes", ylabel="return (0 is natural)")
@@ -178,8 +179,8 @@ def _styles(record: RunRecord) -> dict[str, dict[str, Any]]:
     return styles
 
 
-def _band(axes: Axes, tokens: np.ndarray, values_SI: np.ndarray, style: dict[str, Any], label: str) -> None:
-    mean, sd = values_SI.mean(axis=0), values_SI.std(axis=0, ddof=1) if len(values_SI) > 1 else 0
+def _band(axes: Axes, tokens: np.ndarray, values_NI: np.ndarray, style: dict[str, Any], label: str) -> None:
+    mean, sd = values_NI.mean(axis=0), values_NI.std(axis=0, ddof=1) if len(values_NI) > 1 else 0
     axes.fill_between(tokens, mean - sd, mean + sd, color=style["color"], alpha=0.16, linewidth=0)
     axes.plot(tokens, mean, label=label, **style)
 

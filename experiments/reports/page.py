@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...lm.io.files import write_atomic
+from ..analysis.statistics import Gain
 
 
 def write_page(path: Path, title: str, body: str) -> Path:
@@ -49,6 +50,10 @@ def number(value: Any) -> str:
 
 def signed(value: Any) -> str:
     return f"{value:+.3f}".replace("-", "−") if known(value) else "–"
+
+
+def interval(gain: Gain | None) -> str:
+    return f"{signed(gain.ci95[0])} to {signed(gain.ci95[1])}" if gain and gain.ci95 else "–"
 
 
 def duration(seconds: float | None) -> str | None:

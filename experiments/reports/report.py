@@ -1,14 +1,13 @@
-"""report.html: one page that says what came out of a run. It needs no network, no script and no other file."""
+"""report.html of a finished quickstart run: its results, figures, costs and configuration on one page."""
 
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
-from ..analysis.statistics import NATURAL, Gain, Speedup
+from ..analysis.statistics import NATURAL, Gain
 from .figures import curves_figure, gains_figure, ladder_figure, learning_figure, weights_figure
-from .page import duration, figure, html_table, known, number, signed, write_page
+from .page import duration, figure, html_table, interval, number, signed, write_page
 from .run_record import RunRecord
 
 OUTSIDE_GOAL = 0.25  # of an interval's time, at most, goes to anything but training
@@ -27,10 +26,10 @@ def verdict(learned: str, gains: Mapping[str, Gain], seeds: int) -> str:
     sentences = []
     if NATURAL in gains:
         gain = gains[NATURAL]
-        side = "below" if gain.mean >= 0 else "above"
-        interval = f", 95% interval of the gain {signed(gain.ci95[0])} to {signed(gain.ci95[1])}" if gain.ci95 else ""
-        runs = f"mean of {seeds} seeds{interval}" if seeds > 1 else "one seed"
-        sentences.append(f"{learned} ended {abs(gain.mean):.3f} nats {side} natural ({runs}).")
+        side = "below" if gain.nats >= 0 else "above"
+        told = f", 95% interval of the gain {interval(gain)}" if gain.ci95 else ""
+        runs = f"mean of {seeds} seeds{told}" if seeds > 1 else "one seed"
+        sentences.append(f"{learned} ended {abs(gain.nats):.3f} nats {side} natural ({runs}).")
     if seeds < 2:
         return " ".join([*sentences, "One seed gives no interval, so this run decides nothing."])
     named = {kind: [name for name, gain in gains.items() if gain.verdict == kind] for kind in _SAID}
@@ -79,37 +78,22 @@ def _verdict(record: RunRecord) -> str:
 
 
 def _table(record: RunRecord) -> str:
-    table = record.results["policies"]
-    tasks = list(next(iter(table.values())).get("test_loss_by_task", {}))
-    head = [
-        "policy",
-        "test loss",
-        "sd over seeds",
-        *tasks,
-        "bits a byte",
-        "gain over natural",
-        "95% interval",
-        "speed-up",
-    ]
+    tasks = list(next(iter(record.table.values())).test_loss_by_task or {})
+    end = ["bits a byte", "gain over natural", "95% interval", "speed-up"]
+    head = ["policy", "test loss", "sd over seeds", *tasks, *end]
     rows = []
-    for name in record.policies:
-        row = table[name]
-        low, high = row.get("gain_ci95") or (None, None)
-        interval = f"{signed(low)} to {signed(high)}" if known(low) and known(high) else "–"
-        by_task = [number(row["test_loss_by_task"].get(task)) for task in tasks]
-        cells = [number(row["test_loss_mean"]), number(row.get("test_loss_sd")), *by_task]
-        cells.append(number(row.get("test_bits_per_byte")))
-        if name == NATURAL:
-            rows.append([name, *cells, "–", "–", "1"])
-        else:
-            rows.append([name, *cells, signed(row.get("gain_nats_vs_natural")), interval, _speedup(row)])
+    for name, row in record.table.items():
+        by_task = [number((row.test_loss_by_task or {}).get(task)) for task in tasks]
+        cells = [number(row.test_loss_mean), number(row.test_loss_sd), *by_task, number(row.test_bits_per_byte)]
+        gain = [signed(row.gain_nats), interval(row.gain), str(row.speedup or "–")]
+        rows.append([name, *cells, *(["–", "–", "1"] if name == NATURAL else gain)])
     foot = (
         "Losses in nats per token on the test halves; the lowest comes first. Speed-up: the tokens that complete "
         "natural runs, each with its own learning-rate decay, need for the policy's final loss, over the policy's own "
         "tokens; ≥ and ≤ mark losses beyond the longest and the shortest of those runs. " + _cost(record)
     )
     section = f"<h2>Results</h2>\n{html_table(head, rows, record.learned)}\n<p class='foot'>{escape(foot)}</p>"
-    if record.rows.get("natural-ladder") and NATURAL in table:
+    if record.metrics.get("natural-ladder") and NATURAL in record.table:
         caption = "Where the speed-up is read: how far to the right natural's line falls to a policy's loss."
         section += "\n" + figure(ladder_figure(record), caption)
     return section
@@ -121,7 +105,8 @@ def _cost(record: RunRecord) -> str:
     if cost is None or record.learned is None:
         return "What it cost to learn the policy is not charged here."
     said = f"Learning the policy cost the compute of {cost:.0f} target runs, which the speed-up does not charge; "
-    saved = (record.results["policies"][record.learned].get("speedup_vs_natural") or 1) - 1
+    fast = record.table[record.learned].speedup
+    saved = fast.factor - 1 if fast else 0
     return said + (f"it is paid back after {cost / saved:.0f} runs." if saved > 0 else "it is not paid back.")
 
 
@@ -136,7 +121,7 @@ def _curves(record: RunRecord) -> str:
 
 
 def _weights(record: RunRecord) -> str:
-    if not record.rows.get("target"):
+    if not record.metrics.get("target"):
         return ""
     first = record.learned or record.policies[0]
     parts = ["<h2>Console weights over training</h2>"]
@@ -150,7 +135,7 @@ def _weights(record: RunRecord) -> str:
 
 
 def _learning(record: RunRecord) -> str:
-    if not record.rows.get("learn"):
+    if not record.metrics.get("learn"):
         return ""
     caption = "Training scenarios differ from update to update, and so does what can be gained in them."
     return "<h2>Learning on proxies</h2>\n" + figure(learning_figure(record), caption)
@@ -209,13 +194,6 @@ def _bars(what: str, seconds: Mapping[str, float]) -> str:
     )
     titles = f'<th scope="col">{escape(what)}</th><th scope="col">seconds</th><th scope="col">share</th><td></td>'
     return f'<div class="scroll"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{rows}</tbody></table></div>'
-
-
-def _speedup(row: Mapping[str, Any]) -> str:
-    if not known(row.get("speedup_vs_natural")):
-        return "–"
-    bounds = (bool(row.get(f"speedup_is_{side}_bound")) for side in ("lower", "upper"))
-    return str(Speedup(row["speedup_vs_natural"], *bounds))
 
 
 def _list(names: Sequence[str]) -> str:

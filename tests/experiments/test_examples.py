@@ -4,13 +4,17 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 import torch
 
+from pretraingym.env.episode_config import EpisodeConfig
+from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.examples.plain_torch import PlainConfig, advantages, main
 from pretraingym.experiments.examples.trainer import TrainerConfig
 from pretraingym.experiments.examples.trainer import main as trainer
 from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.policies.baselines.rules import Lift
 
 
 def test_plain_torch_learns_on_the_surrogate(tiny_corpus: Corpus) -> None:
@@ -20,11 +24,6 @@ def test_plain_torch_learns_on_the_surrogate(tiny_corpus: Corpus) -> None:
 
 def test_plain_torch_runs_on_proxies(tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     """One short round on real models: the same file drives both environments."""
-    import gymnasium as gym
-
-    from pretraingym.env.episode_config import EpisodeConfig
-    from pretraingym.env.settings.setting import Setting
-
     make_vec, clock = gym.make_vec, EpisodeConfig(num_intervals=2, steps_per_interval=2, batch_windows=4)
     setting = Setting(width=16, context=16, episode=clock)
     monkeypatch.setattr(gym, "make_vec", lambda *a, **k: make_vec(*a, setting=setting, **k))
@@ -36,14 +35,14 @@ def test_plain_torch_runs_on_proxies(tiny_corpus: Corpus, monkeypatch: pytest.Mo
 
 def test_a_policy_drives_a_trainer(tiny_corpus: Corpus, tmp_path: Path) -> None:
     config = TrainerConfig(tiny_corpus.path, "lift", tmp_path / "run", steps_per_interval=10)
-    told = trainer(config)["intervals"]
-    assert len(told) == 6
-    assert told[-1]["validation_loss_nats"] < told[0]["validation_loss_nats"] - 0.3
-    assert told[-1]["weights"]["null"] == pytest.approx(0.65)
-    shutil.rmtree(tmp_path / "run" / "checkpoint-70")  # the one at the end
-    again = trainer(replace(config, resume=True))["intervals"]  # from step 50 of 70
-    assert len(again) == 2
-    assert again == told[-2:]
+    intervals = trainer(config)["intervals"]
+    clock = EpisodeConfig(steps_per_interval=10)
+    assert len(intervals) == clock.num_intervals
+    assert intervals[-1]["validation_loss_nats"] < intervals[0]["validation_loss_nats"] - 0.3
+    assert intervals[-1]["weights"]["null"] == pytest.approx(1 - Lift().strength)
+    shutil.rmtree(tmp_path / "run" / f"checkpoint-{clock.total_steps}")  # the one at the end: that of step 50 is left
+    again = trainer(replace(config, resume=True))["intervals"]
+    assert again == intervals[-(clock.total_steps - 50) // 10 :]
 
 
 def test_advantage_is_against_the_rest_of_the_group() -> None:

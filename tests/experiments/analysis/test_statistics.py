@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretraingym.experiments.analysis.statistics import (
-    Gain,
-    compare,
-    losses_by_seed,
-    natural_ladder,
-    paired_gain,
-    speedup,
-)
+from pretraingym.experiments.analysis.statistics import Gain, paired_gain, speedup
 
 
 def by_seed(*losses: float) -> dict[int, float]:
@@ -32,7 +25,7 @@ LADDER = [(tokens, power_law(tokens)) for tokens in (50.0, 100.0, 200.0, 400.0)]
 def test_two_seeds_give_the_cauchy_quantile() -> None:
     # One degree of freedom is the Cauchy distribution, whose quantile is a tangent.
     gain = paired_gain(by_seed(1.0, 1.2), by_seed(1.1, 1.5))
-    assert gain.mean == pytest.approx(0.2)
+    assert gain.nats == pytest.approx(0.2)
     assert gain.sd == pytest.approx(0.2 / math.sqrt(2))
     half = math.tan(math.pi * 0.475) * gain.sd / math.sqrt(2)
     assert gain.ci95 == pytest.approx((0.2 - half, 0.2 + half))
@@ -49,7 +42,7 @@ def test_pairing_removes_what_seeds_share() -> None:
     shared = np.random.default_rng(0).normal(size=5)
     gain = paired_gain(by_seed(*(2.0 + shared)), by_seed(*(2.1 + shared)))
     assert gain.sd == pytest.approx(0, abs=1e-12)
-    assert gain.mean == pytest.approx(0.1)
+    assert gain.nats == pytest.approx(0.1)
 
 
 def test_seeds_are_paired_by_name_not_by_order() -> None:
@@ -129,49 +122,3 @@ def test_a_lower_loss_is_never_slower(losses: list[float], first: float, second:
 def test_useless_numbers_are_refused(loss: float, tokens: float, ladder: list[tuple[float, float]]) -> None:
     with pytest.raises(ValueError, match="finite losses and positive tokens"):
         speedup(loss, tokens, ladder)
-
-
-def final(policy: str, seed: int, prose: float, code: float, tokens: float = 100) -> dict[str, object]:
-    row = {"policy": policy, "seed": seed, "tokens": tokens, "test_loss_nats": {"prose": prose, "code": code}}
-    return row | {"test_bits_per_byte": {"prose": prose / 2, "code": code}}
-
-
-FINALS = [
-    final("natural", 0, 2.2, 1.8),
-    final("natural", 1, 2.3, 1.9),
-    final("learned", 0, 2.0, 1.8),
-    final("learned", 1, 2.1, 1.7),
-]
-RUNGS = [final("natural", seed, 2.4 - 0.1 * rung, 2.0, 50.0 * 2**rung) for seed in (0, 1) for rung in (0, 2, 3)]
-
-
-def test_compare_puts_it_together() -> None:
-    assert losses_by_seed(FINALS)["learned"] == pytest.approx({0: 1.9, 1: 1.9})
-    table = compare(FINALS, RUNGS)
-    learned = table["learned"]
-    assert learned["test_loss_mean"] == pytest.approx(1.9)
-    assert learned["test_bits_per_byte"] == pytest.approx((1.025 + 1.75) / 2)
-    assert learned["test_loss_by_task"] == pytest.approx({"prose": 2.05, "code": 1.75})
-    assert learned["gain_nats_vs_natural"] == pytest.approx(0.15)
-    assert learned["gain_ci95"][0] < 0.15 < learned["gain_ci95"][1]
-    assert (learned["speedup_vs_natural"], learned["speedup_is_lower_bound"]) == (4.0, True)
-    assert (table["natural"]["speedup_vs_natural"], table["natural"]["gain_nats_vs_natural"]) == (1.0, 0.0)
-
-
-def test_a_rung_of_one_seed_is_placed_against_that_seed() -> None:
-    # Seed 0 is .05 below the mean of the seeds at the budget: its rung of 200 tokens must not look .05 better for it.
-    ladder = natural_ladder(FINALS, [final("natural", 0, 2.0, 1.8, 200)])
-    assert ladder == [(100, pytest.approx(2.05)), (200, pytest.approx(1.95))]
-    with pytest.raises(ValueError, match="the ladder has seed 7"):
-        natural_ladder(FINALS, [final("natural", 7, 2.0, 1.8, 200)])
-
-
-def test_with_all_seeds_a_rung_is_their_mean() -> None:
-    ladder = dict(natural_ladder(FINALS, RUNGS))
-    assert ladder == pytest.approx({50: 2.2, 100: 2.05, 200: 2.1, 400: 2.05})
-
-
-def test_compare_without_natural_claims_nothing() -> None:
-    alone = compare([final("learned", 0, 2.0, 1.8)], [])["learned"]
-    nothing = ("test_loss_sd", "gain_nats_vs_natural", "gain_ci95", "speedup_vs_natural")
-    assert [alone[name] for name in nothing] == [None] * 4

@@ -18,8 +18,9 @@ def line(**changes: object) -> str:
 
 
 def write(folder: Path, **files: list[dict[str, object]]) -> Path:
-    for name, rows in files.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    for name, questions in files.items():
+        lines = [json.dumps(question, ensure_ascii=False) + "\n" for question in questions]
+        (folder / f"{name}.jsonl").write_text("".join(lines))
     return folder
 
 
@@ -28,13 +29,13 @@ def test_what_is_read_and_what_is_left_out(tmp_path: Path) -> None:
     found = read_questions(
         write(tmp_path, a=[EMPTY, QUESTION, more, EMPTY], empty=[EMPTY], open=[OPEN, OPEN]), (), None
     )
-    assert found.rows == {"a": [QUESTION, QUESTION | {"query": "the\u2028lantern"}]}
+    assert found.by_file == {"a": [QUESTION, QUESTION | {"query": "the\u2028lantern"}]}
     assert found.left_out == {"a": 2}
     assert found.skipped == {
         "empty": "every question has an empty choice",
         "open": "open-ended: an answer, no choices",
     }
-    assert read_questions(tmp_path, ("a",), 1).rows == {"a": [QUESTION]}
+    assert read_questions(tmp_path, ("a",), 1).by_file == {"a": [QUESTION]}
     assert read_questions(tmp_path, ("a",), 1).skipped == {}
 
 
