@@ -30,9 +30,9 @@ class BuildConfig:
 
     corpus: Path
     """folder of the corpus; it must not exist yet"""
-    preset: Literal["files", "installed", "synthetic", "slimpajama", "shared", "shared-mini", "shared-tasks"] = "files"
-    """where the other fields start from: nothing, the default corpus, made-up text, the labelled SlimPajama's columns,
-    or the prepared corpus in ../shared, or its sample, with the paper's three reference tasks, or with ten"""
+    preset: Literal["files", "installed", "synthetic", "slimpajama"] = "files"
+    """what the other fields start from: nothing but the defaults, the installed packages' text, made-up text, or the
+    columns of the labelled SlimPajama"""
     source: Literal["files", "dataset", "installed", "synthetic"] = "files"
     """where the text comes from"""
     files: tuple[str, ...] = ()

@@ -20,8 +20,6 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.io.errors import InputError
 
-SHARED = Path("../shared")
-
 
 def run(*arguments: object) -> dict[str, Any]:
     work, config = parse(["corpus", *map(str, arguments)])
@@ -184,21 +182,6 @@ def test_bad_input_is_one_line(
     assert message in err.splitlines()[-1]
     assert out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x"]
-
-
-@pytest.mark.parametrize(("preset", "tasks"), [("shared", 3), ("shared-tasks", 10)])
-def test_the_prepared_corpus(preset: str, tasks: int, tmp_path: Path) -> None:
-    """With the paper's three reference tasks first."""
-    if not (SHARED / "corpus").is_dir() or not (SHARED / "reference").is_dir():
-        pytest.skip("the prepared corpus is not beside the project")
-    run("build", "--preset", preset, "--corpus", tmp_path / "c", "--max-documents", 200, "--agents", "match-jeopardy")
-    corpus = Corpus.open(tmp_path / "c")
-    assert corpus.reference_tasks[:3] == ("lambada", "squad", "jeopardy")
-    assert len(corpus.reference_tasks) == tasks
-    assert 150 < len(corpus.splits["train"]) <= 200  # some share a paragraph with reference text
-    questions = [corpus.text(d) for d in corpus.splits["squad/validation"]]
-    assert all("\n" in text for text in questions[:50])
-    assert len(corpus.splits["lambada/validation"]) == 644
 
 
 def test_synthetic(tmp_path: Path) -> None:
