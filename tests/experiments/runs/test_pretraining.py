@@ -22,7 +22,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.commands.pretrain import PretrainConfig, main
-from pretraingym.experiments.runs.pretraining import TEST_WINDOWS, Pretraining
+from pretraingym.experiments.runs.pretraining import PART_STEPS, TEST_WINDOWS, Pretraining
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.engine_config import EngineConfig
@@ -260,22 +260,23 @@ def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path,
     """As a scheduler does before it kills; one rank's notice is enough."""
     whole, rare = replace(config, folder=tmp_path / "whole"), replace(config, save_every_s=1e9)
     main(whole)
-    train = Pretraining._train_interval
+    train, second_interval = Target.train, CLOCK.warmup_steps + CLOCK.steps_per_interval
 
-    def told(self: Pretraining, *arguments: Any) -> Any:
-        if self.episode.interval_N[0] == 1 and self.target.ranks.rank == self.target.ranks.count - 1:
+    def told(self: Target, *arguments: Any) -> Any:
+        if self.steps_N[0] == second_interval and self.ranks.rank == self.ranks.count - 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return train(self, *arguments)
 
     def work() -> None:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Pretraining, "_train_interval", told)
+            patch.setattr(Target, "train", told)
             with pytest.raises(KeyboardInterrupt):
                 main(rare)
 
     work()
     assert len(curve(config)) == 1
-    assert max(path.name for path in (config.folder / "checkpoints").iterdir()) == "step-000000026"  # 4 + 12 + 10
+    newest = max(path.name for path in (config.folder / "checkpoints").iterdir())
+    assert newest == f"step-{second_interval + PART_STEPS:09d}"
     main(replace(rare, resume=True))
     assert curve(config) == curve(whole)
     rare = replace(rare, folder=tmp_path / "two")
@@ -286,7 +287,7 @@ def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path,
 def test_the_documents_do_not_depend_on_the_ranks(config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks) -> None:
     """Where nothing of the draw is measured, to the last one."""
     static = replace(config, policy="constant:strength=0.5,match=1,quality=1")
-    counts = []
+    states = []
     for ranks in (1, 2):
         run = replace(static, folder=tmp_path / f"on-{ranks}")
         if ranks == 1:
@@ -294,7 +295,7 @@ def test_the_documents_do_not_depend_on_the_ranks(config: PretrainConfig, tmp_pa
         else:
             all_ranks(ranks, partial(main, run))
         newest = max((run.folder / "checkpoints").iterdir()) / "run.safetensors"
-        counts.append(load_file(newest))
-    np.testing.assert_array_equal(counts[0]["ids"], counts[1]["ids"])
-    np.testing.assert_array_equal(counts[0]["episode/draws/used_NC"], counts[1]["episode/draws/used_NC"])
-    assert math.isfinite(counts[0]["interval"][1])
+        states.append(load_file(newest))
+    for name in ("episode/in_hand/windows", "episode/sampler/used_NC"):
+        np.testing.assert_array_equal(states[0][name], states[1][name], err_msg=name)
+    assert np.isfinite(states[0]["episode/in_hand/loss_sum"]).all()
