@@ -135,7 +135,7 @@ class RunFolder:
         """Where the stage in flight stands; replaces the last one, whole or not at all."""
         part = self._checkpoint.with_suffix(".part")
         about = {"name": name, "metrics_bytes": self.metrics_bytes(), "elapsed_s": self.elapsed_s}
-        arrays = {key: np.asarray(value, order="C") for key, value in state.items()}
+        arrays = {key: np.ascontiguousarray(value) for key, value in state.items()}
         with naming_disk_errors(part):
             save_file(arrays, part, {"about": json.dumps(about)})
         with open(part, "rb") as file:
