@@ -1,4 +1,4 @@
-"""pretraingym quickstart: the main job: corpus, learning on proxies, targets under five policies, report."""
+"""pretraingym quickstart, the main job: a corpus, learning on proxies, targets under six policies, a report."""
 
 import json
 import sys
@@ -18,8 +18,8 @@ from ...policies.saved.storage import load_policy, save_policy
 from ..analysis.statistics import compare
 from ..progress import Progress
 from ..reports.report import write_report
-from ..runs.preflight import preflight
-from ..runs.run_corpus import run_corpus
+from ..runs.preflight import preflight_task
+from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
 from ..runs.target_runs import RUNG, TargetRuns, in_flight_bytes
 from .pretrain import quick_target
@@ -28,28 +28,28 @@ from .train_console import LearnConfig, train_console
 RIVALS = ("natural", "uniform", "paper-rule", "agreement", "lift")  # learning starts from lift
 Rows = list[dict[str, Any]]  # of metrics.jsonl
 DEFAULT_REFERENCE = {"prose": 0.75, "code": 0.25}
-LADDER = (0.5, 2.0, 4.0)  # budgets of natural, beside 1, on which tokens-to-loss is read; one seed each
+LADDER = (0.5, 2.0, 4.0)  # multiples of the budget of further runs of natural, from which tokens-to-loss is read
 
 
 @dataclass(frozen=True)
 class QuickstartConfig:
-    """The main job: learn a console on small proxies and let it drive the pretraining of a model 8 times larger, beside
-    the rules it has to beat. Ten minutes on two cores."""
+    """The main job: learn a console policy on small proxies, and let it drive the pretraining of a model 8 times
+    larger, beside the rules it has to beat. Ten minutes on two cores."""
 
     folder: Path = Path("runs/quickstart")
-    """where the run goes: metrics.jsonl, results.json, policy, model, report.html"""
+    """folder of the run: metrics.jsonl, results.json, the policy, the model and report.html"""
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     proxy: Setting = field(default_factory=Setting)
     target: Setting = field(default_factory=quick_target)
     learn: LearnConfig = field(default_factory=LearnConfig)
     reference: dict[str, float] = field(default_factory=dict)
-    """weight of each reference task for the target (default: prose 3 code 1, where the corpus has these two, else all
-    the same)"""
+    """weight of each reference task for the target (default: prose 3 code 1 if the corpus has just these two, else
+    equal weights)"""
     seeds: int = 3
-    """target runs of each policy"""
+    """target runs of each policy, with different seeds"""
     resume: bool = False
-    """go on with the run in the folder, or show it if it is finished"""
+    """continue the run in the folder, or show its results if it is finished"""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -57,16 +57,15 @@ class QuickstartConfig:
 
 
 def main(config: QuickstartConfig) -> dict[str, Any]:
-    """Run what is not yet done; write results.json and report.html; return the summary."""
+    """Run what earlier sessions have not; write results.json and report.html; return the summary."""
     begun = perf_counter()
     with Progress() as progress:
-        progress.stage("corpus", 90)
-        corpus = run_corpus(config.folder, config.corpus, progress)
+        corpus = corpus_of_run(config.folder, config.corpus, progress)
         check_reference(config.reference, corpus.reference_tasks)
         if not config.reference and set(corpus.reference_tasks) == set(DEFAULT_REFERENCE):
             config = replace(config, reference=DEFAULT_REFERENCE)
-        preflight(config.proxy, corpus)
-        task = preflight(config.target, corpus)
+        preflight_task(config.proxy, corpus)
+        task = preflight_task(config.target, corpus)
         folder = RunFolder(config.folder, config, config.resume, corpus, lambda: in_flight_bytes(config.folder))
         folder.stage("corpus", lambda: None, begun)
         progress.stage("learn on proxies", 240)
@@ -88,7 +87,7 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
 def _results(
     folder: RunFolder, learned: dict[str, Any], target: dict[str, Any], learning_cost: float, finals: Rows, rungs: Rows
 ) -> dict[str, Any]:
-    """What results.json holds and the last line of output says."""
+    """The content of results.json, which is also the last line of output."""
     return {
         "command": " ".join(["pretraingym", *sys.argv[1:]]),
         "target_params": target["params"],
@@ -105,7 +104,7 @@ def _results(
 
 
 def _note_evaluation(folder: Path, table: dict[str, dict[str, Any]]) -> None:
-    """Put what the policy did to the target, beside its rivals, on the policy's card."""
+    """Write the results of the policy and of its rivals on the target into the policy's card."""
     policy = load_policy(folder)
     shown = ("test_loss_mean", "gain_nats_vs_natural", "speedup_vs_natural")
     rows = tuple({"policy": name, **{key: row[key] for key in shown}} for name, row in table.items())
@@ -113,8 +112,9 @@ def _note_evaluation(folder: Path, table: dict[str, dict[str, Any]]) -> None:
 
 
 def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_params: int) -> float:
-    """Compute of the learning over that of one target run's training, at 6 FLOPs a parameter and token. Controls are
-    charged, and probes, evaluations and selection by the time they took; labels are not, the rules need them too."""
+    """Compute of the learning in units of one target run's training, at 6 FLOPs a parameter and token. Controls are
+    charged, and probes, evaluations and selection by the time they took. Labels are not, since the rules need them
+    too."""
     seconds = learned["profile_s"]
     runs = (learned["episodes"] + learned["controls"]) * sum(seconds.values()) / seconds["train"]
     proxy = learned["proxy_params"] * config.proxy.budget_tokens
@@ -122,7 +122,8 @@ def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_par
 
 
 def _targets(config: QuickstartConfig, runs: TargetRuns) -> tuple[Rows, Rows, dict[str, Any]]:
-    """Rows of all complete target runs, those of natural's ladder, and the target's size and profile."""
+    """Rows of all target runs at the usual budget, rows of natural's ladder, and the target's size and seconds by
+    part."""
     finals: Rows = []
     rungs: Rows = []
     size, profile = 0, Counter[str]()
@@ -134,7 +135,7 @@ def _targets(config: QuickstartConfig, runs: TargetRuns) -> tuple[Rows, Rows, di
             size = run["params"]
             profile.update(run["profile_s"])
     clock = config.target.episode
-    for scale in LADDER:  # complete runs of natural with so many times the tokens, learning rates stretched to match
+    for scale in LADDER:  # complete runs, with the learning-rate schedule stretched to match
         steps = round(clock.steps_per_interval * scale)
         longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
         rungs.append(runs.run(f"{RUNG}-{scale:g}", longer, make_policy("natural"), 0)["row"])

@@ -1,4 +1,4 @@
-"""The corpus of a run: an earlier session's, the user's, or the default one."""
+"""The corpus of a run: the one it began with, the user's, or the default one."""
 
 import json
 from pathlib import Path
@@ -11,11 +11,14 @@ from ...lm.io.errors import InputError
 from ..progress import Progress
 
 RECORD = "corpus.json"
+CORPUS_S = 90  # that the stage may take, if the default corpus has to be built (assumed)
 
 
-def run_corpus(folder: Path, given: Path | None, progress: Progress, verify: bool = True) -> Corpus:
-    """The corpus for the run in `folder`: if it has begun, the one it began with, so that packages installed meanwhile
-    change nothing; else `given` with all its bytes checked (`verify`); else the default corpus, built on first use."""
+def corpus_of_run(folder: Path, given: Path | None, progress: Progress, verify: bool = True) -> Corpus:
+    """The corpus of the run in `folder`, opened as the stage "corpus". A run that has begun keeps its corpus, so that
+    packages installed since then change nothing. Another one gets `given`, or else the default corpus, which is built
+    on first use. `verify`: check the hashes of all files."""
+    progress.stage("corpus", CORPUS_S)
     record = folder / RECORD
     if not record.exists():
         return Corpus.open(given, verify) if given else _default(progress)
@@ -28,7 +31,7 @@ def run_corpus(folder: Path, given: Path | None, progress: Progress, verify: boo
 
 
 def read_checked(path: Path, check: schema.Check) -> Any:
-    """What is in a JSON file of a run folder. InputError: it is damaged."""
+    """The value in a JSON file of a run folder. InputError: `check` refuses it, or it is no JSON."""
     try:
         value = json.loads(path.read_text())
         check(value, str(path))
