@@ -21,7 +21,7 @@ from ..reports.report import write_report
 from ..runs.preflight import preflight_task
 from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
-from ..runs.target_runs import RUNG, TargetRuns, in_flight_bytes
+from ..runs.target_runs import TargetRuns, in_flight_bytes
 from .pretrain import quick_target
 from .train_console import LearnConfig, train_console
 
@@ -130,7 +130,7 @@ def _targets(config: QuickstartConfig, runs: TargetRuns) -> tuple[Rows, Rows, di
     for seed in range(config.seeds):
         for policy in [*map(make_policy, RIVALS), load_policy(config.folder)]:
             keep = config.folder / "model" if seed == 0 and policy.name not in RIVALS else None
-            run = runs.run(f"target-{seed}-{policy.name}", config.target, policy, seed, keep)
+            run = runs.run(f"target-{seed}-{policy.name}", config.target, policy, seed, model_folder=keep)
             finals.append(run["row"])
             size = run["params"]
             profile.update(run["profile_s"])
@@ -138,5 +138,5 @@ def _targets(config: QuickstartConfig, runs: TargetRuns) -> tuple[Rows, Rows, di
     for scale in LADDER:  # complete runs, with the learning-rate schedule stretched to match
         steps = round(clock.steps_per_interval * scale)
         longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
-        rungs.append(runs.run(f"{RUNG}-{scale:g}", longer, make_policy("natural"), 0)["row"])
+        rungs.append(runs.run(f"natural-{scale:g}", longer, make_policy("natural"), 0, on_ladder=True)["row"])
     return finals, rungs, {"params": size, "profile_s": dict(profile)}

@@ -1,4 +1,4 @@
-"""Named starting points of `pretraingym corpus build`: whole configurations, of which any flag changes a field."""
+"""Presets of `pretraingym corpus build`: whole configurations. A flag changes one field of a preset."""
 
 from collections.abc import Callable
 
@@ -9,12 +9,12 @@ from .build import BuildConfig
 
 
 def files_corpus() -> BuildConfig:
-    """Files or a dataset of the user's."""
+    """The user's own files or dataset."""
     return BuildConfig(corpus=tyro.MISSING)
 
 
 def installed_corpus() -> BuildConfig:
-    """The default corpus, in a folder of one's own."""
+    """The default corpus, in a folder of the user's choice."""
     return BuildConfig(corpus=tyro.MISSING, preset="installed", source="installed")
 
 

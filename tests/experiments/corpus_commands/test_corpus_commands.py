@@ -135,7 +135,10 @@ def test_labels_for_a_built_corpus(rows: Path, tmp_path: Path, capsys: pytest.Ca
     for file in ("two.npz", "pk.npy"):
         with pytest.raises(InputError, match=f"{file} is no .npy file of numbers"):
             run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / file)
-    for name, message in (("influence", "an agent without labels"), ("domain", "as the text's sources are")):
+    for name, message in (
+        ("influence", "an agent without labels"),
+        ("domain", "as the column of the text's sources is"),
+    ):
         with pytest.raises(InputError, match=message):
             run("label", "--corpus", tmp_path / "c", "--scores", name, tmp_path / "inf.npy")
     data = bytearray((tmp_path / "c" / "text.bin").read_bytes())
