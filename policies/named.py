@@ -13,7 +13,7 @@ from .saved.storage import policy_hash
 MEMBER = "#"  # stands before the number of a policy among several of one name
 
 
-def named(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def parse_policies(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
     """(name, its policies) of each text. Without NAME=, the name is the last part of the path, or the rule as it is
     given."""
     for text in policies:
@@ -24,7 +24,7 @@ def named(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def check_names(policies: Sequence[str]) -> None:
     """InputError: two policies have one name, or one is called natural."""
-    names = [name for name, _ in named(policies)]
+    names = [name for name, _ in parse_policies(policies)]
     for name in names:
         if MEMBER in name:
             raise InputError(
@@ -38,7 +38,7 @@ def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str,
     """The policies by name; several of one name are NAME#1, NAME#2, ... InputError: a policy that cannot drive the
     agents."""
     made = {}
-    for name, members in named(policies):
+    for name, members in parse_policies(policies):
         for number, text in enumerate(members, 1):
             policy = made[f"{name}{MEMBER}{number}" if len(members) > 1 else name] = make_policy(text, agents)
             policy.reset(agents, 1)
