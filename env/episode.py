@@ -2,6 +2,8 @@
 
 The runs of proxies, of a surrogate and of a large target are all this: an episode on another backend. `run_episode` is
 the loop over intervals; the vector environment, in which others decide, calls `run_interval` itself.
+
+A suffix tells an array's axes: N runs, K agents (agent 0 is null, which selects nothing), C cells, T reference tasks.
 """
 
 from collections.abc import Callable
@@ -56,8 +58,9 @@ class Interval:
     diverged_N: Bools
 
     def reward_N(self, control_fall_N: Array, stepped_N: Bools) -> Array:
-        """Nats gained in the interval by the first len(stepped_N) runs: the fall of the loss, less that of the control
-        (0 without one); of a run that diverged the penalty; 0 where the run made no step."""
+        """Nats gained in the interval by the first len(stepped_N) runs; those after them are the controls, which train
+        under natural. The fall of a run's loss, less that of its control (0 where there is none, or it diverged); of a
+        run that diverged the penalty; 0 where the run made no step."""
         part = slice(len(stepped_N))
         diverged_N = self.diverged_N[part]
         reward_N = np.where(diverged_N, 0.0, self.fall_N[part]) - control_fall_N
@@ -93,7 +96,8 @@ class Episode:
     """N runs on one task. `enter` puts scenarios and seeds into slots; then come, in turn, `draw` (first of the
     warm-up, without weights), `train` and `measure`; `observe` before a decision.
 
-    All randomness of a run derives from its seed, so a run's numbers do not depend on N or on its slot."""
+    All randomness of a run derives from its seed, so a run's numbers do not depend on N or on its slot, as far as the
+    backend's do not (`ProxyStack` says where)."""
 
     _ARRAYS = ("seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "train_loss_N")
     _PARTS = ("sampler", "agents", "measuring", "stopwatch")
@@ -133,8 +137,8 @@ class Episode:
             self.seed_N[slot], self.interval_N[slot] = seed, WARMUP
             self.task_weights_NT[slot] = self.task.task_weights(scenario)
             pool = pool_of(self.task, scenario)
-            text = seed if scenario.pool_seed is None else scenario.pool_seed
-            self.sampler.reset(slot, text, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
+            pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
+            self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
             self.agents.roster.begin(slot, scenario, seed)
             self.backend.start(slot, seed, scenario.lr_scale)
         self.agents.reset(index)
@@ -179,23 +183,23 @@ class Episode:
         )
 
     def draw(self, weights: Array | None, active_N: Bools) -> Ids:
-        """The windows of the coming interval of the active runs under `weights` (N, K), or, without, of their warm-up
-        under natural -> ids (N, steps, batch), which `train` takes. InputError: weights off the simplex, or an active
+        """The windows of the coming interval of the active runs under `weights` (N, K); None: of their warm-up, under
+        natural -> ids (N, steps, batch), which `train` takes. InputError: weights off the simplex, or an active
         run is done and has not entered anew."""
         steps = self.config.warmup_steps
         if weights is not None:
             weights, steps = check_weights(weights, self.mask_NK), self.config.steps_per_interval
             if self.done_N[active_N].any():
                 raise InputError("a run is done, expected `enter` with a new scenario and seed for its slot")
-            self._select(weights, active_N)
-            start_N = self.measuring.history.tokens_start_N
+            self._set_shares(weights, active_N)
+            start_N = self.measuring.history.tokens_start_N  # which a feature compares with the tokens at its end
             self.measuring.history.tokens_start_N = np.where(active_N, self.tokens_N, start_N)
         with self.stopwatch.part("select"):
             windows = self._windows(active_N, steps)
         self.in_hand = InHand(windows, active_N, 0, np.zeros(self.num_slots))
         return windows
 
-    def _select(self, weights: Array, active_N: Bools) -> None:
+    def _set_shares(self, weights: Array, active_N: Bools) -> None:
         """The share of each cell under these weights."""
         with self.stopwatch.part("select"):
             self.weights_NK = np.where(active_N[:, None], weights, self.weights_NK)
@@ -261,8 +265,9 @@ class Episode:
         )
 
     def run_interval(self, weights: Array | None, active_N: Bools | None = None) -> Interval:
-        """Draw, train and measure one interval of the active runs (default: all) under `weights` (N, K), or, without,
-        their warm-up under natural. InputError: as `draw`."""
+        """Draw, train and measure one interval of the active runs (default: all) under `weights` (N, K); None: their
+        warm-up, under natural. InputError: as `draw`."""
+        # `draw` leaves the windows in `in_hand`, where `train` and `measure` find them.
         self.draw(weights, np.ones(self.num_slots, bool) if active_N is None else active_N)
         return self.measure(self.train())
 
@@ -272,7 +277,7 @@ class Episode:
         return self.in_hand
 
     def state_dict(self) -> dict[str, NDArray]:
-        """All that is to come depends on but the backend's own state; scenarios stay with the caller, who gave them."""
+        """All that is needed to go on, but for the backend's own state and the scenarios, which the caller has."""
         state = {name: getattr(self, name).copy() for name in self._ARRAYS}
         for part in self._PARTS:
             state |= {f"{part}/{key}": value for key, value in getattr(self, part).state_dict().items()}

@@ -14,7 +14,7 @@ from .paired_runs import PairedRuns
 OPTIONS = ("episode", "scenario", "seeds", "reset_mask")
 
 
-def reset_core(
+def reset_runs(
     env: gym.Env | gym.vector.VectorEnv, runs: PairedRuns, seed: int | None, options: dict[str, Any] | None
 ) -> NDArray[np.bool_]:
     """Begin what `options` say -> (N,) the slots that were begun. A seed starts the count of episodes at 0."""

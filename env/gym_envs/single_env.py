@@ -1,4 +1,4 @@
-"""ConsoleEnv: one pretraining run as a plain gymnasium environment, the N = 1 view of the same runs."""
+"""ConsoleEnv: one pretraining run as a plain gymnasium environment. Its docstring is the card of both environments."""
 
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,99 @@ from ...lm.io.errors import InputError
 from ..scenarios.distribution import ScenarioDistribution
 from ..settings.setting import EpisodeSetting, Setting
 from .paired_runs import PairedRuns
-from .reset_options import reset_core
+from .reset_options import reset_runs
 from .state import Stateful
 from .vector_env import spaces, step_info
 
 
 class ConsoleEnv(Stateful, gym.Env):
-    """As `ConsoleVectorEnv`, for one run and without autoreset. Where an option of `reset` is by slot, give one."""
+    """One pretraining run: at every interval the agent of reinforcement learning sets the console's weights.
+
+    The console mixes the scores of K data-selection methods (called agents here: scorers of documents) into a
+    distribution over the corpus; a language model trains on what is drawn, and its loss on reference tasks falls.
+
+    ## Observation space
+
+    A Dict of three float32 Boxes. `mask` (K,): 1 where an agent is present and takes weight. `agents` (K * F,): F = 21
+    features of every agent, agent by agent; the first agent is `null`, which selects nothing; an absent agent has 0.
+
+    | index | feature | minimum | maximum | unit | meaning |
+    |---|---|---|---|---|---|
+    | 0 | is_null | 0 | 1 | 1 | 1 for the agent that selects nothing, else 0 |
+    | 1 | moves | 0 | 1 | 1 | 1 if feedback moves the agent's priorities, 0 if they are static |
+    | 2 | weight | 0 | 1 | 1 | console weight in force (before the first decision: that of action 0) |
+    | 3 | draw_mean | -5 | 5 | 1 | mean standardised score of the cells under the present draw (corpus mean = 0) |
+    | 4 | draw_spread | 0 | 5 | 1 | deviation of the standardised score under the present draw (corpus = 1) |
+    | 5 | lift_mean | -5 | 5 | 1 | mean standardised score of the reference tasks' validation documents |
+    | 6 | lift_useful | 0 | 5 | 1 | mean over reference tasks of the positive part of the lift |
+    | 7 | lift_log | -3 | 2 | 1 | log of lift_useful, which counts as .05 at least |
+    | 8 | lift_min | -5 | 5 | 1 | lift_mean of the reference task in play where it is lowest |
+    | 9 | agreement | -1 | 1 | 1 | correlation of scores with measured influence, pooled over the probes so far |
+    | 10 | agreement_t | -1 | 1 | 1 | t-statistic of that correlation, divided by 10 |
+    | 11 | agreement_allowed | -1.5 | 1.5 | 1 | agreement over the most that the noise of measured influence allows |
+    | 12 | agreement_task_mean | -1 | 1 | 1 | agreement with the influence on one task: mean over those in play |
+    | 13 | agreement_task_min | -1 | 1 | 1 | agreement with the influence on one task: lowest of those in play |
+    | 14 | ridge | -2 | 2 | 1 | coefficient of its score in a joint ridge regression of influence on all scores |
+    | 15 | drift | 0 | 3 | 1 | root mean square change of its standardised scores by the last probe, over the corpus |
+    | 16 | seen_gap | -3 | 3 | nats | loss on seen minus unseen windows of the last probe in cells it favours |
+    | 17 | paper_reward | -5 | 5 | 1 | R_A of arXiv 2410.08102 eq. 7 over the last probe, influence over its rms |
+    | 18 | mix_correlation | -1 | 1 | 1 | token-weighted correlation of its score with the console's mixed score |
+    | 19 | epochs_used | 0 | 5 | 1 | log(1 + epochs) already used of the cells the agent favours (score above 1) |
+    | 20 | epochs_projected | 0 | 5 | 1 | log(1 + epochs) of those cells if all tokens left were drawn from them alone |
+
+    `training` (9,):
+
+    | index | feature | minimum | maximum | unit | meaning |
+    |---|---|---|---|---|---|
+    | 0 | progress | 0 | 1 | 1 | share of the token budget spent |
+    | 1 | lr_fraction | 0 | 1 | 1 | learning rate of the coming step over its peak |
+    | 2 | loss_fall | -2 | 2 | 1 | fall of the validation loss in the last interval over that of the first |
+    | 3 | loss_slope | -2 | 2 | nats | fall of the validation loss per unit of log tokens in the last interval |
+    | 4 | train_gap | -5 | 5 | 1 | validation loss minus training loss of the last interval, nats |
+    | 5 | scarcity | -5 | 5 | 1 | log10 of tokens left in the budget over tokens of the pool not yet used |
+    | 6 | effective_cells | 0 | 1 | 1 | exp(entropy) of the present draw over that of the natural draw |
+    | 7 | divergence | 0 | 5 | nats | Kullback-Leibler divergence of the present draw from the natural one |
+    | 8 | probe_error | 0 | 1 | 1 | standard error of a correlation over the probe windows pooled so far |
+
+    `env/observation/features.py` has the formula of each. None tells the size of the model or needs the control run.
+
+    ## Action space
+
+    Box(-1, 1, (K,)): how much more of the weight each agent gets. `env/console/action_map.py` maps it to weights that
+    sum to 1: a softmax of the action times 4 nats around a base mixture with three quarters on `null`, mixed with 2%
+    spread evenly. Action 0 is the base mixture.
+
+    | index | action | minimum | maximum | unit |
+    |---|---|---|---|---|
+    | k | log-weight of agent k | -1 | 1 | 4 nats |
+
+    ## Reward
+
+    Nats. The fall of the validation loss in the interval; with reward="paired" less that of a hidden control run, which
+    trains under natural (no selection) with the same weights, seeds and tokens. The sum over an episode is what was
+    gained over natural. A run whose loss is not finite ends with -1.
+
+    ## Start and end
+
+    `reset` draws a scenario (reference tasks, pool of text, agents that are present or noisy, learning rate), starts a
+    fresh model and trains 3% of the budget under natural. The episode terminates when the token budget is spent, after
+    `horizon` steps, or when the run diverges. It is never truncated.
+
+    ## Arguments
+
+    corpus: a built corpus's folder (default: the text of the installed packages, built once). setting: model, training
+    configuration, agents and clock, a `Setting` or `SurrogateSetting`. reward: "paired" or "raw". distribution: what
+    scenarios are drawn from, and which split of them (default: everything varies, the train split). records: a file to
+    which every finished episode is appended, controls' too, as a line that `pretraingym replay` can run again.
+
+    `reset(options=...)` takes `episode` (the number to start at), `scenario` (a `Scenario` in place of a drawn one) and
+    `seeds` (a numpy array of run seeds, one a slot: here one). `get_state`, `set_state` and `fork` are exact; a fork
+    records to the same file. A run that diverged repeats its episode at the next reset without options.
+
+    ## Version history
+
+    v0: the first version.
+    """
 
     metadata: dict[str, Any] = {"render_modes": []}
 
@@ -33,9 +119,16 @@ class ConsoleEnv(Stateful, gym.Env):
     ) -> None:
         setting, distribution = setting or Setting(), distribution or ScenarioDistribution()
         task = setting.open_task(corpus)
-        file = None if records is None else Path(records)
-        mode = AutoresetMode.DISABLED
-        self.runs = PairedRuns(task, setting, 1, 1, reward, distribution, mode, file)
+        self.runs = PairedRuns(
+            task,
+            setting,
+            num_envs=1,
+            group_size=1,
+            reward=reward,
+            distribution=distribution,
+            autoreset_mode=AutoresetMode.DISABLED,
+            records=None if records is None else Path(records),
+        )
         self.observation_space, self.action_space = spaces(self.runs)
         self.agent_names, self.action_map = task.agent_names, self.runs.action_map
         self.horizon = setting.episode.num_intervals
@@ -45,15 +138,15 @@ class ConsoleEnv(Stateful, gym.Env):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         super().reset(seed=seed)
-        reset_core(self, self.runs, seed, options)
+        reset_runs(self, self.runs, seed, options)
         return self._observation(), {"run_seed": self.runs.run_seed_N[0]}
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
         if np.shape(action) != self.action_space.shape:
             raise InputError(f"action has shape {np.shape(action)}, expected {self.action_space.shape}: one an agent")
-        move = self.runs.step(np.asarray(action)[None])
-        info = {name: value[0] for name, value in step_info(self.runs, move).items() if not name.startswith("_")}
-        return self._observation(), float(move.reward_N[0]), bool(move.terminated_N[0]), False, info
+        transition = self.runs.step(np.asarray(action)[None])
+        info = {name: value[0] for name, value in step_info(self.runs, transition).items() if not name.startswith("_")}
+        return self._observation(), float(transition.reward_N[0]), bool(transition.terminated_N[0]), False, info
 
     def _observation(self) -> dict[str, np.ndarray]:
         return {name: value[0] for name, value in self.runs.observation().as_batch().items()}

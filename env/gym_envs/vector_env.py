@@ -14,7 +14,7 @@ from ..observation.observation import Batch
 from ..scenarios.distribution import ScenarioDistribution
 from ..settings.setting import EpisodeSetting, Setting
 from .paired_runs import PairedRuns, Transition
-from .reset_options import reset_core
+from .reset_options import reset_runs
 from .state import Stateful
 
 
@@ -30,24 +30,16 @@ def spaces(runs: PairedRuns) -> tuple[gym.spaces.Dict, gym.spaces.Box]:
 
 
 class ConsoleVectorEnv(Stateful, VectorEnv):
-    """N runs.
+    """N pretraining runs side by side. Observation, action, reward and arguments are those of `ConsoleEnv`, whose
+    docstring has the tables, with a leading axis N. More of them are explained here.
 
-    Observation: Dict `agents` (K * F,) row by row, `mask` (K,), `training` (S,): the tables in observation.py. Action:
-    Box(-1, 1, (K,)), mapped to weights by `action_map`; 0 is three quarters natural. Reward, nats: the fall of the
-    validation loss in the interval, minus the control's ("paired"); a run that diverges ends with -1. The episode
-    terminates when the token budget is spent, after `horizon` steps.
+    group_size: that many neighbours form a seed group, which shares scenario, initial weights, random numbers and the
+    control. autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them. After a SAME_STEP's last step
+    `final_obs` has the end, and all other info is of the episode that the reward belongs to.
 
-    corpus: a built corpus' folder (default: the installed packages' text, built once); setting: model, recipe and
-    clock; group_size: neighbours that share scenario and random numbers; distribution: what scenarios
-    are drawn from, and which split of them (default: `ScenarioDistribution()`, the train split).
-    autoreset_mode: SAME_STEP, NEXT_STEP or DISABLED, as Gymnasium means them; after SAME_STEP's last step `final_obs`
-    has the end, and all other info is of the episode that the reward belongs to. records: a file that every finished
-    episode is appended to, controls' too, as a line that `pretraingym replay` can run again (records.py).
-
-    `reset(options=...)` takes `episode` (number to start at), `scenario` (one for all runs), `seeds` (N,) (integers,
-    the run seeds of the episodes that begin; those after follow from the base seed) and, where autoreset is DISABLED,
-    `reset_mask` (N,) (bool, alone: the slots that begin their next episode). A run that diverged repeats its episode.
-    `get_state`, `set_state` and `fork` are exact; a fork records to the same file.
+    `reset(options=...)` also takes, where autoreset is DISABLED, `reset_mask` (N,) (bool, alone: the slots that begin
+    their next episode). `seeds` (N,) are the run seeds of the episodes that begin; those after follow from the base
+    seed. A run that diverged repeats its episode; the others of its group go on.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -68,8 +60,16 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         mode = as_mode(autoreset_mode)
         setting, distribution = setting or Setting(), distribution or ScenarioDistribution()
         task = setting.open_task(corpus)
-        file = None if records is None else Path(records)
-        self.runs = PairedRuns(task, setting, num_envs, group_size, reward, distribution, mode, file)
+        self.runs = PairedRuns(
+            task,
+            setting,
+            num_envs=num_envs,
+            group_size=group_size,
+            reward=reward,
+            distribution=distribution,
+            autoreset_mode=mode,
+            records=None if records is None else Path(records),
+        )
         self.metadata = {**self.metadata, "autoreset_mode": mode}
         self.num_envs, self.group_size, self.render_mode = num_envs, group_size, render_mode
         self.single_observation_space, self.single_action_space = spaces(self.runs)
@@ -80,19 +80,23 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Batch, dict[str, Any]]:
         super().reset(seed=seed)
-        begun = reset_core(self, self.runs, seed, options)
+        begun = reset_runs(self, self.runs, seed, options)
         return self.runs.observation().as_batch(), {"run_seed": self.runs.run_seed_N, "_run_seed": begun}
 
     def step(self, actions: np.ndarray) -> tuple[Batch, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
-        move = self.runs.step(actions)
-        observation, info, done = self.runs.observation().as_batch(), step_info(self.runs, move), move.terminated_N
+        transition = self.runs.step(actions)
+        observation, info, done = (
+            self.runs.observation().as_batch(),
+            step_info(self.runs, transition),
+            transition.terminated_N,
+        )
         if done.any() and self.runs.autoreset_mode == AutoresetMode.SAME_STEP:
             final = {key: done.copy() if key.startswith("_") else value.copy() for key, value in info.items()}
             ends = {"final_obs": observation, "final_info": final}
             info |= ends | {f"_{key}": done.copy() for key in ends}
             self.runs.next_episodes()
             observation = self.runs.observation().as_batch()
-        return observation, move.reward_N.astype(np.float32), done.copy(), np.zeros(self.num_envs, bool), info
+        return observation, transition.reward_N.astype(np.float32), done.copy(), np.zeros(self.num_envs, bool), info
 
 
 def as_mode(mode: AutoresetMode | str) -> AutoresetMode:
@@ -105,17 +109,17 @@ def as_mode(mode: AutoresetMode | str) -> AutoresetMode:
         ) from None
 
 
-def step_info(runs: PairedRuns, move: Transition) -> dict[str, Any]:
+def step_info(runs: PairedRuns, transition: Transition) -> dict[str, Any]:
     """Validation and training loss (nats per token), tokens spent and the weights that were in force, by run, for those
     that made a step; and the seeds of all."""
     values = {
-        "loss": move.interval.loss_N,
-        "train_loss": move.interval.train_loss_N,
-        "tokens": move.interval.tokens_N,
-        "diverged": move.interval.diverged_N,
+        "loss": transition.interval.loss_N,
+        "train_loss": transition.interval.train_loss_N,
+        "tokens": transition.interval.tokens_N,
+        "diverged": transition.interval.diverged_N,
         "weights": runs.episode.weights_NK,
     }
     info: dict[str, Any] = {}
     for name, value in values.items():
-        info |= {name: value[: runs.num_envs].copy(), f"_{name}": move.stepped_N.copy()}
-    return info | {"run_seed": move.run_seed_N, "_run_seed": np.ones(runs.num_envs, bool)}
+        info |= {name: value[: runs.num_envs].copy(), f"_{name}": transition.stepped_N.copy()}
+    return info | {"run_seed": transition.run_seed_N, "_run_seed": np.ones(runs.num_envs, bool)}

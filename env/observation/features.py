@@ -35,6 +35,7 @@ class Feature:
     typical: tuple[float, float]
     formula: Callable[["Known"], Array]
     meaning: str
+    unit: str = "1"  # a ratio, share, logarithm or score in deviations
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "weight", 0, 1, (0.06, 0.07), lambda s: s.weights_NK,
-        "the console weight now in force (before the first decision: that of action 0)",
+        "console weight in force (before the first decision: that of action 0)",
     ),
     Feature(
         "draw_mean", -5, 5, (0.47, 0.58), lambda s: s.draw_mean_NK,
@@ -199,15 +200,15 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "lift_useful", 0, 5, (0.9, 0.7), lambda s: s.useful_NK,
-        "mean over reference tasks of the score's positive part: wrong for one, right for one",
+        "mean over reference tasks of the positive part of the lift",
     ),
     Feature(
         "lift_log", -3, 2, (-0.7, 1.1), lambda s: np.log(np.maximum(s.useful_NK, 0.05)),
-        "log of lift_useful (at least .05): trust linear in it goes by a power of the lift",
+        "log of lift_useful, which counts as .05 at least",
     ),
     Feature(
         "lift_min", -5, 5, (0.61, 0.78), lambda s: np.where(s.task_weights_NT[:, None] > 0, s.lift_NKT, np.inf).min(2),
-        "as lift_mean, the lowest over the reference tasks in play",
+        "lift_mean of the reference task in play where it is lowest",
     ),
     Feature(
         "agreement", -1, 1, (0.08, 0.16), lambda s: s.agreement_NK,
@@ -223,32 +224,32 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "agreement_task_mean", -1, 1, (0.04, 0.18), _agreement_task_mean,
-        "correlation of scores with the influence on one reference task, their mean",
+        "agreement with the influence on one task: mean over those in play",
     ),
     Feature(
         "agreement_task_min", -1, 1, (0.0, 0.2),
         lambda s: np.where(s.in_play_NT[..., None], s.task_agreement_NTK, np.inf).min(1),
-        "the same, the lowest of the reference tasks in play",
+        "agreement with the influence on one task: lowest of those in play",
     ),
     Feature(
         "ridge", -2, 2, (0.03, 0.11), lambda s: s.moments.ridge(),
-        "coefficient of the agent's score in a joint ridge regression of influence on all scores",
+        "coefficient of its score in a joint ridge regression of influence on all scores",
     ),
     Feature(
         "drift", 0, 3, (0.4, 0.5), lambda s: s.drift_NK,
-        "root mean square change of the standardised scores by the last probe, over the corpus",
+        "root mean square change of its standardised scores by the last probe, over the corpus",
     ),
     Feature(
         "seen_gap", -3, 3, (-0.2, 0.4), lambda s: s.seen_gap_NK,
-        "loss on seen minus unseen windows of the last probe in cells it favours, nats",
+        "loss on seen minus unseen windows of the last probe in cells it favours", "nats",
     ),
     Feature(
         "paper_reward", -5, 5, (0.18, 0.36), lambda s: s.paper_reward_NK,
-        "R_A of arXiv 2410.08102 eq. 7 over the last probe, influence in units of its rms",
+        "R_A of arXiv 2410.08102 eq. 7 over the last probe, influence over its rms",
     ),
     Feature(
         "mix_correlation", -1, 1, (0.53, 0.28), _mix_correlation,
-        "token-weighted correlation of the agent's score with the console's mixed score",
+        "token-weighted correlation of its score with the console's mixed score",
     ),
     Feature(
         "epochs_used", 0, 5, (0.12, 0.17), lambda s: np.log1p(s.favoured_epochs_NK[0]),
@@ -275,7 +276,7 @@ TRAINING_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "loss_slope", -2, 2, (0.44, 0.36), _loss_slope,
-        "fall of the validation loss per unit of log tokens in the last interval, nats",
+        "fall of the validation loss per unit of log tokens in the last interval", "nats",
     ),
     Feature(
         "train_gap", -5, 5, (-0.05, 0.17), lambda s: s.history.last_end_N - s.train_loss_N,
@@ -291,7 +292,7 @@ TRAINING_FEATURES: tuple[Feature, ...] = (
     ),
     Feature(
         "divergence", 0, 5, (1.27, 1.09), _divergence,
-        "Kullback-Leibler divergence of the present draw from the natural one, nats",
+        "Kullback-Leibler divergence of the present draw from the natural one", "nats",
     ),
     Feature(
         "probe_error", 0, 1, (0.08, 0.02), lambda s: s.moments.error(),
@@ -323,22 +324,22 @@ def column(features: tuple[Feature, ...], name: str) -> int:
 
 
 def paper_rewards(
-    z_NKP: Array, influence_NP: Array, labels_NPA: NDArray[np.uint16], column_NK: NDArray[np.intp]
+    z_NKP: Array, influence_NP: Array, label_NPA: NDArray[np.uint16], column_NK: NDArray[np.intp]
 ) -> Array:
     """R_A = mean over the agent's categories j of w_j * R_j (arXiv 2410.08102 eq. 7) -> (N, K).
 
     R_j: mean influence of the probe windows in category j; w_j: the agent's priority, here standardised. An agent that
     prioritises cells (no column, -1) has every probe window for a category of its own; null has 0."""
     num_runs, num_agents, num_windows = z_NKP.shape
-    label_NKP = np.take_along_axis(labels_NPA.transpose(0, 2, 1), np.maximum(column_NK, 0)[:, :, None], 1)
+    label_NKP = np.take_along_axis(label_NPA.transpose(0, 2, 1), np.maximum(column_NK, 0)[:, :, None], 1)
     label_NKP = np.where(column_NK[:, :, None] < 0, np.arange(num_windows), label_NKP.astype(np.intp))
     width = int(label_NKP.max()) + 1
-    place_NM = (label_NKP + np.arange(num_agents)[:, None] * width).reshape(num_runs, -1)
-    product_NM = (z_NKP * influence_NP[:, None]).reshape(num_runs, -1)
-    sums = [category_sums(place_NM, values, width * num_agents) for values in (np.ones_like(product_NM), product_NM)]
-    count_NKJ, total_NKJ = (of_all.reshape(num_runs, num_agents, width) for of_all in sums)
-    mean_NKJ = total_NKJ / np.maximum(count_NKJ, 1)
-    return np.asarray(mean_NKJ.sum(2) / (count_NKJ > 0).sum(2), np.float64)
+    place = (label_NKP + np.arange(num_agents)[:, None] * width).reshape(num_runs, -1)
+    product = (z_NKP * influence_NP[:, None]).reshape(num_runs, -1)
+    sums = [category_sums(place, values, width * num_agents) for values in (np.ones_like(product), product)]
+    count, total = (of_all.reshape(num_runs, num_agents, width) for of_all in sums)  # by category
+    mean = total / np.maximum(count, 1)
+    return np.asarray(mean.sum(2) / (count > 0).sum(2), np.float64)
 
 
 def seen_gaps(z_NKP: Array, loss_NP: Array, seen_NP: NDArray[np.bool_], share_NP: Array) -> Array:

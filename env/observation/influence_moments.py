@@ -1,4 +1,4 @@
-"""What the probes so far say of each agent: moments of scores and influence, pooled over intervals."""
+"""What the probes so far say of each agent: moments of scores and of influence, pooled over intervals."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,17 @@ Array = NDArray[np.float64]
 
 
 class InfluenceMoments:
-    """Second moments of standardised scores (N, K, K), of scores with influence (N, K), of influence (N,), what of the
-    latter is the windows' own (N,), and the number of windows behind them (N,); by reference task: of scores with the
-    task's influence (N, T, K), of scores (N, T, K) and of influence (N, T). Earlier probes fade by `memory` an interval
-    (assumed: about five intervals)."""
+    """Weighted second moments of N runs' probes; each earlier probe counts `memory` times as much as the one after it
+    (assumed; about five probes count).
+
+    gram_NKK: of the agents' standardised scores; cross_NK: of scores with influence; power_N: of influence; own_N: what
+    of that is the windows' own, not their cells'; windows_N: effective number of windows. By reference task, from its
+    own gradient: task_cross_NTK, task_square_NTK (of scores) and task_power_NT."""
 
     _MOMENTS = (
-        "gram_NKK", "cross_NK", "power_N", "own_N", "windows_N", "task_cross_NTK", "task_square_NTK", "task_power_NT",
-    )  # fmt: skip
+        *("gram_NKK", "cross_NK", "power_N", "own_N", "windows_N"),
+        *("task_cross_NTK", "task_square_NTK", "task_power_NT"),
+    )
 
     def __init__(self, num_slots: int, num_agents: int, num_tasks: int, memory: float = 0.8) -> None:
         self.memory = memory
@@ -45,12 +48,12 @@ class InfluenceMoments:
         self._add("own_N", own, usable)
         self._add("windows_N", count, usable)
 
-    def update_tasks(self, z_NKS: Array, influence_NTS: Array, share_NS: Array) -> None:
+    def update_tasks(self, z_NKP: Array, influence_NTP: Array, share_NP: Array) -> None:
         """Add what each reference task's own gradient says of some of the probe's windows; NaN: not in play."""
-        share = share_NS / share_NS.sum(1, keepdims=True)
-        usable = np.logical_and.reduce(np.isfinite(influence_NTS), axis=2)
-        z = z_NKS - np.einsum("nks,ns->nk", z_NKS, share)[..., None]
-        r = np.nan_to_num(influence_NTS)
+        share = share_NP / share_NP.sum(1, keepdims=True)
+        usable = np.logical_and.reduce(np.isfinite(influence_NTP), axis=2)
+        z = z_NKP - np.einsum("nks,ns->nk", z_NKP, share)[..., None]
+        r = np.nan_to_num(influence_NTP)
         r = r - np.einsum("nts,ns->nt", r, share)[..., None]
         power = np.einsum("nts,ns->nt", r**2, share)
         r /= np.sqrt(np.maximum(power, 1e-30))[..., None]  # so that an interval of steep gradients counts no more

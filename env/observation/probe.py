@@ -11,7 +11,7 @@ from ..cells.sampler import CellSampler
 
 @dataclass(frozen=True)
 class ProbeSample:
-    """Windows of S runs' pools: ids, cell, share and seen, each (S, P); share-weighted means estimate means over the
+    """Windows of N runs' pools: ids, cell, share and seen, each (N, P); share-weighted means estimate means over the
     corpus's tokens, shares sum to 1 a run; seen: whether the run has drawn the window."""
 
     ids: NDArray[np.int64]
@@ -20,22 +20,22 @@ class ProbeSample:
     seen: NDArray[np.bool_]
 
 
-def sample_probe(draws: CellSampler, slots: NDArray[np.intp], count: int, key_S: Words) -> ProbeSample:
+def sample_probe(sampler: CellSampler, slots: NDArray[np.intp], count: int, key_N: Words) -> ProbeSample:
     """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
     large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata.
-    key_S: mixed words, one a slot and call, from which all random numbers come."""
-    natural_SC = draws.natural_NC[slots]
-    chance_SC = np.sqrt(natural_SC)
-    chance_SC /= chance_SC.sum(1, keepdims=True)
-    random = uniforms(stream(key_S, count + 1))
+    key_N: mixed words, one a slot and call, from which all random numbers come."""
+    natural_NC = sampler.natural_NC[slots]
+    chance_NC = np.sqrt(natural_NC)
+    chance_NC /= chance_NC.sum(1, keepdims=True)
+    random = uniforms(stream(key_N, count + 1))
     points = (np.arange(count) + random[:, -1:]) / count
-    cell = np.stack([_cells_at(*run) for run in zip(points, chance_SC, strict=True)])
-    pool = draws.pool_NC[slots[:, None], cell]
+    cell = np.stack([_cells_at(*run) for run in zip(points, chance_NC, strict=True)])
+    pool = sampler.pool_NC[slots[:, None], cell]
     # In the first epoch's order, so that those drawn come first.
     turn = (random[:, :-1] * pool).astype(np.int64)
-    weight = np.take_along_axis(natural_SC, cell, 1) / np.take_along_axis(chance_SC, cell, 1)
-    seen = turn < draws.used_NC[slots[:, None], cell]
-    return ProbeSample(draws.windows_at(slots, cell, turn), cell, weight / weight.sum(1, keepdims=True), seen)
+    weight = np.take_along_axis(natural_NC, cell, 1) / np.take_along_axis(chance_NC, cell, 1)
+    seen = turn < sampler.used_NC[slots[:, None], cell]
+    return ProbeSample(sampler.windows_at(slots, cell, turn), cell, weight / weight.sum(1, keepdims=True), seen)
 
 
 def _cells_at(points_P: NDArray[np.float64], chance_C: NDArray[np.float64]) -> NDArray[np.intp]:
