@@ -26,9 +26,10 @@ FILE_ERRORS = {
 }
 
 
-RANK = int(os.environ.get("RANK", "0"))  # of the processes that a launcher started
-# How often a thread of OpenMP looks for its next work before it sleeps, in place of 300,000 times. Measured on two
-# cores with a 0.6 million target: 22,000 tokens/s on idle ones either way, 8,000 in place of 530 to 5,700 on busy ones.
+RANK = int(os.environ.get("RANK", "0"))  # of this process among those that a launcher started
+# How often an OpenMP thread looks for work before it sleeps; libgomp's default is 300,000 times. Measured on two cores
+# with a target of 0.6 million parameters: 22,000 tokens/s on idle cores either way, 8,000 instead of 530 to 5,700 on
+# busy ones.
 SPINS = "1000"
 
 Commands = dict[type, tuple[str, Callable[[Any], dict[str, Any]]]]
@@ -45,16 +46,16 @@ class SurrogateHelp:
 
 
 def main() -> None:
-    """Run one command. Exit codes: 0 done, 1 a replay came out otherwise, 2 the input cannot be used (one line says
-    why), 130 interrupted."""
+    """Run one command. Exit codes: 0 done, 1 a replayed episode differs from its record, 2 the input cannot be used
+    (one line says why), 130 interrupted."""
     warnings.showwarning = _warn
     config: Any = None
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # read once, when torch is loaded
     try:
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # --help | head ends quietly
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # so that --help | head ends quietly
         run, config = parse(sys.argv[1:])
-        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # as Python has it: a run outlives whoever reads it
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # Python's default: a run goes on when its reader ends
         result = run(config)
         if RANK == 0:
             print(json.dumps(result))
@@ -73,7 +74,7 @@ def main() -> None:
 
 
 def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
-    """(what to run, its configuration): the fields of the preset that is named, changed by the other flags."""
+    """(function to run, its configuration): the named preset with the fields that other flags change."""
     if arguments[:1] == ["corpus"]:
         return _parse_corpus(arguments[1:])
     if arguments[:2] == ["surrogate", "fit"]:
@@ -99,7 +100,7 @@ def parse(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], An
 
 
 def _parse_corpus(arguments: Sequence[str]) -> tuple[Callable[[Any], dict[str, Any]], Any]:
-    """Apart from the others, which import torch: a corpus is built without, in less memory."""
+    """Parsed apart from the other commands, which import torch: a corpus is built without it, in less memory."""
     from .corpus_commands import build as corpus_build
     from .corpus_commands import label as corpus_label
     from .corpus_commands.presets import CORPUS_PRESETS
@@ -153,16 +154,16 @@ def _warn(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """A warning as one line for people, in place of Python's two with the place in the code."""
-    print(f"{_speaker()}: warning: {message}", file=sys.stderr)
+    """Print a warning as one line, without the place in the code that Python adds."""
+    print(f"{_prefix()}: warning: {message}", file=sys.stderr)
 
 
 def _fail(message: str) -> int:
-    print(f"{_speaker()}: {message}", file=sys.stderr)
+    print(f"{_prefix()}: {message}", file=sys.stderr)
     return 2
 
 
-def _speaker() -> str:
+def _prefix() -> str:
     return f"pretraingym (rank {RANK})" if RANK else "pretraingym"
 
 

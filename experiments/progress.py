@@ -1,4 +1,4 @@
-"""Live progress on standard error: a bar on a terminal, and a plain line now and then where there is none."""
+"""Live progress on standard error: a bar on a terminal, otherwise a plain line now and then."""
 
 import sys
 from time import perf_counter
@@ -10,12 +10,12 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-LINE_EVERY_S = 15.0  # without a terminal, at most one line in this many seconds, besides each stage's start and end
-ABOUT_DONE = 0.98  # a stage that outlives its expected seconds waits here
+LINE_EVERY_S = 15.0  # without a terminal: at least this long between two lines, besides a stage's first and last
+ABOUT_DONE = 0.98  # the bar stops here while a stage takes longer than expected
 
 
 class Progress:
-    """Shows the stage in hand, how far it is, its figures and the time left. Nothing is written to standard output.
+    """Shows the current stage, how far it is, its figures and the time left. Nothing is written to standard output.
 
     with Progress() as progress:
         progress.stage("learn", total_seconds_expected=240)
@@ -24,7 +24,7 @@ class Progress:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         stream = stream or sys.stderr
-        # Told here, since rich would take a pipe for a terminal where FORCE_COLOR is set.
+        # Given here, since with FORCE_COLOR rich would take a pipe for a terminal.
         self._console = Console(file=stream, force_terminal=stream.isatty(), highlight=False, soft_wrap=True)
         self._live: Live | None = None
         self._name: str | None = None
@@ -35,11 +35,14 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self._console.is_terminal and not self._console.is_dumb_terminal:
-            # Nothing else is redirected: standard output belongs to the command's own lines.
             self._live = Live(
-                console=self._console, get_renderable=self._bar, refresh_per_second=4, transient=True,
-                redirect_stdout=False, redirect_stderr=False,
-            )  # fmt: skip
+                console=self._console,
+                get_renderable=self._bar,
+                refresh_per_second=4,
+                transient=True,
+                redirect_stdout=False,  # the command's own lines go there
+                redirect_stderr=False,
+            )
             self._live.start()
         return self
 
@@ -52,7 +55,7 @@ class Progress:
             self._live = None
 
     def stage(self, name: str, total_seconds_expected: float | None = None) -> None:
-        """End the stage in hand and begin the next; `total_seconds_expected` serves until `update` tells a total."""
+        """End the current stage and begin the next. `total_seconds_expected` is used until `update` gives a total."""
         self._close("done")
         self._name, self._expected_s = name, total_seconds_expected
         self._done, self._total, self._figures = 0.0, 0.0, {}
@@ -62,9 +65,10 @@ class Progress:
             self._print(f"{name}: started{about}")
 
     def update(self, done: float, total: float, **figures: float | str) -> None:
-        """Tell that `done` of `total` is done, in any unit. Figures are shown by name and stay until told anew."""
+        """Show that `done` of `total` is done, in any unit. Figures are shown by name, and stay until they are given
+        again."""
         self._done, self._total = done, total
-        self._figures = self._figures | figures  # a new one: the thread that draws may be reading the old
+        self._figures = self._figures | figures  # a new dict, since the thread that draws may be reading the old one
         if self._live is None and self._name is not None and perf_counter() - self._last_line >= LINE_EVERY_S:
             self._last_line = perf_counter()
             left = self._seconds_left()
@@ -78,7 +82,7 @@ class Progress:
         self._name = None
 
     def _share(self) -> float:
-        """Share of the stage that is done: by count once something is, else by the clock."""
+        """Share of the stage that is done: by count, once anything is, before that by the clock."""
         if self._total and self._done:
             return min(self._done / self._total, 1.0)
         return min((perf_counter() - self._t0) / self._expected_s, ABOUT_DONE) if self._expected_s else 0.0
@@ -110,7 +114,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """84.2 -> "1:24"; an hour and more with hours in front.
+    """Seconds as minutes and seconds, from an hour up with hours before them.
 
     >>> duration(84.2), duration(3725)
     ('1:24', '1:02:05')

@@ -1,4 +1,4 @@
-"""Policies as a command line names them: NAME=POLICY, and NAME=POLICY+POLICY+... for one learned several times."""
+"""Policies as the command line names them: POLICY, NAME=POLICY, or NAME=POLICY+POLICY+... for several learned alike."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,11 +10,12 @@ from .registry import make_policy
 from .saved.learned import LearnedPolicy
 from .saved.storage import policy_hash
 
-MEMBER = "#"  # before the number of one of several policies that have one name
+MEMBER = "#"  # stands before the number of a policy among several of one name
 
 
-def named(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(name, its policies) of each: without NAME=, the last part of the path or the policy itself."""
+def parse_policies(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """(name, its policies) of each text. Without NAME=, the name is the last part of the path, or the rule as it is
+    given."""
     for text in policies:
         name, equals, policy = text.partition("=")
         own = equals and name.replace("-", "").replace("_", "").isalnum()
@@ -22,8 +23,8 @@ def named(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def check_names(policies: Sequence[str]) -> None:
-    """InputError: two that are called the same, or one called natural."""
-    names = [name for name, _ in named(policies)]
+    """InputError: two policies have one name, or one is called natural."""
+    names = [name for name, _ in parse_policies(policies)]
     for name in names:
         if MEMBER in name:
             raise InputError(
@@ -34,9 +35,10 @@ def check_names(policies: Sequence[str]) -> None:
 
 
 def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str, Policy]:
-    """All of them by name; those that share one as NAME#1, NAME#2, ... InputError: one that cannot serve the agents."""
+    """The policies by name; several of one name are NAME#1, NAME#2, ... InputError: a policy that cannot drive the
+    agents."""
     made = {}
-    for name, members in named(policies):
+    for name, members in parse_policies(policies):
         for number, text in enumerate(members, 1):
             policy = made[f"{name}{MEMBER}{number}" if len(members) > 1 else name] = make_policy(text, agents)
             policy.reset(agents, 1)
@@ -44,20 +46,21 @@ def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str,
 
 
 def learned_hashes(policies: Mapping[str, Policy]) -> dict[str, str]:
-    """Hashes of the learned ones among them, so that a run does not go on with another policy of the same path."""
+    """Hashes of the learned policies among them, so that a run does not go on with another policy in the same
+    folder."""
     inner = {name: learned_in(policy) for name, policy in policies.items()}
     return {name: policy_hash(policy) for name, policy in inner.items() if policy is not None}
 
 
 def learned_in(policy: Policy) -> LearnedPolicy | None:
-    """The learned policy that this is, or holds frozen."""
+    """The policy itself if it is learned, or the learned one that it freezes."""
     while isinstance(policy, Frozen):
         policy = policy.inner
     return policy if isinstance(policy, LearnedPolicy) else None
 
 
 def by_name(names: Sequence[str]) -> dict[str, list[str]]:
-    """What `make_policies` called its policies, by the name they share."""
+    """Names that `make_policies` gave, by the name that the policies share."""
     families: dict[str, list[str]] = {}
     for name in names:
         shared, _, number = name.rpartition(MEMBER)

@@ -37,7 +37,7 @@ from ..analysis.scenario_table import ScenarioRuns, summarise
 from ..analysis.statistics import NATURAL
 from ..evaluation.side_by_side import outcomes, run_side_by_side
 from ..progress import Progress
-from ..runs.preflight import check_seed, run_task
+from ..runs.preflight import check_seed, task_of_run
 from ..runs.run_folder import RunFolder
 
 Array = NDArray[np.float64]
@@ -93,7 +93,7 @@ class Searched(Natural):
 def measure(config: AnewConfig) -> dict[str, Any]:
     """Run what the folder does not have yet; write results.json."""
     with Progress() as progress:
-        task = run_task(config, progress)
+        task = task_of_run(config, progress)
         policies = make_policies(config.policies, task.agent_names)
         folder = RunFolder(config.folder, config, config.resume, task.corpus)
         progress.stage("searches", None)

@@ -42,7 +42,7 @@ from ...policies.learners.regression import Trials
 from ..analysis.scenario_table import main_task
 from ..evaluation.side_by_side import run_side_by_side
 from ..progress import Progress
-from ..runs.preflight import check_seed, run_task
+from ..runs.preflight import check_seed, task_of_run
 from ..runs.run_folder import RunFolder
 
 Array = NDArray[np.float64]
@@ -83,7 +83,7 @@ class RoomConfig:
 def measure(config: RoomConfig) -> dict[str, Any]:
     """Run what the folder does not have yet; figures of all runs."""
     with Progress() as progress:
-        task = run_task(config, progress)
+        task = task_of_run(config, progress)
         consoles = quasi_random(task.agent_names, config.consoles, config.strengths)
         folder = RunFolder(config.folder, config, config.resume, task.corpus)
         progress.stage("consoles", None)

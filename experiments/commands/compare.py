@@ -1,4 +1,4 @@
-"""pretraingym compare: policies on the same scenarios, seeds and tokens, with all that a console costs charged."""
+"""pretraingym compare: policies on the same scenarios, seeds and tokens; the console's own costs are charged."""
 
 import json
 from collections.abc import Iterator
@@ -20,37 +20,39 @@ from ..analysis.statistics import NATURAL
 from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
 from ..reports.compare_report import write_compare_report
-from ..runs.preflight import check_seed, run_task
+from ..runs.preflight import check_seed, task_of_run
 from ..runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Run policies on the same scenarios and seeds, paired, and tell what each gains over natural and costs."""
+    """Run policies on the same scenarios and seeds, and report what each gains over natural and what it costs."""
 
     policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement", "lift")
-    """names, or folders of learned ones, beside natural; a name of one's own before =, as in mine=runs/console, also of
-    one learned several times, as in mine=runs/1+runs/2: what it is given is the mean, and which of them is chance"""
+    """policies to compare with natural: names of rules, or folders of learned ones. NAME= gives one a name, as in
+    mine=runs/console. Several learned alike count as one policy, as in mine=runs/1+runs/2: its numbers are their mean,
+    and its interval includes the chance of having learned these"""
     folder: Path = Path("runs/compare")
-    """where the runs and results.json go"""
+    """folder of the runs, of results.json and of report.html"""
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     setting: Setting = field(default_factory=Setting)
     distribution: ScenarioDistribution = field(default_factory=lambda: ScenarioDistribution(split="development"))
     scenarios: int = 24
-    """how many of the set"""
+    """how many scenarios of the split to run"""
     seeds: int = 1
-    """of each scenario"""
+    """runs of each scenario, with different seeds"""
     ladder: tuple[float, ...] = ()
-    """budgets of complete runs of natural, beside 1, that tokens-to-loss is read on, as in: 2 4"""
+    """further complete runs of natural, by their budgets as multiples of the usual one, as in: 2 4. From these it is
+    read how many tokens natural needs for a policy's loss"""
     test_windows: int = 256
-    """of each reference task's test half"""
+    """windows of each reference task's test half to measure losses on"""
     without: tuple[str, ...] = ()
-    """agents that are absent from all scenarios, to see what they are worth"""
+    """agents to leave out of all scenarios, to see what they are worth"""
     seed: int = 0
-    """of the scenarios"""
+    """seed of the scenarios"""
     resume: bool = False
-    """go on with the comparison in the folder"""
+    """continue the comparison in the folder"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -69,7 +71,7 @@ class CompareConfig:
 def main(config: CompareConfig) -> dict[str, Any]:
     """Run what is missing; write results.json and report.html; return the table of policies."""
     with Progress() as progress:
-        task = run_task(config, progress)
+        task = task_of_run(config, progress)
         policies = make_policies(config.policies, task.agent_names)
         scenarios = [_scenario(config, task, number) for number in range(config.scenarios)]
         folder = RunFolder(config.folder, config, config.resume, task.corpus, learned=learned_hashes(policies))
@@ -85,7 +87,8 @@ def main(config: CompareConfig) -> dict[str, Any]:
 
 
 def _scenario(config: CompareConfig, task: Task, number: int) -> tuple[Scenario, int]:
-    """Scenario `number` without the agents that are left out, and its first seed. InputError: it has no agent left."""
+    """Scenario `number`, without the agents to leave out, and the seed of its first run. InputError: no agent
+    remains."""
     scenario, seed = config.distribution.numbered(task, config.seed, number)
     if not config.without:
         return scenario, seed
@@ -106,7 +109,8 @@ def _rows(
     scenarios: list[tuple[Scenario, int]],
     progress: Progress,
 ) -> Iterator[dict[str, Any]]:
-    """One a scenario and seed, each a stage of the folder."""
+    """A row for each scenario and seed. Each is one stage of the folder, so an earlier session's rows are read from
+    it."""
     total = config.scenarios * config.seeds
     for place in range(total):
         number, repeat = divmod(place, config.seeds)
@@ -124,7 +128,8 @@ def _rows(
 
 
 def _natural(config: CompareConfig, task: Task, scenario: Scenario, seed: int, scale: float) -> dict[str, Any]:
-    """A complete run of natural on `scale` times the tokens of the same pool, its learning rate stretched to match."""
+    """A complete run of natural on `scale` times the tokens, of the same pool, with as much longer a learning-rate
+    schedule."""
     clock = config.setting.episode
     steps = max(1, round(clock.steps_per_interval * scale))
     longer = replace(clock, steps_per_interval=steps)

@@ -1,4 +1,4 @@
-"""pretraingym evaluate: a transformers folder on multiple-choice files, by EleutherAI's lm-evaluation-harness."""
+"""pretraingym evaluate: score a model on multiple-choice questions with EleutherAI's lm-evaluation-harness."""
 
 import json
 from dataclasses import dataclass
@@ -17,22 +17,23 @@ from ..progress import Progress
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Score a model on multiple-choice questions with EleutherAI's harness (the extra `eval`), without a network."""
+    """Score a model on multiple-choice questions with EleutherAI's lm-evaluation-harness (the extra `eval`). Nothing is
+    downloaded."""
 
     model: tyro.conf.Positional[Path]
     """a transformers folder: config.json, model.safetensors and tokenizer.json"""
     benchmarks: Path
     """a folder of .jsonl files, one question a line: query, choices, gold (index of the right choice)"""
     tasks: tuple[str, ...] = ()
-    """which files, by their names without .jsonl (default: all)"""
+    """names of the files to use, without .jsonl (default: all)"""
     limit: int | None = None
-    """ask the first so many questions of each file (default: all)"""
+    """ask this many questions of each file, the first ones (default: all)"""
     device: str = "cpu"
     """torch device of the model: cpu or cuda"""
     batch_size: int = 16
-    """choices that are read at once"""
+    """choices that the model reads at once"""
     output: Path | None = None
-    """JSON file to write the result to, with the log-likelihood of every choice"""
+    """JSON file for the result, with the log-likelihood of every choice"""
 
     def __post_init__(self) -> None:
         for name, value in (("limit", self.limit), ("batch-size", self.batch_size)):
@@ -41,13 +42,13 @@ class EvaluateConfig:
 
 
 def main(config: EvaluateConfig) -> dict[str, Any]:
-    """Ask all questions, zero-shot, and return the shares that are answered rightly, by file and as a mean over files.
+    """Ask all questions, zero-shot, and return the shares of right answers, by file and as a mean over files.
 
     A choice's score is the log-likelihood of " " + choice after the query. `acc` is the share of questions whose right
     choice scores highest; `acc_norm` the same once each score is divided by the number of characters of its choice
     (Unicode code points, without the space). `chance` is the mean of 1 / number of choices, `cut` the share of choices
-    that do not fit into the context with their query, whose beginning is cut off, `left_out` how many questions of the
-    file have an empty choice. Nothing is drawn at random: questions come in order, standard errors are of a mean."""
+    whose query was too long for the context and lost its beginning, `left_out` how many questions of the file have an
+    empty choice. Nothing is drawn at random: questions are asked in order, and standard errors are those of a mean."""
     require_harness()
     if config.output is not None and not config.output.parent.is_dir():
         raise InputError(f"no folder {config.output.parent}: make it, or name another --output")

@@ -12,16 +12,16 @@ from ...policies.saved.learned import LearnedPolicy
 
 @dataclass(frozen=True)
 class ExportConfig:
-    """Write a learned policy as ONNX, from observations to weights, for any number of runs and agents."""
+    """Write a learned policy as an ONNX file that maps observations to weights, for any number of runs and agents."""
 
     policy: str = "ten-tasks"
-    """a learned one: its run folder, its policy.json or the name of one that is shipped"""
+    """a learned policy: its run folder, its policy.json, or the name of a shipped one"""
     file: Path = Path("policy.onnx")
-    """to write"""
+    """file to write"""
 
 
 def main(config: ExportConfig) -> dict[str, Any]:
-    """Write the file, and say which."""
+    """Write the file; return its path and size."""
     policy = make_policy(config.policy)
     if not isinstance(policy, LearnedPolicy):
         raise InputError(f"policy '{config.policy}' is a rule; expected a learned one, a run folder or a shipped name")

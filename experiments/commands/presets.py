@@ -1,4 +1,4 @@
-"""Named starting points of the workflow commands: whole configurations, of which any flag changes a field."""
+"""Presets of train-console and pretrain: whole configurations. A flag changes one field of a preset."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +20,8 @@ def quick_console() -> TrainConsoleConfig:
 
 
 def long_console() -> TrainConsoleConfig:
-    """Ten times the quickstart's episodes, eight scenarios at a time, which vary in everything: about 20 minutes on two
-    cores."""
+    """Ten times the quickstart's episodes, on eight scenarios at a time that vary in everything: about 20 minutes on
+    two cores."""
     learn = LearnConfig(episodes=960, groups=8, distribution=ScenarioDistribution())
     return TrainConsoleConfig(preset="long", folder=Path("runs/console-long"), learn=learn)
 
@@ -44,13 +44,22 @@ def large(name: Preset, width: int, num_layers: int, steps_per_interval: int, en
     """A Llama on about 20 tokens a parameter, half a million a step, a decision every twentieth of the way. The rates
     are assumed: Muon's as published for models of this size, AdamW's of embeddings and head a seventh of it."""
     clock = EpisodeConfig(
-        num_intervals=20, steps_per_interval=steps_per_interval, batch_windows=512,
-        warmup_steps=max(1, round(0.6 * steps_per_interval)), validation_windows=192,
-    )  # fmt: skip
+        num_intervals=20,
+        steps_per_interval=steps_per_interval,
+        batch_windows=512,
+        warmup_steps=max(1, round(0.6 * steps_per_interval)),
+        validation_windows=192,
+    )
     setting = Setting(
-        width=width, num_layers=num_layers, context=1024, device="cuda", lr_warmup_steps=clock.total_steps // 50,
-        lr_decay_share=0.5, optimizer=OptimizerConfig(muon_lr=0.02, adam_lr=0.003, clip_norm=1.0), episode=clock,
-    )  # fmt: skip
+        width=width,
+        num_layers=num_layers,
+        context=1024,
+        device="cuda",
+        lr_warmup_steps=clock.total_steps // 50,
+        lr_decay_share=0.5,
+        optimizer=OptimizerConfig(muon_lr=0.02, adam_lr=0.003, clip_norm=1.0),
+        episode=clock,
+    )
     return PretrainConfig(
         policy=tyro.MISSING, preset=name, folder=Path(f"runs/pretrain-{name}"), target=setting, engine=engine
     )

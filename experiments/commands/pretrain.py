@@ -1,8 +1,9 @@
-"""pretraingym pretrain: a policy drives the pretraining of one model, which becomes a transformers folder."""
+"""pretraingym pretrain: a policy drives the pretraining of one model, which is saved as a transformers folder."""
 
 import os
 import signal
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,9 +23,9 @@ from ...policies.registry import make_policy
 from ..progress import Progress
 from ..runs.model_folder import bits_per_byte, model_card, save_model
 from ..runs.plan import plan
-from ..runs.preflight import check_seed, checked_target
+from ..runs.preflight import check_seed, preflight_target
 from ..runs.pretraining import Pretraining, as_result
-from ..runs.run_corpus import run_corpus
+from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
 
 
@@ -36,8 +37,8 @@ def quick_target() -> Setting:
 
 
 Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
-STAGE = "pretrain"
-HOW = (  # may be other ones when a run goes on
+RUN_STAGE = "pretrain"  # the one stage of the run's folder
+MAY_CHANGE = (  # fields of the configuration that may differ when a run goes on
     *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention", "liger")),
     *("save_every_s", "keep", "gpus"),
 )
@@ -48,30 +49,31 @@ class PretrainConfig:
     """Let a policy drive the pretraining of one model, and save it as a transformers folder."""
 
     policy: str
-    """a rule's name (natural, lift, agreement, or an agent's), a shipped policy (ten-tasks), or a folder or file"""
+    """a rule's name (natural, lift, agreement, or an agent's name), a shipped policy (ten-tasks), or the folder or file
+    of a learned policy"""
     preset: Preset = "quick"
-    """where the other fields start from: the quickstart's target of 0.6 million parameters, one of 5 million, or, for
-    GPUs, of 125 million to 1.3 billion (1b3)"""
+    """what the other fields start from: the quickstart's target of 0.6 million parameters, one of 5 million, or, for
+    GPUs, one of 125 million to 1.3 billion (1b3)"""
     folder: Path = Path("runs/pretrain")
-    """where the run goes; the model is in its folder model"""
+    """folder of the run; the model is saved in its folder model"""
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     target: Setting = field(default_factory=quick_target)
     engine: EngineConfig = field(default_factory=EngineConfig)
     reference: dict[str, float] = field(default_factory=dict)
-    """weight of each reference task, as in: prose 3 code 1 (default: all the same)"""
+    """weight of each reference task, as in: prose 3 code 1 (default: equal weights)"""
     seed: int = 0
-    """of the model's weights and the order of the text"""
+    """seed of the model's weights and of the order of the text"""
     save_every_s: float = 600.0
-    """seconds between checkpoints; there is one at each decision, too"""
+    """seconds between checkpoints; one more is saved at each decision"""
     keep: int = 2
-    """checkpoints that stay, the newest ones, beside the one with the lowest validation loss"""
+    """how many of the newest checkpoints to keep, beside the one with the lowest validation loss"""
     dry_run: bool = False
-    """tell parameters, tokens, FLOPs, memory and hours, and do nothing"""
+    """print parameters, tokens, FLOPs, memory and hours, and train nothing"""
     gpus: int = 1
-    """of the dry run"""
+    """how many GPUs the dry run assumes"""
     resume: bool = False
-    """go on with the run in the folder"""
+    """continue the run in the folder"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -84,25 +86,25 @@ class PretrainConfig:
 
 
 def main(config: PretrainConfig) -> dict[str, Any]:
-    """Train, save model, tokenizer and card under `folder`/model, return the test losses; or the plan of it alone."""
+    """Train, save model, tokenizer and card in `folder`/model, and return the test losses. A dry run returns its
+    plan."""
     if config.dry_run:
         return plan(config.target, config.engine, Corpus.open(config.corpus) if config.corpus else None, config.gpus)
     ranks = Ranks(config.target.device)
-    with Progress(None if ranks.first else open(os.devnull, "w")) as progress:  # for all of the run
-        progress.stage("corpus", 90)
+    with Progress(None if ranks.first else open(os.devnull, "w")) as progress:
         if not ranks.first:
-            ranks.wait()  # for rank 0 to build, check and tokenise what is not there yet
-        corpus = run_corpus(config.folder, config.corpus, progress, verify=ranks.first)
+            ranks.wait()  # until rank 0 has built, checked and tokenised the corpus
+        corpus = corpus_of_run(config.folder, config.corpus, progress, verify=ranks.first)
         task = config.target.task(corpus)
         if ranks.first:
             ranks.wait()
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
         scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
-        target = checked_target(config.target, task, config.engine)
+        target = preflight_target(config.target, task, config.engine)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
-        folder, found = _opened(config, corpus, checkpoints, policy)
-        if ranks.broadcast(np.array([folder is not None and STAGE in folder.stages]))[0] and not folder:
+        folder, found = _open_run_folder(config, corpus, checkpoints, policy)
+        if ranks.broadcast(np.array([folder is not None and RUN_STAGE in folder.stages]))[0] and not folder:
             return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
         progress.stage(f"pretrain under {policy.name}", None)
         run = Pretraining(
@@ -120,7 +122,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         before = signal.signal(signal.SIGTERM, lambda *_: setattr(run, "told_to_stop", True))  # a scheduler's notice
         try:
             before_s = 0.0 if found is None else found.about["elapsed_s"]
-            result = folder.stage(STAGE, work, elapsed_before_s=before_s) if folder else work()
+            result = folder.stage(RUN_STAGE, work, elapsed_before_s=before_s) if folder else work()
         finally:
             signal.signal(signal.SIGTERM, before)
             if folder:
@@ -129,28 +131,28 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         "model": str(config.folder / "model"),
         "policy": policy.name,
         **result,
-        "wall_s": folder.seconds[STAGE] if folder else None,
+        "wall_s": folder.seconds[RUN_STAGE] if folder else None,
     }
 
 
-def _opened(
+def _open_run_folder(
     config: PretrainConfig, corpus: Corpus, checkpoints: Checkpoints, policy: Policy
 ) -> tuple[RunFolder | None, Checkpoint | None]:
-    """The run's folder, on rank 0 alone, and the checkpoint to go on from. InputError: RunFolder's, on rank 0; others
-    leave in silence."""
-    ranks, folder, found, problem = checkpoints.ranks, None, None, None
+    """The run's folder, on rank 0 alone, and on all ranks the checkpoint to continue from. InputError: RunFolder's, on
+    rank 0; the other ranks exit without a message."""
+    ranks, folder, problem = checkpoints.ranks, None, None
+    newest = cache(checkpoints.newest)  # read once, when the folder is locked
 
-    def mark() -> int:
-        nonlocal found
-        found = checkpoints.newest()
+    def metrics_bytes() -> int:
+        found = newest()
         return 0 if found is None else int(found.about["metrics_bytes"])
 
     if ranks.first:
         try:
             hashes = learned_hashes({"policy": policy})
-            folder = RunFolder(config.folder, config, config.resume, corpus, mark, HOW, hashes)
+            folder = RunFolder(config.folder, config, config.resume, corpus, metrics_bytes, MAY_CHANGE, hashes)
         except (InputError, OSError) as error:
             problem = error
     if not ranks.broadcast(np.array([problem is None]))[0]:
         raise problem or SystemExit(2)
-    return folder, checkpoints.shared(found)
+    return folder, checkpoints.shared(newest() if ranks.first else None)

@@ -1,4 +1,4 @@
-"""pretraingym quickstart: the main job: corpus, learning on proxies, targets under five policies, report."""
+"""pretraingym quickstart, the main job: a corpus, learning on proxies, targets under six policies, a report."""
 
 import json
 import sys
@@ -19,38 +19,38 @@ from ..analysis.policy_table import PolicyRow, table_json
 from ..analysis.target_table import target_table
 from ..progress import Progress
 from ..reports.report import write_report
-from ..runs.preflight import preflight
-from ..runs.run_corpus import run_corpus
+from ..runs.preflight import preflight_task
+from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
-from ..runs.target_runs import RUNG, TargetRuns, in_flight_bytes
+from ..runs.target_runs import TargetRuns, in_flight_bytes
 from .pretrain import quick_target
 from .train_console import LearnConfig, train_console
 
 RIVALS = ("natural", "uniform", "paper-rule", "agreement", "lift")  # learning starts from lift
 Rows = list[dict[str, Any]]  # of metrics.jsonl
 DEFAULT_REFERENCE = {"prose": 0.75, "code": 0.25}
-LADDER = (0.5, 2.0, 4.0)  # budgets of natural, beside 1, on which tokens-to-loss is read; one seed each
+LADDER = (0.5, 2.0, 4.0)  # multiples of the budget of further runs of natural, from which tokens-to-loss is read
 
 
 @dataclass(frozen=True)
 class QuickstartConfig:
-    """The main job: learn a console on small proxies and let it drive the pretraining of a model 8 times larger, beside
-    the rules it has to beat. Ten minutes on two cores."""
+    """The main job: learn a console policy on small proxies, and let it drive the pretraining of a model 8 times
+    larger, beside the rules it has to beat. Ten minutes on two cores."""
 
     folder: Path = Path("runs/quickstart")
-    """where the run goes: metrics.jsonl, results.json, policy, model, report.html"""
+    """folder of the run: metrics.jsonl, results.json, the policy, the model and report.html"""
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     proxy: Setting = field(default_factory=Setting)
     target: Setting = field(default_factory=quick_target)
     learn: LearnConfig = field(default_factory=LearnConfig)
     reference: dict[str, float] = field(default_factory=dict)
-    """weight of each reference task for the target (default: prose 3 code 1, where the corpus has these two, else all
-    the same)"""
+    """weight of each reference task for the target (default: prose 3 code 1 if the corpus has just these two, else
+    equal weights)"""
     seeds: int = 3
-    """target runs of each policy"""
+    """target runs of each policy, with different seeds"""
     resume: bool = False
-    """go on with the run in the folder, or show it if it is finished"""
+    """continue the run in the folder, or show its results if it is finished"""
 
     def __post_init__(self) -> None:
         if self.seeds < 1:
@@ -58,16 +58,15 @@ class QuickstartConfig:
 
 
 def main(config: QuickstartConfig) -> dict[str, Any]:
-    """Run what is not yet done; write results.json and report.html; return the summary."""
+    """Run what earlier sessions have not; write results.json and report.html; return the summary."""
     begun = perf_counter()
     with Progress() as progress:
-        progress.stage("corpus", 90)
-        corpus = run_corpus(config.folder, config.corpus, progress)
+        corpus = corpus_of_run(config.folder, config.corpus, progress)
         check_reference_weights(config.reference, corpus.reference_tasks)
         if not config.reference and set(corpus.reference_tasks) == set(DEFAULT_REFERENCE):
             config = replace(config, reference=DEFAULT_REFERENCE)
-        preflight(config.proxy, corpus)
-        task = preflight(config.target, corpus)
+        preflight_task(config.proxy, corpus)
+        task = preflight_task(config.target, corpus)
         folder = RunFolder(config.folder, config, config.resume, corpus, lambda: in_flight_bytes(config.folder))
         folder.stage("corpus", lambda: None, begun)
         progress.stage("learn on proxies", 240)
@@ -94,7 +93,7 @@ def _results(
     learning_cost: float,
     table: dict[str, PolicyRow],
 ) -> dict[str, Any]:
-    """What results.json holds and the last line of output says."""
+    """The content of results.json, which is also the last line of output."""
     return {
         "command": " ".join(["pretraingym", *sys.argv[1:]]),
         "target_params": target["params"],
@@ -111,7 +110,7 @@ def _results(
 
 
 def _note_evaluation(folder: Path, table: dict[str, PolicyRow]) -> None:
-    """Put what the policy did to the target, beside its rivals, on the policy's card."""
+    """Write the results of the policy and of its rivals on the target into the policy's card."""
     policy = load_policy(folder)
     rows = tuple(
         {
@@ -126,8 +125,9 @@ def _note_evaluation(folder: Path, table: dict[str, PolicyRow]) -> None:
 
 
 def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_params: int) -> float:
-    """Compute of the learning over that of one target run's training, at 6 FLOPs a parameter and token. Controls are
-    charged, and probes, evaluations and selection by the time they took; labels are not, the rules need them too."""
+    """Compute of the learning in units of one target run's training, at 6 FLOPs a parameter and token. Controls are
+    charged, and probes, evaluations and selection by the time they took. Labels are not, since the rules need them
+    too."""
     seconds = learned["profile_s"]
     runs = (learned["episodes"] + learned["controls"]) * sum(seconds.values()) / seconds["train"]
     proxy = learned["proxy_params"] * config.proxy.budget_tokens
@@ -135,20 +135,21 @@ def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_par
 
 
 def _targets(config: QuickstartConfig, runs: TargetRuns) -> tuple[Rows, Rows, dict[str, Any]]:
-    """Rows of all complete target runs, those of natural's ladder, and the target's size and profile."""
+    """Rows of all target runs at the usual budget, rows of natural's ladder, and the target's size and seconds by
+    part."""
     finals: Rows = []
     rungs: Rows = []
     size, profile = 0, Counter[str]()
     for seed in range(config.seeds):
         for policy in [*map(make_policy, RIVALS), load_policy(config.folder)]:
             keep = config.folder / "model" if seed == 0 and policy.name not in RIVALS else None
-            run = runs.run(f"target-{seed}-{policy.name}", config.target, policy, seed, keep)
+            run = runs.run(f"target-{seed}-{policy.name}", config.target, policy, seed, model_folder=keep)
             finals.append(run["row"])
             size = run["params"]
             profile.update(run["profile_s"])
     clock = config.target.episode
-    for scale in LADDER:  # complete runs of natural with so many times the tokens, learning rates stretched to match
+    for scale in LADDER:  # complete runs, with the learning-rate schedule stretched to match
         steps = round(clock.steps_per_interval * scale)
         longer = replace(config.target, episode=replace(clock, steps_per_interval=steps))
-        rungs.append(runs.run(f"{RUNG}-{scale:g}", longer, make_policy("natural"), 0)["row"])
+        rungs.append(runs.run(f"natural-{scale:g}", longer, make_policy("natural"), 0, on_ladder=True)["row"])
     return finals, rungs, {"params": size, "profile_s": dict(profile)}

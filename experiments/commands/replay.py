@@ -1,4 +1,4 @@
-"""pretraingym replay: run recorded episodes again, by their exact weights, and compare what comes of them."""
+"""pretraingym replay: run recorded episodes again with their exact weights, and compare the results."""
 
 import warnings
 from dataclasses import dataclass
@@ -23,23 +23,23 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ..analysis.replay_comparison import ReplayDifference, difference_table, replay_difference
 from ..progress import Progress
-from ..runs.preflight import preflight
+from ..runs.preflight import preflight_task
 
-AT_ONCE = 16  # runs side by side, which changes no number of theirs
+AT_ONCE = 16  # runs side by side; their numbers do not depend on it
 
 
 @dataclass(frozen=True)
 class ReplayConfig:
-    """Run recorded episodes again and compare every interval. Exit code 1: one came out otherwise."""
+    """Run recorded episodes again and compare every interval. Exit code 1: an episode differs from its record."""
 
     file: tyro.conf.Positional[Path]
-    """a run's episodes.jsonl, or what an environment's `records` named"""
+    """a run's episodes.jsonl, or the file that an environment got as `records`"""
     count: int | None = None
     """replay the first so many episodes (default: all)"""
     tolerance: float = 1e-6
-    """nats that a loss may differ by; on the same CPU with the same versions it is the same bit for bit"""
+    """nats by which a loss may differ; on the same CPU with the same versions losses are equal to the bit"""
     corpus: Path | None = None
-    """where the corpus is now, if not where it was"""
+    """folder of the corpus, if it has moved since"""
 
     def __post_init__(self) -> None:
         if self.count is not None and self.count < 1:
@@ -49,7 +49,7 @@ class ReplayConfig:
 
 
 def main(config: ReplayConfig) -> dict[str, Any]:
-    """Replay, print the table, return the counts."""
+    """Replay, print a table of the comparisons, return the counts."""
     configs, episodes = read_records(config.file)
     if not episodes:
         raise InputError(f"{config.file} holds no finished episode: there is nothing to replay")
@@ -78,12 +78,13 @@ def main(config: ReplayConfig) -> dict[str, Any]:
 
 
 def _open_task(config: ConfigRecord, corpus: Path | None) -> Task:
-    """The recorded corpus as the recorded setting reads it. InputError: it is another one, or reads otherwise now."""
+    """The task of the recorded setting on the recorded corpus. InputError: the corpus is another one, or gives other
+    agents, reference tasks or label columns now."""
     path = corpus or Path(config.corpus.path)
     if corpus is None and not path.is_dir():
         raise InputError(f"the corpus of the records is no longer at {path}: name a copy of it with --corpus")
     opened, setting = Corpus.open(path, verify=True), config.setting
-    task: Task = preflight(setting, opened) if isinstance(setting, Setting) else setting.task(opened)
+    task: Task = preflight_task(setting, opened) if isinstance(setting, Setting) else setting.task(opened)
     found, recorded = task.corpus.fingerprint, config.corpus.fingerprint
     if found != recorded:
         raise InputError(
@@ -105,7 +106,7 @@ def _open_task(config: ConfigRecord, corpus: Path | None) -> Task:
 
 
 def weights_of_actions(record: EpisodeRecord, task: Task, config: ConfigRecord) -> NDArray[np.float64]:
-    """What weights the record's actions stand for, (I, K); natural's for a control."""
+    """The weights that the record's actions are mapped to, (I, K); natural's for a control."""
     if record.actions_IK is None:
         return np.tile(np.eye(len(config.agents))[0], (record.num_intervals, 1))
     roster = Roster(task.prototypes, list(task.layout.columns), 1)
@@ -116,7 +117,8 @@ def weights_of_actions(record: EpisodeRecord, task: Task, config: ConfigRecord) 
 
 
 def replay(task: Task, config: ConfigRecord, records: list[EpisodeRecord]) -> list[EpisodeRecord | None]:
-    """Those records (all of `config`) run again side by side; None where the record has an end that did not come."""
+    """The records (all of `config`) of new runs of these episodes, side by side; None for one that did not end in as
+    many intervals as its record has."""
     again: list[EpisodeRecord | None] = [None] * len(records)
 
     def write(lines: list[dict[str, Any]]) -> None:
@@ -132,12 +134,12 @@ def replay(task: Task, config: ConfigRecord, records: list[EpisodeRecord]) -> li
     episode.enter(slots, scenarios, seeds)
 
     def recorded(episode: Episode) -> NDArray[np.float64]:
-        """The weights of the interval that is due, or the last ones."""
+        """The recorded weights of each run's next interval; of one that is over, its last ones."""
         place = np.minimum(episode.interval_N, [record.num_intervals - 1 for record in records])
         return np.stack([record.weights_IK[interval] for record, interval in zip(records, place, strict=True)])
 
     def due() -> NDArray[np.bool_]:
-        """Which runs have an interval left of those that were recorded."""
+        """Which runs have a recorded interval left."""
         return ~episode.done_N & (episode.interval_N < [record.num_intervals for record in records])
 
     run_episode(episode, recorded, active=due, on_interval=recorder.add)

@@ -1,4 +1,4 @@
-"""pretraingym surrogate fit: a surrogate of a run's own proxies, fitted to the episodes that it recorded."""
+"""pretraingym surrogate fit: fit a surrogate of a run's proxies to the episodes that the run recorded."""
 
 import json
 from dataclasses import dataclass
@@ -21,19 +21,19 @@ from ...lm.io.files import write_atomic
 from ..analysis.worth_model import EpisodeTable, WorthModel, fit_worth
 
 Array = NDArray[np.float64]
-LEAST_GROUPS = 8  # seeds that the episodes must be of, so that a quarter of them can be held out
+LEAST_SEEDS = 8  # different seeds among the episodes, so that a quarter of them can be held out
 
 
 @dataclass(frozen=True)
 class SurrogateFitConfig:
-    """Fit a surrogate to a run's recorded episodes, and tell how well it foretells those that it was not fitted to."""
+    """Fit a surrogate to a run's recorded episodes, and report how well it predicts episodes that were held out."""
 
     run: tyro.conf.Positional[Path]
-    """a run's folder, which holds episodes.jsonl; surrogate.json is written beside it"""
+    """folder of a run, with its episodes.jsonl; surrogate.json is written there"""
     held_out: float = 0.25
-    """share of the scenarios, with all their episodes, that are held out"""
+    """share of the scenarios to hold out, with all their episodes"""
     seed: int = 0
-    """of which ones"""
+    """seed of the choice of these scenarios"""
 
     def __post_init__(self) -> None:
         if not 0 < self.held_out < 1:
@@ -41,8 +41,8 @@ class SurrogateFitConfig:
 
 
 def main(config: SurrogateFitConfig) -> dict[str, Any]:
-    """Fit, print the table, write surrogate.json; the scores of the episodes held out. What is written is fitted to all
-    of them."""
+    """Fit, print a table of scores, write surrogate.json, and return the scores. Scores are of the episodes held out;
+    the file that is written was fitted to all episodes."""
     record, episodes = _episodes(config.run / "episodes.jsonl")
     table = EpisodeTable.of(episodes, list(record.columns), record.tasks)
     test_N = _held_out(table.seed_N, config)
@@ -59,7 +59,7 @@ def main(config: SurrogateFitConfig) -> dict[str, Any]:
 
 
 def fitted_dynamics(record: ConfigRecord, table: EpisodeTable, model: WorthModel) -> FittedDynamics:
-    """The model, category by category of each label column."""
+    """The surrogate that the model stands for: its values by label column and category."""
     ends = np.cumsum([len(names) for names in record.columns.values()])[:-1]
     theta, natural = np.split(model.theta_QT, ends), np.split(table.natural_Q, ends)
     floor_T, amplitude_T, exponent_T = model.curve
@@ -77,21 +77,21 @@ def fitted_dynamics(record: ConfigRecord, table: EpisodeTable, model: WorthModel
     )
 
 
-def score(table: EpisodeTable, final_N: Array) -> dict[str, float]:
-    """Of predicted last losses, (N,): rank correlation with the real ones (`spearman`), root mean square error (nats
-    per token, `rmse`), and the same of gains over the control of the same seed (`spearman_gain`, `rmse_gain`); and the
-    mean rank correlation among the runs of a seed (`spearman_within`, of seeds with three runs or more; 0 where the
-    prediction is one number)."""
+def score(table: EpisodeTable, predicted_N: Array) -> dict[str, float]:
+    """Scores of predicted final losses (N,): rank correlation with the real ones (`spearman`), root mean square error
+    (`rmse`, nats per token), both again for gains over the control of the same seed (`spearman_gain`, `rmse_gain`), and
+    `spearman_within`: the mean rank correlation among the runs of one seed, over seeds with at least three runs (0
+    where all predictions are equal)."""
     gains: list[tuple[Array, Array]] = []  # predicted and real, by seed
     for seed in np.unique(table.seed_N[table.control_N]):
         of_seed = table.seed_N == seed
         control, runs = np.flatnonzero(of_seed & table.control_N)[0], of_seed & ~table.control_N
-        gains.append((final_N[control] - final_N[runs], table.final_N[control] - table.final_N[runs]))
+        gains.append((predicted_N[control] - predicted_N[runs], table.final_N[control] - table.final_N[runs]))
     within = [_spearman(*pair) for pair in gains if len(pair[0]) >= 3]
     predicted, real = map(np.concatenate, zip(*gains, strict=True)) if gains else np.zeros((2, 0))
     return {
-        "spearman": _spearman(final_N, table.final_N),
-        "rmse": float(np.sqrt(((final_N - table.final_N) ** 2).mean())),
+        "spearman": _spearman(predicted_N, table.final_N),
+        "rmse": float(np.sqrt(((predicted_N - table.final_N) ** 2).mean())),
         "spearman_gain": _spearman(predicted, real),
         "rmse_gain": float(np.sqrt(((predicted - real) ** 2).mean())) if len(real) else 0.0,
         "spearman_within": float(np.mean(within)) if within else 0.0,
@@ -99,29 +99,31 @@ def score(table: EpisodeTable, final_N: Array) -> dict[str, float]:
 
 
 def _episodes(path: Path) -> tuple[ConfigRecord, list[EpisodeRecord]]:
-    """The config that most episodes are of, and of those all that came to their end, each once. InputError: too few."""
+    """The config of most episodes, and all of its episodes that did not diverge, each once. InputError: too few
+    seeds."""
     configs, episodes = read_records(path)
     once = {(each.config, each.seed, each.control, each.weights_IK.tobytes()): each for each in episodes}
     ended = [each for each in once.values() if not each.diverged and np.isfinite(each.loss).all()]
     count = {key: sum(each.config == key for each in ended) for key in configs}
     most = max(count, key=lambda key: count[key], default="")
     chosen = [each for each in ended if each.config == most]
-    if (seeds := len({each.seed for each in chosen})) < LEAST_GROUPS:
+    if (seeds := len({each.seed for each in chosen})) < LEAST_SEEDS:
         raise InputError(
             f"{path} has {len(chosen)} finished episodes of {seeds} seeds under one config, expected at least "
-            f"{LEAST_GROUPS} seeds: record more"
+            f"{LEAST_SEEDS} seeds: record more"
         )
     return configs[most], chosen
 
 
 def _held_out(seed_N: NDArray[np.int64], config: SurrogateFitConfig) -> NDArray[np.bool_]:
-    """Whole seeds: a run, its group and its control stay together."""
-    groups = np.random.default_rng(config.seed).permutation(np.unique(seed_N))
-    return np.isin(seed_N, groups[: max(2, round(config.held_out * len(groups)))])
+    """Which episodes are held out: all of a seed or none, so that a run stays with its group and its control."""
+    seeds = np.random.default_rng(config.seed).permutation(np.unique(seed_N))
+    return np.isin(seed_N, seeds[: max(2, round(config.held_out * len(seeds)))])
 
 
 def _spearman(predicted: Array, real: Array) -> float:
-    """0 where there is nothing to rank; predictions are rounded, so that the last bits of equal ones do not count."""
+    """Rank correlation, 0 where there is nothing to rank. Predictions are rounded, so that rounding errors rank
+    nothing."""
     predicted = predicted.round(9)
     if len(predicted) < 3 or np.ptp(predicted) == 0 or np.ptp(real) == 0:
         return 0.0

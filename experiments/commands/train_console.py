@@ -1,4 +1,4 @@
-"""pretraingym train-console: learn a console policy on proxies and write it as policy.safetensors + policy.json."""
+"""pretraingym train-console: learn a console policy on proxies; save it as policy.safetensors and policy.json."""
 
 import sys
 from dataclasses import dataclass, field
@@ -21,32 +21,32 @@ from ...policies.saved.learned import LearnedPolicy
 from ...policies.saved.ranges import widest
 from ...policies.saved.storage import save_policy
 from ..progress import Progress
-from ..runs.preflight import check_seed, preflight
-from ..runs.run_corpus import run_corpus
+from ..runs.preflight import check_seed, preflight_task
+from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """How a console is learned."""
+    """How a console policy is learned."""
 
     algorithm: Literal["response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "regmix", "schedule"] = (
         "response"
     )
-    """the learner, a Stable-Baselines3 algorithm; best-static, regmix and schedule search weights, or a schedule of
-    them, that look at nothing, as rivals with the same number of runs"""
+    """the learner: of our own, or an algorithm of Stable-Baselines3. best-static, regmix and schedule search weights,
+    or a schedule of weights, that do not depend on observations: baselines with the same number of runs"""
     start: str = "lift"
-    """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or
-    a policy that was learned from one of them, by its folder or name"""
+    """the policy that response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in
+    lift:strength=0.2, or the folder or name of a policy that was learned from one of them"""
     episodes: int = 96
-    """proxy runs it may use, controls apart; what is left of a round is not used"""
+    """proxy runs to use at most, without the controls; only whole rounds of groups x group_size are run"""
     groups: int = 4
-    """scenarios at a time"""
+    """scenarios that run at a time"""
     group_size: int = 4
-    """runs a scenario, which differ in their weights alone: few suit response, 8 suit cma-es, which ranks them"""
+    """runs of each scenario, which differ in their weights alone: 4 suit response, 8 suit cma-es, which ranks them"""
     distribution: ScenarioDistribution = field(default_factory=lambda: ScenarioDistribution(vary=PLAIN))
     seed: int = 0
-    """of scenarios, proxies and learner"""
+    """seed of the scenarios, the proxies and the learner"""
 
     def __post_init__(self) -> None:
         if self.groups < 1 or self.group_size < 4:
@@ -70,28 +70,28 @@ class LearnConfig:
 
 @dataclass(frozen=True)
 class TrainConsoleConfig:
-    """Learn a console policy on small proxies, and save it as policy.safetensors and policy.json."""
+    """Learn a console policy on small proxy models, and save it as policy.safetensors and policy.json."""
 
     preset: Literal["quick", "long"] = "quick"
-    """where the other fields start from: the quickstart's learning, or ten times as many episodes"""
+    """what the other fields start from: the quickstart's learning, or one with ten times as many episodes"""
     folder: Path = Path("runs/console")
-    """where the policy and its run go"""
+    """folder of the run, in which the policy is saved"""
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     proxy: Setting = field(default_factory=Setting)
     learn: LearnConfig = field(default_factory=LearnConfig)
     resume: bool = False
-    """go on with the run in the folder"""
+    """continue the run in the folder"""
 
 
 def train_console(
     folder: RunFolder, corpus: Corpus, proxy: Setting, config: LearnConfig, progress: Progress
 ) -> dict[str, Any]:
-    """Learn, log an update a row, save the policy; returns the cost of it (episodes with and without controls, proxy
-    parameters, seconds of an interval by part). An earlier session's episodes come out of the journal.
+    """Learn, log a row for each update, save the policy, and return what it cost: numbers of episodes and of controls,
+    the proxy's parameters, seconds by part of the loop. The rounds of earlier sessions are read from the journal.
 
-    Every episode is recorded in episodes.jsonl; those that a kill made run twice may be there twice, which harms
-    nothing: they have the same config, seed and weights."""
+    Every episode is recorded in episodes.jsonl. One that ran twice because of a kill may be there twice, with the same
+    config, seed and weights, which does no harm."""
     num_envs = config.groups * config.group_size
     env = ConsoleVectorEnv(
         num_envs,
@@ -107,7 +107,7 @@ def train_console(
     stopwatch.load_state_dict(begun)
 
     def on_update(row: dict[str, float]) -> None:
-        if row["update"] > begun["rounds"]:  # the others were logged when they were run
+        if row["update"] > begun["rounds"]:  # an earlier session logged the others
             folder.log([{"stage": "learn", **row}])
             folder.save_checkpoint("learn", {"rounds": np.array(row["update"]), **stopwatch.state_dict()})
         progress.update(row["episodes"], rounds * num_envs, best_return=row["return_best"])
@@ -141,11 +141,10 @@ def train_console(
 
 
 def main(config: TrainConsoleConfig) -> dict[str, Any]:
-    """Learn what is not yet learned; return where the policy is and what it cost."""
+    """Learn, unless an earlier session has; return the policy's folder and what it cost."""
     with Progress() as progress:
-        progress.stage("corpus", 90)
-        corpus = run_corpus(config.folder, config.corpus, progress)
-        agents = preflight(config.proxy, corpus).agent_names
+        corpus = corpus_of_run(config.folder, config.corpus, progress)
+        agents = preflight_task(config.proxy, corpus).agent_names
         start = as_start(make_policy(config.learn.start))
         start_actor(config.learn.algorithm, config.proxy.episode.action_map, agents, start)  # refuses what it cannot be
         hashes = learned_hashes({"start": start})

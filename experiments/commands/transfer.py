@@ -1,4 +1,4 @@
-"""pretraingym transfer: do small proxies rank consoles as the target does? To know before paying for the target."""
+"""pretraingym transfer: do small proxies rank consoles as the target does? Measured before the target is paid for."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -22,38 +22,39 @@ from ...policies.named import check_names, learned_hashes, make_policies
 from ..analysis.statistics import NATURAL
 from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
-from ..runs.preflight import check_seed, preflight
-from ..runs.run_corpus import run_corpus
+from ..runs.preflight import check_seed, preflight_task
+from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
 from .pretrain import quick_target
 
-STRENGTHS = 0.25, 0.8  # of the consoles that are added to the policies
+STRENGTHS = 0.25, 0.8  # of the constant consoles that are compared beside the policies
 
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """Run the same policies and constant consoles on a ladder of proxies and on the target, and tell how well each size
-    ranks them as the target does."""
+    """Run the same policies and constant consoles on proxies of several sizes and on the target, and report how well
+    each size ranks them as the target does."""
 
     policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement", "lift")
-    """names, or folders of learned ones, beside the constant consoles: each family of agents at strengths .25 and .8"""
+    """names of rules, or folders of learned policies. Constant consoles are added: each family of agents at strengths
+    .25 and .8"""
     folder: Path = Path("runs/transfer")
-    """where the runs and results.json go"""
+    """folder of the runs and of results.json"""
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     proxy: Setting = field(default_factory=Setting)
     widths: tuple[int, ...] = (16, 32, 48, 96)
-    """hidden sizes of the proxies, else as `proxy`"""
+    """widths of the proxies; all else is as in proxy"""
     target: Setting = field(default_factory=quick_target)
     distribution: ScenarioDistribution = field(
         default_factory=lambda: ScenarioDistribution(split="development", vary=PLAIN)
     )
     scenarios: int = 4
-    """of the development set"""
+    """how many development scenarios to run"""
     seed: int = 0
-    """of the scenarios"""
+    """seed of the scenarios"""
     resume: bool = False
-    """go on with the runs in the folder"""
+    """continue the runs in the folder"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -67,11 +68,10 @@ class TransferConfig:
 def main(config: TransferConfig) -> dict[str, Any]:
     """Run what is missing; write and return results.json."""
     with Progress() as progress:
-        progress.stage("corpus", 90)
-        corpus = run_corpus(config.folder, config.corpus, progress)
+        corpus = corpus_of_run(config.folder, config.corpus, progress)
         settings = {f"width-{width}": replace(config.proxy, width=width) for width in config.widths}
         settings["target"] = config.target
-        tasks = {name: preflight(setting, corpus) for name, setting in settings.items()}
+        tasks = {name: preflight_task(setting, corpus) for name, setting in settings.items()}
         config.distribution.tasks(tasks["target"])
         for name, task in tasks.items():
             if task.agent_names != tasks["target"].agent_names:
@@ -92,7 +92,7 @@ def main(config: TransferConfig) -> dict[str, Any]:
         name: num_parameters(setting.model_config(tasks[name].corpus.vocab_size)) for name, setting in settings.items()
     }
     results = {
-        "sizes": {name: {"params": sizes[name], **agreement(losses[name], losses["target"])} for name in settings}
+        "sizes": {name: {"params": sizes[name], **rank_agreement(losses[name], losses["target"])} for name in settings}
     }
     write_atomic(config.folder / "results.json", json.dumps(results | {"losses": losses}, indent=1).encode())
     folder.close()
@@ -110,20 +110,21 @@ def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -
     return {name: run["validation_loss_nats"] for name, run in runs.items()}
 
 
-def agreement(losses: list[dict[str, float]], target: list[dict[str, float]]) -> dict[str, Any]:
-    """Of one size's final losses by scenario and console with the target's: Spearman's correlation of the gains over
-    natural (the mean over scenarios, and each; 0 where there is nothing to rank), and what the console that wins there
-    has on the target beside the target's own winner, nats (`regret`). Runs that diverged on either do not count."""
-    ranks, regrets = [], []
+def rank_agreement(losses: list[dict[str, float]], target: list[dict[str, float]]) -> dict[str, Any]:
+    """How far one size's final losses by scenario and console agree with the target's: Spearman's correlation of the
+    gains over natural (their mean over scenarios, and each; 0 where there is nothing to rank), and `regret`: the
+    target's loss under the console that wins at this size, less its loss under its own winner, nats. Consoles whose run
+    diverged on either do not count."""
+    correlations, regrets = [], []
     for own, wanted in zip(losses, target, strict=True):
         names = [name for name in own if name != NATURAL and None not in (own[name], wanted[name])]
-        one, other = (np.array([of[name] for name in names]) for of in (own, wanted))
-        told = len(names) > 1 and np.ptp(one) > 0 and np.ptp(other) > 0
-        ranks.append(float(spearmanr(one, other).statistic) if told else 0.0)
-        regrets.append(float(other[one.argmin()] - other.min()) if names else 0.0)
+        here, there = (np.array([of[name] for name in names]) for of in (own, wanted))
+        ranked = len(names) > 1 and np.ptp(here) > 0 and np.ptp(there) > 0
+        correlations.append(float(spearmanr(here, there).statistic) if ranked else 0.0)
+        regrets.append(float(there[here.argmin()] - there.min()) if names else 0.0)
     return {
-        "spearman": float(np.mean(ranks)),
-        "spearman_by_scenario": np.round(ranks, 3).tolist(),
+        "spearman": float(np.mean(correlations)),
+        "spearman_by_scenario": np.round(correlations, 3).tolist(),
         "regret_nats": float(np.mean(regrets)),
     }
 

@@ -1,4 +1,4 @@
-"""pretraingym corpus build: documents from files or a dataset, their labels, their tokens, as one folder."""
+"""pretraingym corpus build: documents of files or a dataset become a folder of text, labels and tokens."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,49 +25,54 @@ from .data_card import CARD, data_card, write_card
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """Build a corpus: text, jsonl, csv or parquet files, a dataset, the installed packages' text, or made-up text. It
-    prints a data card; the manifest in the folder has the hash of every file."""
+    """Build a corpus of files (text, jsonl, csv or parquet), of a dataset, of the installed packages' text, or of
+    made-up text, and print its data card. The manifest in the folder has the hash of every file."""
 
     corpus: Path
-    """folder of the corpus; it must not exist yet"""
-    preset: Literal["files", "installed", "synthetic", "slimpajama", "shared", "shared-mini", "shared-tasks"] = "files"
-    """where the other fields start from: nothing, the default corpus, made-up text, the labelled SlimPajama's columns,
-    or the prepared corpus in ../shared, or its sample, with the paper's three reference tasks, or with ten"""
+    """folder to build the corpus in; it must not exist yet"""
+    preset: Literal["files", "installed", "synthetic", "slimpajama"] = "files"
+    """what the other fields start from: the defaults, the installed packages' text, made-up text, or the columns of the
+    labelled SlimPajama"""
     source: Literal["files", "dataset", "installed", "synthetic"] = "files"
     """where the text comes from"""
     files: tuple[str, ...] = ()
-    """files, folders or quoted patterns: .txt, .jsonl, .csv (also .gz, .zst, .bz2) and .parquet"""
+    """files, folders or quoted patterns of .txt, .jsonl, .csv (these also as .gz, .zst, .bz2) or .parquet files"""
     dataset: str = ""
-    """a `datasets` dataset: a name on the hub, a folder of data files, or one that save_to_disk wrote"""
+    """a dataset of Hugging Face's `datasets`: a name on the hub, a folder of data files, or one that save_to_disk
+    wrote"""
     dataset_config: str | None = None
-    """the dataset's configuration, if it has several"""
+    """configuration of the dataset, if it has several"""
     dataset_split: str = "train"
-    """the dataset's split"""
+    """split of the dataset"""
     streaming: bool = True
-    """read the dataset row by row without keeping it on the disk"""
+    """read the dataset record by record, without storing it on the disk"""
     columns: Columns = field(default_factory=Columns)
     cuts: dict[str, str] = field(default_factory=dict)
-    """where a score is cut into bins (default: fifths of the text), as in: quality 1,2,3,4"""
+    """a score's name and the values at which it is cut into bins, as in: quality 1,2,3,4 (default: fifths of the
+    text)"""
     reference: dict[str, str] = field(default_factory=dict)
-    """reference tasks: a name and its files, as in: squad squad.parquet (default: a share held out of the text)"""
+    """a reference task's name and its files, as in: squad squad.parquet (default: one task, a share held out of the
+    text)"""
     reference_text: dict[str, str] = field(default_factory=dict)
-    """text column or template of a task, if it is not that of --columns.text, as in: squad "{question} {answer}" """
+    """a task's name and the column or template of its text, as in: squad "{question} {answer}" (default: as
+    --columns.text)"""
     reference_group: dict[str, str] = field(default_factory=dict)
-    """column of a task's sources or titles, which are not split between its halves, as in: squad title"""
+    """a task's name and its column of sources or titles, as in: squad title. Texts with one source stay in one half of
+    the task"""
     hold_out: float = 0.01
-    """share of the documents that becomes the reference task "heldout" where no other is given"""
+    """share of the documents that becomes the reference task "heldout", if no task is given"""
     agents: tuple[str, ...] = ("topic", "quality", "match")
-    """agents that label the text; match stands for one a reference task"""
+    """agents that label the text; match stands for one such agent for each reference task"""
     vocab_size: int = 512
-    """of the tokenizer that is trained; small models want small ones"""
+    """vocabulary of the tokenizer, which is trained on the text; small models need a small one"""
     tokenizer: Path | None = None
-    """folder of a tokenizer to use instead"""
+    """folder of a tokenizer to use instead of training one"""
     max_documents: int | None = None
-    """read no more training documents than these"""
+    """how many training documents to read at most"""
     document_a_line: bool = False
-    """a line of a text file is a document (default: the whole file is one)"""
+    """take each line of a text file as a document (default: the whole file is one)"""
     refuse_invalid_utf8: bool = False
-    """stop at invalid UTF-8 instead of replacing and counting it"""
+    """stop at invalid UTF-8 (default: replace it and count how often)"""
 
     def __post_init__(self) -> None:
         for name in (*self.reference, *self.columns.scores, *self.columns.categories):
@@ -87,7 +92,7 @@ class BuildConfig:
 
 
 def main(config: BuildConfig) -> dict[str, Any]:
-    """Build, print and keep the data card; return what was built."""
+    """Build the corpus, print its data card and save it in the folder; return what was built."""
     if config.corpus.exists():
         raise InputError(f"{config.corpus} exists; name a new folder, or delete that one first")
     for source, given, flag in (("files", config.files, "--files"), ("dataset", config.dataset, "--dataset")):
@@ -98,7 +103,7 @@ def main(config: BuildConfig) -> dict[str, Any]:
             )
     with Progress() as progress:
         progress.stage("read", None)
-        corpus = _build(config, partial(_tell, progress, ["read"]))
+        corpus = _build(config, _StageProgress(progress, "read"))
     write_card(corpus)
     print(data_card(corpus))
     tokens = int(corpus.token_offsets[-1])
@@ -113,11 +118,18 @@ def main(config: BuildConfig) -> dict[str, Any]:
     }
 
 
-def _tell(progress: Progress, stage: list[str], name: str, share: float) -> None:
-    if name != stage[0]:
-        stage[0] = name
-        progress.stage(name, None)
-    progress.update(share, 1.0)
+@dataclass
+class _StageProgress:
+    """Shows the stage that a builder is at and the share of it that is done."""
+
+    progress: Progress
+    stage: str
+
+    def __call__(self, stage: str, share: float) -> None:
+        if stage != self.stage:
+            self.stage = stage
+            self.progress.stage(stage, None)
+        self.progress.update(share, 1.0)
 
 
 def _build(config: BuildConfig, tell: Any) -> Corpus:
@@ -143,7 +155,7 @@ def _build(config: BuildConfig, tell: Any) -> Corpus:
 
 
 def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str, Iterable[Document]]:
-    """Training documents first, as a stream; reference documents are few, and are held."""
+    """Documents by split: first the training documents, as a stream; then the reference documents, few, in memory."""
     train = config.columns.documents(_records(config, counts, tell), counts)
     if config.max_documents is not None:
         train = islice(train, config.max_documents)

@@ -1,4 +1,4 @@
-"""The data card of a corpus: documents, text and tokens by split, domain and category, and what was left out."""
+"""The data card of a corpus: documents, text and tokens by split and by label, and what was left out."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ CARD = "card.md"
 
 
 def write_card(corpus: Corpus) -> None:
-    """Put the card into the corpus's folder."""
+    """Save the card in the corpus's folder."""
     write_atomic(corpus.path / CARD, data_card(corpus).encode())
 
 
 def data_card(corpus: Corpus) -> str:
-    """Markdown. Shares are of the training tokens."""
+    """The card as Markdown. Shares are of the training tokens."""
     tokens_D, bytes_D = np.diff(corpus.token_offsets), np.diff(corpus.texts.offsets)
     lines = [
         "# Data card",

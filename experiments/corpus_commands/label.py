@@ -1,6 +1,7 @@
-"""pretraingym corpus label: more label columns for a corpus that is built; pretraingym corpus card: what is in one."""
+"""pretraingym corpus label adds label columns to a built corpus; pretraingym corpus card shows what is in one."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -22,32 +23,32 @@ DOMAIN = "domain"  # the label column of sources, which `corpus build` makes
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Add label columns to a built corpus: those of agents, or scores from elsewhere. A column that is there already is
-    replaced. Runs that were begun with the corpus as it was do not go on with it."""
+    """Add label columns to a built corpus: those of agents, or scores from elsewhere. A column of the same name is
+    replaced. Runs that began with the corpus as it was cannot be resumed with it."""
 
     corpus: Path
     """folder of the corpus"""
     agents: tuple[str, ...] = ()
     """agents that label text, as in: perplexity quality:model=FOLDER"""
     scores: dict[str, Path] = field(default_factory=dict)
-    """label name and a .npy file of one number a document, in the corpus's order; NaN where there is none"""
+    """a label's name and a .npy file with one number for each document, in the corpus's order; NaN for none"""
 
 
 @dataclass(frozen=True)
 class CardConfig:
-    """Show the data card of a corpus, once all its bytes have been checked against their hashes."""
+    """Show the data card of a corpus, after all its files have been checked against their hashes."""
 
     corpus: Path
     """folder of the corpus"""
 
 
 def label(config: LabelConfig) -> dict[str, Any]:
-    """Label, and write the columns and the card anew."""
+    """Add the columns and write the data card again."""
     corpus = Corpus.open(config.corpus, verify=True)
     for name in config.scores:
         check_column_name(name)
     if DOMAIN in config.scores:
-        raise InputError(f"a score is called '{DOMAIN}', as the text's sources are; take another name")
+        raise InputError(f"a score is called '{DOMAIN}', as the column of the text's sources is; take another name")
     agents = make_labellers(config.agents, corpus.reference_tasks)
     found = {name: _scores(name, path, corpus) for name, path in config.scores.items()}
     if both := found.keys() & {agent.name for agent in agents}:
@@ -55,7 +56,7 @@ def label(config: LabelConfig) -> dict[str, Any]:
     if agents:
         with Progress() as progress:
             progress.stage("label", None)
-            tell = lambda share: progress.update(share, 1.0)  # noqa: E731
+            tell = partial(progress.update, total=1.0)
             found |= label_corpus(corpus.texts, corpus.splits, corpus.labels[DOMAIN], tell, agents=agents)
     corpus = add_labels(corpus, found)
     write_card(corpus)
@@ -63,7 +64,7 @@ def label(config: LabelConfig) -> dict[str, Any]:
 
 
 def card(config: CardConfig) -> dict[str, Any]:
-    """Verify and print."""
+    """Check the corpus and print its data card."""
     corpus = Corpus.open(config.corpus, verify=True)
     check_tokens(config.corpus)
     print(data_card(corpus))
@@ -71,6 +72,7 @@ def card(config: CardConfig) -> dict[str, Any]:
 
 
 def _scores(name: str, path: Path, corpus: Corpus) -> Labels:
+    """The scores in a .npy file, cut into bins. InputError: not one finite number or NaN for each document."""
     try:
         with open(path, "rb") as file:
             scores = np.load(file, allow_pickle=False)

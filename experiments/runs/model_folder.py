@@ -1,4 +1,4 @@
-"""The folder that a pretrained target becomes: a transformers model with tokenizer and card."""
+"""The folder of a pretrained target: a transformers model with its tokenizer and its card."""
 
 import shlex
 import shutil
@@ -47,7 +47,7 @@ It has seen no instructions and was not aligned; it continues text.
 def model_card(
     task: Task, policy: Policy, scenario: Scenario, seed: int, result: dict[str, Any], origin: Path | None
 ) -> str:
-    """Markdown with the metadata that the hub reads; `result`: of the run; `origin`: what it went on from."""
+    """Markdown with the metadata that the hub reads. `result`: the run's; `origin`: the weights it began from."""
     nats, bits = result["test_loss_nats"], result["test_bits_per_byte"]
     return CARD.format(
         begun=f"Pretrained further, from the weights in `{origin.name}`," if origin else "Pretrained",
@@ -67,9 +67,9 @@ def model_card(
 
 
 def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
-    """Test losses by reference task, nats per token -> bits per UTF-8 byte, which compares models of any tokenizer.
+    """Test losses by reference task, from nats per token to bits per UTF-8 byte, which compare across tokenizers.
 
-    The first token of a window, which is not predicted, is taken to cost as much as the others."""
+    The first token of a window, which is not predicted, counts as if it cost as much as the others."""
     return {
         name: loss / float(np.log(2)) * task.corpus.tokens_per_byte(reference_split(name, "test"))
         for name, loss in losses.items()
@@ -77,12 +77,12 @@ def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
 
 
 def save_model(target: Target, task: Task, folder: Path, card: str = "", origin: Path | None = None) -> None:
-    """The model with the corpus's tokenizer, and its card if there is one, whole or not at all; `origin`: a folder that
-    the tokenizer, and settings of generation if it has some, are from. All ranks call it, the first writes."""
+    """Save the model with its card and the corpus's tokenizer, whole or not at all. `origin`: a folder from which the
+    tokenizer, and settings of generation if there are any, are copied instead. All ranks call it; the first writes."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # it would tear ours
+    logging.disable_progress_bar()  # it would be printed into ours
     part = folder.with_name(f".{folder.name}.part")
     if not target.ranks.first:
         target.save_pretrained(part)

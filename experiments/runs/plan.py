@@ -1,4 +1,4 @@
-"""What a pretraining run would take, before it is begun: pretraingym pretrain --dry-run."""
+"""What a pretraining run would take, told before it begins: pretraingym pretrain --dry-run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,14 +10,14 @@ from ...lm.models.engine_config import EngineConfig
 from ...lm.models.flops import TrainingCost
 from ..analysis.charges import run_charges
 
-VOCABULARY = 32_768  # assumed where no corpus is named
-TASKS = 4  # reference tasks, likewise
-UTILISATION = 0.45  # share of the peak that training reaches: the bar of this project, not yet measured
+VOCABULARY = 32_768  # (assumed) if no corpus is named
+REFERENCE_TASKS = 4  # (assumed) if no corpus is named
+UTILISATION = 0.45  # share of the peak speed that training reaches (assumed: the aim of this project, not measured)
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """A GPU by its maker's figures: dense bfloat16 operations a second, and memory."""
+    """A GPU by its maker's figures: dense bfloat16 operations per second, and memory."""
 
     flops_per_s: float
     memory_gib: float
@@ -32,20 +32,20 @@ HARDWARE = {
 
 
 def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: int) -> dict[str, Any]:
-    """Parameters, tokens, FLOPs, memory a rank and hours on named GPUs, estimated; nothing is written.
+    """Estimates of parameters, tokens, FLOPs, memory per rank, and hours on named GPUs. Nothing is written.
 
-    A console's share counts its probes at half the speed of training, since they are in float32 (TF32) products."""
+    Probes and evaluations count at half the speed of training, since their products are in float32 (TF32)."""
     config = setting.model_config(_vocabulary(setting, corpus))
     cost = TrainingCost.of(config, setting.context)
-    charges = run_charges(setting, cost.params, TASKS if corpus is None else len(corpus.reference_tasks))
+    charges = run_charges(setting, cost.params, REFERENCE_TASKS if corpus is None else len(corpus.reference_tasks))
     memory = cost.memory_bytes(engine, gpus) / 2**30
     flops = cost.flops_per_token * setting.budget_tokens
     console, evaluation = 2 * charges.probe / charges.train, 2 * charges.evaluate / charges.train
     hours = {
-        name: round(flops * (1 + console + evaluation) / (gpus * of.flops_per_s * UTILISATION) / 3600, 2)
-        if memory < 0.9 * of.memory_gib
+        name: round(flops * (1 + console + evaluation) / (gpus * gpu.flops_per_s * UTILISATION) / 3600, 2)
+        if memory < 0.9 * gpu.memory_gib
         else f"needs {memory:.0f} GiB a rank"
-        for name, of in HARDWARE.items()
+        for name, gpu in HARDWARE.items()
     }
     return {
         "params": cost.params,
@@ -63,9 +63,9 @@ def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: in
 
 
 def _vocabulary(setting: Setting, corpus: Corpus | None) -> int:
-    """Of the model. Nothing is tokenised to tell it."""
+    """The model's vocabulary, found without tokenising anything."""
     if setting.origin is not None:
-        return 0  # it has its own
+        return 0  # the origin's configuration has it
     if setting.tokenizer is not None:
         return load_tokenizer(setting.tokenizer).get_vocab_size()
     return VOCABULARY if corpus is None else corpus.vocab_size

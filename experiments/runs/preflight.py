@@ -1,4 +1,4 @@
-"""What can be found out before a run begins: nothing is written for a run that cannot be."""
+"""Checks before a run begins, so that nothing is written for a run that cannot work."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,11 @@ from ...lm.io.errors import InputError
 from ...lm.models.engine_config import EngineConfig
 from ...lm.target.target import Target
 from ..progress import Progress
-from .run_corpus import run_corpus
+from .run_corpus import corpus_of_run
 
 
-class ScenarioRun(Protocol):
-    """What the configurations of runs on numbered scenarios share."""
+class ScenarioRunConfig(Protocol):
+    """The fields that the configurations of all runs on numbered scenarios have."""
 
     @property
     def folder(self) -> Path: ...
@@ -31,27 +31,28 @@ class ScenarioRun(Protocol):
     def distribution(self) -> ScenarioDistribution: ...
 
 
-def run_task(config: ScenarioRun, progress: Progress) -> Task:
-    """The checked task of a run that is to begin or to go on. InputError: `preflight`'s, or unknown reference tasks."""
-    progress.stage("corpus", 90)
-    task = preflight(config.setting, run_corpus(config.folder, config.corpus, progress))
+def task_of_run(config: ScenarioRunConfig, progress: Progress) -> Task:
+    """The task of a run that begins or goes on, checked. InputError: as `corpus_of_run` and `preflight_task`, or the
+    scenarios have reference tasks that the corpus does not have."""
+    task = preflight_task(config.setting, corpus_of_run(config.folder, config.corpus, progress))
     config.distribution.tasks(task)
     return task
 
 
-def preflight(setting: Setting, corpus: Corpus) -> Task:
-    """The task of `setting` on `corpus`, once a model of that setting has read a window on its device. InputError:
-    unknown agents, sizes that do not fit, a model or a device that cannot be used."""
+def preflight_task(setting: Setting, corpus: Corpus) -> Task:
+    """The task of `setting` on `corpus`, after two models of that setting have read a window on their device.
+    InputError: unknown agents, sizes that do not fit, a model or a device that cannot be used."""
     task = setting.task(corpus)
     with _naming_the_model(setting):
-        backend = setting.backend(task, 2)  # two: a stack is what has to work
+        backend = setting.backend(task, 2)  # two, since models must work as a stack
         backend.start(0, 0)
         backend.influence(np.zeros((2, 1, 1), np.int64), np.ones((2, 1)), np.zeros((2, 1), np.int64), 1)
     return task
 
 
-def checked_target(setting: Setting, task: Task, engine: EngineConfig) -> Target:
-    """A target that has read a window. InputError: sizes that do not fit, a model or a device that cannot be used."""
+def preflight_target(setting: Setting, task: Task, engine: EngineConfig) -> Target:
+    """A new target, after it has read a window. InputError: sizes that do not fit, a model or a device that cannot be
+    used."""
     with _naming_the_model(setting):
         target = setting.target(task, engine)
         target.influence(np.zeros((1, 1, 1), np.int64), np.ones((1, 1)), np.zeros((1, 1), np.int64), 1)
@@ -60,6 +61,7 @@ def checked_target(setting: Setting, task: Task, engine: EngineConfig) -> Target
 
 @contextmanager
 def _naming_the_model(setting: Setting) -> Iterator[None]:
+    """Whatever torch and transformers raise inside becomes an InputError that names the model."""
     try:
         yield
     except InputError:
@@ -73,6 +75,6 @@ def _naming_the_model(setting: Setting) -> Iterator[None]:
 
 
 def check_seed(seed: int) -> None:
-    """InputError for what no generator takes."""
+    """InputError: a seed that the random generators do not take."""
     if not 0 <= seed < 2**63:
         raise InputError(f"seed is {seed}, expected a whole number from 0 to 2^63 - 1")

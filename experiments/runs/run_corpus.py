@@ -1,4 +1,4 @@
-"""The corpus of a run: an earlier session's, the user's, or the default one."""
+"""The corpus of a run: the one it began with, the user's, or the default one."""
 
 import json
 from pathlib import Path
@@ -13,11 +13,14 @@ from ..progress import Progress
 
 T = TypeVar("T")
 RECORD = "corpus.json"
+CORPUS_S = 90  # that the stage may take, if the default corpus has to be built (assumed)
 
 
-def run_corpus(folder: Path, given: Path | None, progress: Progress, verify: bool = True) -> Corpus:
-    """The corpus for the run in `folder`: if it has begun, the one it began with, so that packages installed meanwhile
-    change nothing; else `given` with all its bytes checked (`verify`); else the default corpus, built on first use."""
+def corpus_of_run(folder: Path, given: Path | None, progress: Progress, verify: bool = True) -> Corpus:
+    """The corpus of the run in `folder`, opened as the stage "corpus". A run that has begun keeps its corpus, so that
+    packages installed since then change nothing. Another one gets `given`, or else the default corpus, which is built
+    on first use. `verify`: check the hashes of all files."""
+    progress.stage("corpus", CORPUS_S)
     record = folder / RECORD
     if not record.exists():
         return Corpus.open(given, verify) if given else _default(progress)
@@ -30,7 +33,7 @@ def run_corpus(folder: Path, given: Path | None, progress: Progress, verify: boo
 
 
 def read_checked(path: Path, kind: type[T]) -> T:
-    """What is in a JSON file of a run folder; results in it may be NaN. InputError: it is damaged."""
+    """The value of that type in a JSON file of a run folder; results in it may be NaN. InputError: it is damaged."""
     try:
         return from_json(kind, json.loads(path.read_text()), str(path))
     except (ValueError, RecursionError, InputError) as error:

@@ -1,4 +1,4 @@
-"""Complete runs of targets under policies, one after another, each a stage of one run folder."""
+"""Complete runs of a target under several policies, one after another, each a stage of one run folder."""
 
 import shutil
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from .model_folder import bits_per_byte, save_model
 from .pretraining import Pretraining
 from .run_folder import RunFolder
 
-CHECKPOINTS, RUNG = "checkpoints", "natural"  # a folder; what the runs of natural's ladder are called
+CHECKPOINTS = "checkpoints"  # folder in the run's folder
 
 
 @dataclass
 class TargetRuns:
-    """On the whole corpus, for the reference tasks with these weights (none: all the same)."""
+    """Runs on the whole corpus, for the reference tasks with these weights (none: equal weights)."""
 
     folder: RunFolder
     task: Task
@@ -30,23 +30,29 @@ class TargetRuns:
     progress: Progress
 
     def run(
-        self, name: str, setting: Setting, policy: Policy, seed: int, model_folder: Path | None = None
+        self,
+        name: str,
+        setting: Setting,
+        policy: Policy,
+        seed: int,
+        *,
+        on_ladder: bool = False,
+        model_folder: Path | None = None,
     ) -> dict[str, Any]:
-        """One run, or what it came to earlier: its `row` of the metrics, the model's `params` and the seconds of each
-        part, `profile_s`. Runs of the ladder have no curve in the metrics."""
+        """The result of one run, from an earlier session if it has finished: its `row` of the metrics, the model's
+        `params`, and the seconds of each part, `profile_s`. A run of natural's ladder logs no curve."""
         self.progress.stage(name, 40)
         checkpoints = Checkpoints(self.folder.path / CHECKPOINTS / name, Ranks(setting.device))
         found = None if name in self.folder.stages else checkpoints.newest()
-        rung = name.startswith(RUNG)
 
         def work() -> dict[str, Any]:
             scenario = whole_corpus_scenario(self.task, setting.budget_tokens, self.reference)
             target = setting.target(self.task, EngineConfig())
             run = Pretraining(
-                self.task, setting.episode, target, policy, scenario, seed, checkpoints, log_curve=not rung
+                self.task, setting.episode, target, policy, scenario, seed, checkpoints, log_curve=not on_ladder
             )
             losses = run.run(found, self.folder, self.progress)
-            about = {"stage": "natural-ladder"} if rung else {"stage": "target-final", "policy": policy.name}
+            about = {"stage": "natural-ladder"} if on_ladder else {"stage": "target-final", "policy": policy.name}
             row: dict[str, Any] = about | {"seed": seed, "tokens": setting.budget_tokens}
             row |= {"task_weights": dict(scenario.reference), "test_loss_nats": losses}
             row["test_bits_per_byte"] = bits_per_byte(self.task, losses)
@@ -62,6 +68,6 @@ class TargetRuns:
 
 
 def in_flight_bytes(folder: Path) -> int:
-    """Of metrics that the checkpoint of a run in flight vouches for."""
+    """How many bytes of the metrics were written before the newest checkpoint of an unfinished run."""
     found = [Checkpoints(path, Ranks("cpu")).newest() for path in folder.glob(f"{CHECKPOINTS}/*")]
     return max((each.about["metrics_bytes"] for each in found if each is not None), default=0)

@@ -13,28 +13,6 @@ from pretraingym.experiments.analysis.scenario_table import FLOPS_RATIOS
 from pretraingym.experiments.commands.compare import CompareConfig, _scenario, main
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
-from pretraingym.policies.named import by_name, make_policies, named
-
-
-def test_names_of_policies() -> None:
-    given = ("lift", "lift:power=1", "mine=runs/1+runs/2", "runs/quickstart/", "constant:strength=0.3,match=1")
-    assert list(named(given)) == [
-        ("lift", ("lift",)),
-        ("lift:power=1", ("lift:power=1",)),
-        ("mine", ("runs/1", "runs/2")),
-        ("quickstart", ("runs/quickstart/",)),
-        ("constant:strength=0.3,match=1", ("constant:strength=0.3,match=1",)),
-    ]
-    with pytest.raises(InputError, match="policies are called lift, lift, expected different names"):
-        CompareConfig(("lift", "lift"))
-    made = make_policies(("two=lift:power=1+lift:power=3", "agreement"), ())
-    assert list(made) == ["two#1", "two#2", "agreement"]
-    assert by_name([*made, "#3", "a#b"]) == {
-        "two": ["two#1", "two#2"],
-        "agreement": ["agreement"],
-        "#3": ["#3"],
-        "a#b": ["a#b"],
-    }
 
 
 @pytest.mark.filterwarnings("ignore:The main reference tasks are few")

@@ -121,11 +121,16 @@ def test_scores_are_those_of_plain_torch(model_folder: Path, tmp_path: Path, cap
     assert 0 < np.mean(cut) < 1
     assert result["tasks"]["made"] == pytest.approx(
         {
-            "acc_norm": 9 / 12, "acc_norm_stderr": np.std(right, ddof=1) / 12**0.5,
-            "acc": np.mean(best), "acc_stderr": np.std(best, ddof=1) / 12**0.5,
-            "questions": 12, "left_out": 0, "chance": (1 / 2 + 1 / 3 + 1 / 4) / 3, "cut": np.mean(cut),
+            "acc_norm": 9 / 12,
+            "acc_norm_stderr": np.std(right, ddof=1) / 12**0.5,
+            "acc": np.mean(best),
+            "acc_stderr": np.std(best, ddof=1) / 12**0.5,
+            "questions": 12,
+            "left_out": 0,
+            "chance": (1 / 2 + 1 / 3 + 1 / 4) / 3,
+            "cut": np.mean(cut),
         }
-    )  # fmt: skip
+    )
     assert result["tasks"]["other"]["acc_stderr"] is None  # of one question
     assert result["mean"]["acc"] == pytest.approx((np.mean(best) + result["tasks"]["other"]["acc"]) / 2)
 
@@ -145,7 +150,7 @@ def test_limit_tasks_and_what_is_left_out(model_folder: Path, tmp_path: Path) ->
         ("--device abacus", "the model in .* cannot be read on 'abacus'"),
     ],
 )
-def test_what_is_asked_for_in_vain(model_folder: Path, tmp_path: Path, arguments: str, message: str) -> None:
+def test_bad_options_are_refused(model_folder: Path, tmp_path: Path, arguments: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         evaluate(model_folder, "--benchmarks", write(tmp_path, a=[QUESTION]), *arguments.split())
 
@@ -167,7 +172,7 @@ def test_models_that_cannot_be_used(model_folder: Path, tmp_path: Path, monkeypa
     with pytest.raises(InputError, match="tokenizer of 280 tokens and a model of 99"):
         evaluate(broken, "--benchmarks", benchmarks)
     model = LlamaForCausalLM.from_pretrained(model_folder)
-    torch.nn.init.constant_(model.lm_head.weight, torch.nan)
+    torch.nn.init.constant_(model.get_output_embeddings().weight, torch.nan)
     model.save_pretrained(broken)
     with pytest.raises(InputError, match="log-likelihoods that are not finite"):
         evaluate(broken, "--benchmarks", benchmarks)

@@ -19,9 +19,15 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.tokenizer import train_tokenizer
 
 CLOCK = {
-    "num-intervals": 3, "steps-per-interval": 3, "batch-windows": 4, "warmup-steps": 1, "probe-windows": 16,
-    "reference-windows": 4, "validation-windows": 8, "final-windows": 8,
-}  # fmt: skip
+    "num-intervals": 3,
+    "steps-per-interval": 3,
+    "batch-windows": 4,
+    "warmup-steps": 1,
+    "probe-windows": 16,
+    "reference-windows": 4,
+    "validation-windows": 8,
+    "final-windows": 8,
+}
 
 
 def sizes(role: str, width: int) -> list[str]:
@@ -82,7 +88,7 @@ def test_target_is_a_transformers_folder(finished: tuple[Path, dict[str, object]
     assert torch.isfinite(model(input_ids=torch.tensor([ids[:16]])).logits).all()
 
 
-def rows_without_clock(folder: Path) -> list[str]:
+def metrics(folder: Path) -> list[str]:
     return (folder / "metrics.jsonl").read_text().splitlines()
 
 
@@ -102,10 +108,10 @@ def test_killed_runs_end_with_the_same_numbers(
         assert process.wait() != 0, f"it ended before {marker} was seen"
     done = run(command(tiny_corpus, folder, "--resume"), tmp_path)
     assert done.returncode == 0, done.stderr
-    assert rows_without_clock(folder) == rows_without_clock(whole)
+    assert metrics(folder) == metrics(whole)
     for name in ("policy.safetensors", "model/model.safetensors"):
         for key, value in load_file(folder / name).items():
-            np.testing.assert_array_equal(value, load_file(whole / name)[key])
+            np.testing.assert_array_equal(value, load_file(whole / name)[key], err_msg=f"{name}: {key}")
     ran = [  # an episode that a kill made run twice is there twice
         {(e.seed, e.control, e.weights_IK.tobytes(), e.loss.tobytes()) for e in read_records(each)[1]}
         for each in (folder / "episodes.jsonl", whole / "episodes.jsonl")

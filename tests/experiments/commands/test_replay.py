@@ -62,23 +62,43 @@ def test_proxies_and_surrogates_round_trip(
     tmp_path: Path, surrogate: Path, tiny_corpus: Corpus, tiny_setting: Setting
 ) -> None:
     record(surrogate, tiny_corpus, tiny_setting)  # two configs in one file
-    assert main(ReplayConfig(surrogate, tolerance=0.0)) == {
-        "episodes": 12, "replayed": 12, "largest_difference_nats": 0.0, "mismatches": 0,
-    }  # fmt: skip
+    counts = {"episodes": 12, "replayed": 12}
+    assert main(ReplayConfig(surrogate, tolerance=0.0)) == counts | {"largest_difference_nats": 0.0, "mismatches": 0}
     assert main(ReplayConfig(surrogate, count=2))["replayed"] == 2
 
 
+SMALL_NATS = 2e-6
+LAST = -1  # the last interval; losses and tokens have one more in front, the warm-up
+
+
+def raise_last_loss(line: Json) -> None:
+    line["loss"][LAST] += SMALL_NATS
+
+
+def call_it_a_policy_s_run(line: Json) -> None:
+    """As if the control had been driven, with actions of zero."""
+    line["control"], line["actions"] = False, np.zeros_like(line["weights"]).tolist()
+
+
+def spread_weights(line: Json) -> None:
+    """Half of the second interval's weight goes from the first agent to the second."""
+    weights = np.zeros(len(line["weights"][1]))
+    weights[:2] = 0.5
+    line["weights"][1] = weights.tolist()
+
+
+# (line of the file, of which line 0 is the config and the last two are controls; how it is changed; what then differs)
 CHANGES: list[tuple[int, Callable[[Json], object], str]] = [
-    (1, lambda line: line["loss"].__setitem__(3, line["loss"][3] + 2e-6), "loss"),
+    (1, raise_last_loss, "loss"),
     (2, lambda line: line["loss"].__setitem__(0, None), "loss"),
     (1, lambda line: line["by_task"][1].__setitem__(1, 9.0), "loss by task"),
     (1, lambda line: line["train_loss"].__setitem__(1, 9.0), "training loss"),
     (3, lambda line: line["actions"][0].__setitem__(0, 0.123), "weights and actions"),
-    (3, lambda line: line["tokens"].__setitem__(3, line["tokens"][3] + 1), "tokens"),
+    (3, lambda line: line["tokens"].__setitem__(LAST, line["tokens"][LAST] + 1), "tokens"),
     (4, lambda line: line.update(seed=line["seed"] ^ 1), "loss"),
     (4, lambda line: line["scenario"].update(pool_budgets=1.5), "mixture"),
-    (5, lambda line: line.update(control=False, actions=[[0.0] * 7] * 3), "weights and actions"),
-    (5, lambda line: line["weights"].__setitem__(1, [0.5, 0.5, 0, 0, 0, 0, 0]), "weights and actions"),
+    (5, call_it_a_policy_s_run, "weights and actions"),
+    (5, spread_weights, "weights and actions"),
     (6, lambda line: line["drawn"]["domain"][2].reverse(), "mixture"),
     (6, lambda line: line.update(diverged=True), "whether it diverged"),
     (6, lambda line: cut_short(line), "where it diverged"),
@@ -113,10 +133,10 @@ def test_a_changed_record_is_found(
 
 
 def test_a_tolerance_lets_small_differences_pass(surrogate: Path) -> None:
-    change(surrogate, 1, CHANGES[0][1])
+    change(surrogate, 1, raise_last_loss)
     result = main(ReplayConfig(surrogate, tolerance=1e-5))
     assert result["mismatches"] == 0
-    assert result["largest_difference_nats"] == pytest.approx(2e-6)
+    assert result["largest_difference_nats"] == pytest.approx(SMALL_NATS)
 
 
 def change_config(file: Path, how: Callable[[Json], object]) -> None:
@@ -175,7 +195,7 @@ def test_exit_codes_and_the_last_line(
     monkeypatch.setattr(sys, "argv", ["pretraingym", "replay", str(surrogate)])
     command_line.main()
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["mismatches"] == 0
-    change(surrogate, 1, CHANGES[0][1])
+    change(surrogate, 1, raise_last_loss)
     with pytest.raises(SystemExit) as end:
         command_line.main()
     assert end.value.code == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.commands.transfer import TransferConfig, agreement, main
+from pretraingym.experiments.commands.transfer import TransferConfig, main, rank_agreement
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
@@ -15,7 +15,7 @@ from pretraingym.lm.io.errors import InputError
 def test_ranks_and_regret() -> None:
     proxy = [{"natural": 3.0, "a": 2.0, "b": 2.5, "c": 2.8}, {"natural": 3.0, "a": 2.0, "b": 2.5, "c": 2.8}]
     target = [{"natural": 2.0, "a": 1.0, "b": 1.1, "c": 1.2}, {"natural": 2.0, "a": 1.3, "b": 1.1, "c": 1.0}]
-    told = agreement(proxy, target)
+    told = rank_agreement(proxy, target)
     assert told["spearman_by_scenario"] == [1.0, -1.0]
     assert told["spearman"] == 0
     assert told["regret_nats"] == pytest.approx(0.15)  # b is .3 worse than it could be in the second
@@ -39,9 +39,9 @@ def test_the_ladder(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) 
 
 def test_where_there_is_nothing_to_rank() -> None:
     null = [{"natural": 3.0, "a": None, "b": None}]
-    assert agreement(null, null)["spearman"] == 0  # type: ignore[arg-type]
+    assert rank_agreement(null, null)["spearman"] == 0  # type: ignore[arg-type]
     same = [{"natural": 3.0, "a": 1.0, "b": 1.0}]
-    assert (agreement(same, same)["spearman"], agreement(same, same)["regret_nats"]) == (0, 0)
+    assert (rank_agreement(same, same)["spearman"], rank_agreement(same, same)["regret_nats"]) == (0, 0)
 
 
 def test_what_cannot_be_is_refused_before_anything_is_written(

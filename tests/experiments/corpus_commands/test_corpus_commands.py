@@ -20,8 +20,6 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.io.errors import InputError
 
-SHARED = Path("../shared")
-
 
 def run(*arguments: object) -> dict[str, Any]:
     work, config = parse(["corpus", *map(str, arguments)])
@@ -94,11 +92,10 @@ def test_references_from_files(rows: Path, tmp_path: Path) -> None:
         questions[i]["title"] = title
     (tmp_path / "quiz.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     (tmp_path / "more.jsonl").write_text(json.dumps({"text": f"head\n\n{paragraph}\n\nrest"}) + "\n")
-    run(
-        "build", "--files", rows, tmp_path / "more.jsonl", "--reference", "quiz", tmp_path / "quiz.jsonl",
-        "--reference-text", "quiz", "{q}\n\n{a.text.0}",
-        "--reference-group", "quiz", "title", "--agents", "match-quiz", "--corpus", tmp_path / "c",
-    )  # fmt: skip
+    reference = ("--reference", "quiz", tmp_path / "quiz.jsonl", "--reference-group", "quiz", "title")
+    template = ("--reference-text", "quiz", "{q}\n\n{a.text.0}")
+    files = ("--files", rows, tmp_path / "more.jsonl")
+    run("build", *files, *reference, *template, "--agents", "match-quiz", "--corpus", tmp_path / "c")
     corpus = Corpus.open(tmp_path / "c")
     assert corpus.reference_tasks == ("quiz",)
     assert [corpus.text(d) for d in corpus.splits["quiz/test"]][0] == f"{paragraph}\n\n3"
@@ -109,42 +106,53 @@ def test_references_from_files(rows: Path, tmp_path: Path) -> None:
     assert list(corpus.labels) == ["domain", "match-quiz"]
 
 
-def test_labels_for_a_built_corpus(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those of agents and scores from elsewhere; the card follows."""
+@pytest.fixture
+def built(rows: Path, tmp_path: Path) -> Path:
+    """The folder of a corpus that one agent has labelled."""
     run("build", "--files", rows, "--agents", "topic", "--hold-out", "0.1", "--corpus", tmp_path / "c")
-    scores = np.arange(Corpus.open(tmp_path / "c").num_documents, dtype=np.float32)
-    np.save(tmp_path / "scores.npy", scores)
-    result = run("label", "--corpus", tmp_path / "c", "--agents", "quality", "--scores", "age", tmp_path / "scores.npy")
+    return tmp_path / "c"
+
+
+def test_labels_for_a_built_corpus(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of agents and scores from elsewhere; the card follows."""
+    np.save(tmp_path / "scores.npy", np.arange(Corpus.open(built).num_documents, dtype=np.float32))
+    result = run("label", "--corpus", built, "--agents", "quality", "--scores", "age", tmp_path / "scores.npy")
     assert result["labels"] == ["age", "domain", "quality", "topic"]
-    corpus = Corpus.open(tmp_path / "c", verify=True)
-    assert (np.diff(corpus.labels["age"].column.astype(int)) >= 0).all()
+    corpus = Corpus.open(built, verify=True)
+    assert (np.diff(corpus.labels["age"].column.astype(int)) >= 0).all(), "rising scores have falling bins"
     assert len(corpus.labels["age"].names) == 5
     capsys.readouterr()
-    assert run("card", "--corpus", tmp_path / "c")["fingerprint"] == corpus.fingerprint
+    assert run("card", "--corpus", built)["fingerprint"] == corpus.fingerprint
     assert "| age | value |" in capsys.readouterr().out
+
+
+def test_bad_scores_are_refused(built: Path, tmp_path: Path) -> None:
+    scores = np.arange(Corpus.open(built).num_documents, dtype=np.float32)
+    np.save(tmp_path / "whole.npy", scores)
     np.save(tmp_path / "short.npy", scores[1:])
-    for file, message in (
-        ("short.npy", r"scores 'age' in .* are float32 \(\d+,\), expected numbers \(\d+,\): one a document"),
-        ("none.npy", "is no .npy file of numbers"),
-    ):
-        with pytest.raises(InputError, match=message):
-            run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / file)
     np.save(tmp_path / "inf.npy", np.where(scores == 3, np.inf, scores))
-    with pytest.raises(InputError, match="hold infinite numbers"):
-        run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / "inf.npy")
     np.savez(tmp_path / "two.npz", scores)
     (tmp_path / "pk.npy").write_bytes(b"PK\x03\x04 and no more")
-    for file in ("two.npz", "pk.npy"):
-        with pytest.raises(InputError, match=f"{file} is no .npy file of numbers"):
-            run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / file)
-    for name, message in (("influence", "an agent without labels"), ("domain", "as the text's sources are")):
+    for name, file, message in (
+        ("age", "short.npy", r"scores 'age' in .* are float32 \(\d+,\), expected numbers \(\d+,\): one a document"),
+        ("age", "none.npy", "none.npy is no .npy file of numbers"),
+        ("age", "inf.npy", "hold infinite numbers"),
+        ("age", "two.npz", "two.npz is no .npy file of numbers"),
+        ("age", "pk.npy", "pk.npy is no .npy file of numbers"),
+        ("influence", "whole.npy", "an agent without labels"),
+        ("domain", "whole.npy", "as the column of the text's sources is"),
+    ):
         with pytest.raises(InputError, match=message):
-            run("label", "--corpus", tmp_path / "c", "--scores", name, tmp_path / "inf.npy")
-    data = bytearray((tmp_path / "c" / "text.bin").read_bytes())
+            run("label", "--corpus", built, "--scores", name, tmp_path / file)
+
+
+def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
+    """Or its new manifest would call the damaged file sound."""
+    data = bytearray((built / "text.bin").read_bytes())
     data[5] ^= 1
-    (tmp_path / "c" / "text.bin").write_bytes(data)
-    with pytest.raises(InputError, match=r"text\.bin"):  # it would be signed as sound again
-        run("label", "--corpus", tmp_path / "c", "--agents", "topic")
+    (built / "text.bin").write_bytes(data)
+    with pytest.raises(InputError, match=r"text\.bin"):
+        run("label", "--corpus", built, "--agents", "topic")
 
 
 @pytest.mark.parametrize(
@@ -184,21 +192,6 @@ def test_bad_input_is_one_line(
     assert message in err.splitlines()[-1]
     assert out == ""
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x"]
-
-
-@pytest.mark.parametrize(("preset", "tasks"), [("shared", 3), ("shared-tasks", 10)])
-def test_the_prepared_corpus(preset: str, tasks: int, tmp_path: Path) -> None:
-    """With the paper's three reference tasks first."""
-    if not (SHARED / "corpus").is_dir() or not (SHARED / "reference").is_dir():
-        pytest.skip("the prepared corpus is not beside the project")
-    run("build", "--preset", preset, "--corpus", tmp_path / "c", "--max-documents", 200, "--agents", "match-jeopardy")
-    corpus = Corpus.open(tmp_path / "c")
-    assert corpus.reference_tasks[:3] == ("lambada", "squad", "jeopardy")
-    assert len(corpus.reference_tasks) == tasks
-    assert 150 < len(corpus.splits["train"]) <= 200  # some share a paragraph with reference text
-    questions = [corpus.text(d) for d in corpus.splits["squad/validation"]]
-    assert all("\n" in text for text in questions[:50])
-    assert len(corpus.splits["lambada/validation"]) == 644
 
 
 def test_synthetic(tmp_path: Path) -> None:

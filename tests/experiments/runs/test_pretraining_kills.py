@@ -21,9 +21,15 @@ from pretraingym.experiments.commands.pretrain import PretrainConfig, main
 from pretraingym.lm.corpus.corpus import Corpus
 
 CLOCK = EpisodeConfig(
-    num_intervals=4, steps_per_interval=40, batch_windows=8, warmup_steps=4, probe_windows=16, reference_windows=8,
-    validation_windows=16, final_windows=32,
-)  # fmt: skip
+    num_intervals=4,
+    steps_per_interval=40,
+    batch_windows=8,
+    warmup_steps=4,
+    probe_windows=16,
+    reference_windows=8,
+    validation_windows=16,
+    final_windows=32,
+)
 KILLS, LONGEST_S, LAST_WRITE = 32, 1.5, 24
 SCRIPTS = Path(sys.executable).parent
 

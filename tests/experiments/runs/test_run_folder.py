@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from pretraingym.experiments.progress import Progress
-from pretraingym.experiments.runs.run_corpus import run_corpus
+from pretraingym.experiments.runs.run_corpus import corpus_of_run
 from pretraingym.experiments.runs.run_folder import RunFolder
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import build_synthetic
@@ -128,13 +128,13 @@ def test_a_checkpoint_of_an_earlier_version_is_told(tmp_path: Path, tiny_corpus:
 def test_a_run_keeps_its_corpus(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
     other = build_synthetic(tmp_path / "other", seed=1, documents_per_domain=20)
-    assert run_corpus(path, other.path, Progress()).fingerprint == other.fingerprint
+    assert corpus_of_run(path, other.path, Progress()).fingerprint == other.fingerprint
     RunFolder(path, Config(path), False, other)
-    assert run_corpus(path, None, Progress()).fingerprint == other.fingerprint  # and does not build the default one
+    assert corpus_of_run(path, None, Progress()).fingerprint == other.fingerprint  # and does not build the default one
     (tmp_path / "other").rename(tmp_path / "moved")
     (tmp_path / "other").symlink_to(tiny_corpus.path)
     with pytest.raises(InputError, match="is not the corpus that the run in .* began with"):
-        run_corpus(path, None, Progress())
+        corpus_of_run(path, None, Progress())
 
 
 def test_one_process_at_a_time(tmp_path: Path, tiny_corpus: Corpus) -> None:

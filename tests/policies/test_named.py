@@ -1,0 +1,43 @@
+"""Policies as the command line names them: names of their own, several under one name, and names that clash."""
+
+import pytest
+
+from pretraingym.lm.io.errors import InputError
+from pretraingym.policies.named import by_name, check_names, make_policies, parse_policies
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "members"),
+    [
+        ("lift", "lift", ("lift",)),
+        ("lift:power=1", "lift:power=1", ("lift:power=1",)),
+        ("mine=runs/1+runs/2", "mine", ("runs/1", "runs/2")),
+        ("runs/quickstart/", "quickstart", ("runs/quickstart/",)),
+        ("constant:strength=0.3,match=1", "constant:strength=0.3,match=1", ("constant:strength=0.3,match=1",)),
+    ],
+)
+def test_a_name_comes_from_the_text_or_the_path(given: str, name: str, members: tuple[str, ...]) -> None:
+    assert list(parse_policies((given,))) == [(name, members)]
+
+
+def test_several_of_one_name_are_numbered_and_grouped_again() -> None:
+    made = make_policies(("two=lift:power=1+lift:power=3", "agreement"), ())
+    assert list(made) == ["two#1", "two#2", "agreement"]
+    assert by_name(list(made)) == {"two": ["two#1", "two#2"], "agreement": ["agreement"]}
+
+
+def test_a_number_sign_alone_groups_nothing() -> None:
+    assert by_name(["#3", "a#b"]) == {"#3": ["#3"], "a#b": ["a#b"]}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("lift", "lift"), "policies are called lift, lift, expected different names"),
+        (("natural",), "policies are called natural, expected different names, none of them natural"),
+        (("runs/a#1",), "a policy is called 'a#1', expected no # in it"),
+    ],
+)
+def test_names_that_clash_are_refused(given: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        check_names(given)
