@@ -136,6 +136,9 @@ class SetTQCPolicy(_SetOffPolicy, tqc.TQCPolicy):
     actor_kind, critic_kind = TQCActor, TQCCritic
 
 
+KINDS: dict[str, tuple[Any, type[Any]]] = {"sac": (SAC, SetSACPolicy), "tqc": (TQC, SetTQCPolicy)}
+
+
 def make_off_policy(
     algorithm: str,
     env: VecEnv,
@@ -145,11 +148,11 @@ def make_off_policy(
     seed: int = 0,
     verbose: int = 0,
 ) -> SAC | TQC:
-    """SAC ("sac") or TQC ("tqc") that starts from a copy of `actor`: after every episode of all slots, `gradient_steps`
-    of learning from all that was seen. Returns are undiscounted sums, as an episode's are. All settings assumed."""
-    kind: Any = SAC if algorithm == "sac" else TQC
+    """The algorithm of that name in KINDS, which starts from a copy of `actor`: after every episode of all slots,
+    `gradient_steps` of learning from all that was seen. Returns are undiscounted sums, as an episode's are."""
+    kind, policy = KINDS[algorithm]
     made: SAC | TQC = kind(
-        SetSACPolicy if algorithm == "sac" else SetTQCPolicy,
+        policy,
         env,
         learning_rate=learning_rate,
         buffer_size=100_000,

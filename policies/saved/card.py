@@ -1,14 +1,20 @@
 """The card of a learned policy: where it comes from. It travels in policy.json."""
 
+import re
 from dataclasses import dataclass
+from typing import Any
 
-ALGORITHMS = ("response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "regmix", "schedule")
+from ...lm.io import json_schema as schema
+from ...lm.io.errors import InputError
+
+LEARNER_NAME = re.compile("[a-z0-9]+(-[a-z0-9]+)*")
+MAX_LEARNER_NAME = 32  # characters
 Cell = str | float | int | bool | None
 
 
 @dataclass(frozen=True)
 class PolicyCard:
-    """algorithm: one of ALGORITHMS; agents: trained with, null first; proxies: one line about the models; corpus: its
+    """algorithm: the learner's name; agents: trained with, null first; proxies: one line about the models; corpus: its
     fingerprint; command: that trained it; versions: of libraries; ranges: (lowest, highest) of each feature in
     training; evaluation: rows of a table, which may be empty; proxy_runs: that the learning took, controls too."""
 
@@ -21,3 +27,14 @@ class PolicyCard:
     ranges: dict[str, tuple[float, float]]
     evaluation: tuple[dict[str, Cell], ...] = ()
     proxy_runs: int = 0
+
+
+def learner_name(value: Any, where: str) -> None:
+    """A check of JSON: what the name of a learner may look like. It may be a learner that this version does not have:
+    a policy acts without it."""
+    schema.text(value, where)
+    if len(value) > MAX_LEARNER_NAME or not LEARNER_NAME.fullmatch(value):
+        raise InputError(
+            f"{where} is {value[:80]!r}, expected a learner's name: at most {MAX_LEARNER_NAME} small letters, digits "
+            "and single hyphens"
+        )

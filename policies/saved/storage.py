@@ -22,7 +22,7 @@ from ..actors.actor_config import SetActorConfig
 from ..actors.gain_actor import GainActor, GainConfig
 from ..actors.schedule_actor import ScheduleActor, ScheduleConfig
 from ..actors.set_actor import SetActor
-from .card import ALGORITHMS, PolicyCard
+from .card import PolicyCard, learner_name
 from .learned import LearnedPolicy
 
 SCHEMA_VERSION = 1
@@ -42,7 +42,7 @@ CHECK = schema.record(
         "action_map": schema.record({"scale": schema.number, "floor": schema.number, "base_null": schema.number}),
         "card": schema.record(
             {
-                "algorithm": schema.one_of(*ALGORITHMS),
+                "algorithm": learner_name,
                 "agents": _names,
                 "proxies": schema.text,
                 "corpus": schema.text,

@@ -15,8 +15,8 @@ from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.actors.actor import Actor
 from pretraingym.policies.actors.gain_actor import GainActor, GainConfig
 from pretraingym.policies.actors.schedule_actor import ScheduleActor, ScheduleConfig
-from pretraingym.policies.learners.learning import make_learner
 from pretraingym.policies.learners.regression import Trials
+from pretraingym.policies.learners.table import learner_named
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 from pretraingym.policies.saved.storage import load_policy, save_policy
@@ -157,7 +157,7 @@ def test_learners_reach_what_their_actors_can(
         actor = ScheduleActor(ScheduleConfig(names[1:], 3 if algorithm == "schedule" else 1), ActionMap())
         actor.bind(names)
     start = toy_gain(LearnedPolicy(actor, card))
-    model = make_learner(algorithm, env, actor, 0)
+    model = learner_named(algorithm).make_algorithm(env, actor, seed=0)
     model.learn(40 * 16 * 4)
     gain = toy_gain(LearnedPolicy(model.policy.actor, card))  # type: ignore[union-attr, arg-type]
     if algorithm == "regression":

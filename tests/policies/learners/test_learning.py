@@ -19,8 +19,9 @@ from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.baselines.rules import Agreement
 from pretraingym.policies.learners.cma_es import CMAES, standardised
-from pretraingym.policies.learners.learning import UpdateLog, learned_actor, make_learner
+from pretraingym.policies.learners.learning import UpdateLog, learned_actor
 from pretraingym.policies.learners.ppo import make_ppo
+from pretraingym.policies.learners.table import learner_named
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 from pretraingym.policies.saved.ranges import FeatureRanges
@@ -40,7 +41,8 @@ def test_learning_beats_the_rule_it_starts_from(
     start = toy_gain(LearnedPolicy(toy_actor, card))
     assert abs(start - toy_gain(Agreement(0.1, 0.25))) < 0.1
     env = SB3ConsoleVecEnv(toy(16, 8))
-    model: Any = CMAES(env, toy_actor) if algorithm == "cma-es" else make_learner(algorithm, env, toy_actor, 0)
+    make = CMAES if algorithm == "cma-es" else learner_named(algorithm).make_algorithm  # its first step is longer
+    model: Any = make(env, toy_actor, seed=0)
     assert toy_gain(LearnedPolicy(learned_actor(model), card)) == start
     off_policy = algorithm in ("sac", "tqc")
     model.learn((6 if off_policy else 20) * 16 * EPISODE)
@@ -52,7 +54,7 @@ def test_learning_beats_the_rule_it_starts_from(
 def test_same_seed_same_policy(algorithm: str, toy: Make, toy_actor: SetActor) -> None:
     def learned(seed: int) -> torch.Tensor:
         env = SB3ConsoleVecEnv(toy(8, 4))
-        model = make_learner(algorithm, env, toy_actor, seed)
+        model = learner_named(algorithm).make_algorithm(env, toy_actor, seed=seed)
         model.learn(2 * 8 * EPISODE)
         return torch.nn.utils.parameters_to_vector(learned_actor(model).parameters())
 
@@ -67,7 +69,7 @@ def test_a_round_in_which_all_runs_fail_is_a_round(
     def learned(rounds: int) -> tuple[torch.Tensor, list[dict[str, float]]]:
         told: list[dict[str, float]] = []
         env = JournalVecEnv(SB3ConsoleVecEnv(toy(8, 4, fails_at=tuple(range(8)))), tmp_path / "journal")
-        model = make_learner(algorithm, env, toy_actor, 0)
+        model = learner_named(algorithm).make_algorithm(env, toy_actor, seed=0)
         model.learn(rounds * 8 * EPISODE, UpdateLog(EPISODE, told.append, lambda _: None))
         return torch.nn.utils.parameters_to_vector(learned_actor(model).parameters()), told
 
