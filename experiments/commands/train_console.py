@@ -150,7 +150,7 @@ def main(config: TrainConsoleConfig) -> dict[str, Any]:
         agents = preflight(config.proxy, corpus).agent_names
         start = as_start(make_policy(config.learn.start))
         learner = learner_named(config.learn.algorithm)
-        learner.start_actor(config.proxy.episode.action_map, agents, start)  # refuses what it cannot be
+        learner.start_actor(config.proxy.episode.action_map, agents, 0, start)  # refuses what it cannot be
         hashes = learned_hashes({"start": start})
         folder = RunFolder(config.folder, config, config.resume, corpus, learned=hashes)
         progress.stage("learn on proxies", 240)

@@ -39,22 +39,26 @@ class SetActor(Actor):
 
     v, the trust in an agent, is linear in features of its row; u, the strength, is linear in features of the training
     and features pooled over the agents. With config.hidden, each has a residual network, which starts at zero and sees
-    the mean row of the agents as well. Softmax makes a common shift of v meaningless: trust has no bias."""
+    the mean row of the agents as well. Softmax makes a common shift of v meaningless: trust has no bias.
+
+    seed: of the residual networks' random weights; torch's global generator is left as it was."""
 
     architecture = "set-actor"
     config: SetActorConfig
 
-    def __init__(self, config: SetActorConfig, action_map: ActionMap) -> None:
+    def __init__(self, config: SetActorConfig, action_map: ActionMap, seed: int = 0) -> None:
         super().__init__(action_map)
         self.config = config
         rows, inputs, training = len(config.trust), len(config.strength), len(config.training)
         self.trust_scale = Normaliser([AGENT_BY_NAME[name] for name in config.trust])
         self.strength_scale = Normaliser([(TRAINING_BY_NAME | POOLED_BY_NAME)[name] for name in config.strength])
-        self.trust = _zero(nn.Linear(rows, 1, bias=False))
-        self.strength = _zero(nn.Linear(inputs, 1))
-        if config.hidden:
-            self.trust_residual = _residual(2 * rows + training, config.hidden)
-            self.strength_residual = _residual(rows + inputs, config.hidden)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.trust = _zero(nn.Linear(rows, 1, bias=False))
+            self.strength = _zero(nn.Linear(inputs, 1))
+            if config.hidden:
+                self.trust_residual = _residual(2 * rows + training, config.hidden)
+                self.strength_residual = _residual(rows + inputs, config.hidden)
 
     def observed(self) -> dict[str, Feature]:
         return self.config.observed()

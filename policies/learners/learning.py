@@ -59,12 +59,13 @@ def learn(
 ) -> tuple[Actor, dict[str, tuple[float, float]]]:
     """`rounds` times one episode of every slot; goes on from `journal` if that holds some. Returns the actor and the
     range of every feature it read. algorithm: a learner of table.py; start: `Learner.start_actor`'s; the callbacks are
-    `UpdateLog`'s. InputError: an unknown learner."""
+    `UpdateLog`'s. All random numbers are functions of the seed, so that a run can go on. InputError: an unknown
+    learner."""
     learner = learner_named(algorithm)
     action_map: ActionMap = env.action_map  # type: ignore[attr-defined]
     venv = JournalVecEnv(SB3ConsoleVecEnv(env), journal)
     agents: tuple[str, ...] = env.agent_names  # type: ignore[attr-defined]
-    actor = learner.start_actor(action_map, agents, start)
+    actor = learner.start_actor(action_map, agents, seed, start)
     ranges, model = FeatureRanges(actor), learner.make_algorithm(venv, actor, seed=seed)
     horizon: int = env.horizon  # type: ignore[attr-defined]
     log = UpdateLog(horizon, on_update, on_interval)

@@ -24,11 +24,11 @@ def as_start(policy: Policy) -> Start:
     )
 
 
-def set_actor_from(start: Start, action_map: ActionMap, hidden: int) -> SetActor:
+def set_actor_from(start: Start, action_map: ActionMap, hidden: int, seed: int) -> SetActor:
     """A clone of the rule `start`, or of what a learned policy knows; with residual networks of `hidden` units that
     start at zero, or of the learned policy's own width. InputError: a policy learned with another action map."""
     config = start.actor.config if isinstance(start, LearnedPolicy) else SetActorConfig()
-    actor = SetActor(replace(config, hidden=config.hidden or hidden), action_map)
+    actor = SetActor(replace(config, hidden=config.hidden or hidden), action_map, seed)
     if isinstance(start, LearnedPolicy):
         if start.actor.action_map != action_map:
             raise InputError(f"'{start.name}' was learned with {start.actor.action_map}, expected {action_map}: set it")

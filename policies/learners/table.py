@@ -27,7 +27,7 @@ HIDDEN = 16  # units of the residual networks that gradients learn
 
 
 class MakeActor(Protocol):
-    def __call__(self, action_map: ActionMap, agents: tuple[str, ...], start: Start) -> Actor: ...
+    def __call__(self, action_map: ActionMap, agents: tuple[str, ...], seed: int, start: Start) -> Actor: ...
 
 
 class MakeAlgorithm(Protocol):
@@ -48,22 +48,24 @@ class Learner:
     make_actor: MakeActor
     make_algorithm: MakeAlgorithm
 
-    def start_actor(self, action_map: ActionMap, agents: tuple[str, ...], start: Start | None = None) -> Actor:
-        """The actor that learning begins with, from `start` (default: lift) if the learner takes one. InputError: a
-        policy learned with another action map."""
-        return self.make_actor(action_map, agents, start or Lift())
+    def start_actor(
+        self, action_map: ActionMap, agents: tuple[str, ...], seed: int, start: Start | None = None
+    ) -> Actor:
+        """The actor that learning begins with, from `start` (default: lift) if the learner takes one. Its random
+        weights are functions of the seed. InputError: a policy learned with another action map."""
+        return self.make_actor(action_map, agents, seed, start or Lift())
 
 
 def _set_actor(hidden: int) -> MakeActor:
-    return lambda action_map, agents, start: set_actor_from(start, action_map, hidden)
+    return lambda action_map, agents, seed, start: set_actor_from(start, action_map, hidden, seed)
 
 
-def _no_gain(action_map: ActionMap, agents: tuple[str, ...], start: Start) -> Actor:
+def _no_gain(action_map: ActionMap, agents: tuple[str, ...], seed: int, start: Start) -> Actor:
     return GainActor(GainConfig(), action_map)
 
 
 def _even_weights(knots: int) -> MakeActor:
-    return lambda action_map, agents, start: even_weights(action_map, agents, knots)
+    return lambda action_map, agents, seed, start: even_weights(action_map, agents, knots)
 
 
 _search = partial(CMAES, sigma0=cma_es.SIGMA)

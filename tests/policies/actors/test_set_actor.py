@@ -54,7 +54,7 @@ def test_a_clone_chooses_the_weights_of_its_rule(hidden: int, rule: Agreement | 
 
 @pytest.mark.parametrize("algorithm", ["cma-es", "ppo"])
 def test_learning_starts_from_the_lift_rule(algorithm: str) -> None:
-    actor = learner_named(algorithm).start_actor(ActionMap(scale=20.0, floor=0.0), ("null", "a"))
+    actor = learner_named(algorithm).start_actor(ActionMap(scale=20.0, floor=0.0), ("null", "a"), 0)
     agents, mask, training = random_parts()
     weights = Lift().act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
     np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), weights, atol=1e-5)
@@ -64,7 +64,7 @@ def test_learning_starts_from_the_lift_rule(algorithm: str) -> None:
 def test_learning_goes_on_from_a_learned_policy(algorithm: str, hidden: int, card: PolicyCard) -> None:
     """Whichever algorithm goes on: with a network, where it wants one, that changes nothing yet."""
     known, parts = random_actor(0), random_parts()
-    actor = learner_named(algorithm).start_actor(known.action_map, ("null", "a"), LearnedPolicy(known, card))
+    actor = learner_named(algorithm).start_actor(known.action_map, ("null", "a"), 0, LearnedPolicy(known, card))
     assert isinstance(actor, SetActor)
     assert actor.config.hidden == hidden
     np.testing.assert_allclose(weights_of(actor, parts), weights_of(known, parts), atol=1e-6)
@@ -72,7 +72,7 @@ def test_learning_goes_on_from_a_learned_policy(algorithm: str, hidden: int, car
         actor.trust.weight.fill_(0)
     assert known.trust.weight.any()  # a copy
     with pytest.raises(InputError, match=r"was learned with ActionMap\(scale=4.0.*, expected ActionMap\(scale=9"):
-        learner_named(algorithm).start_actor(ActionMap(scale=9.0), ("null", "a"), LearnedPolicy(known, card))
+        learner_named(algorithm).start_actor(ActionMap(scale=9.0), ("null", "a"), 0, LearnedPolicy(known, card))
 
 
 def test_too_wide_a_range_clips_the_lowest_weights_alone() -> None:

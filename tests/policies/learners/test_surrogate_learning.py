@@ -75,7 +75,7 @@ def test_every_learner_goes_there(tiny_corpus: Corpus, algorithm: str, share: fl
     setting = SurrogateSetting()
     _, best, natural = best_static(setting.task(tiny_corpus), setting, PROSE)
     agents = setting.task(tiny_corpus).agent_names
-    start = learner_named(algorithm).start_actor(setting.episode.action_map, agents)
+    start = learner_named(algorithm).start_actor(setting.episode.action_map, agents, 0)
     losses = learned_losses(tiny_corpus, setting, 2560, algorithm, start)
     assert natural - losses.mean() >= share * (natural - best)
 

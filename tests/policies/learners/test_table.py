@@ -27,7 +27,7 @@ def test_a_learner_has_a_name_that_its_policies_can_carry(learner: Learner) -> N
 @each_learner
 def test_a_learner_begins_with_the_start_if_it_takes_one(learner: Learner) -> None:
     rule = Agreement(0.3, 0.2)
-    actor = learner.start_actor(ActionMap(), AGENTS, rule)
+    actor = learner.start_actor(ActionMap(), AGENTS, 0, rule)
     assert isinstance(actor, SetActor) == learner.takes_start
     if isinstance(actor, SetActor):
         clone = SetActor(actor.config, ActionMap())
