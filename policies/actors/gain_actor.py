@@ -65,7 +65,7 @@ class GainActor(Actor):
         return {name: known[name] for name in (*self.config.agents, *self.config.training)}
 
     def terms(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """Of every agent's worth, (B, K, P); 0 for null and absent agents."""
+        """Of every agent's worth, (N, K, P); 0 for null and absent agents."""
         rows = self.agent_scale(agents[..., [column(AGENT_FEATURES, name) for name in self.config.agents]])
         around = self.training_scale(training[:, [column(TRAINING_FEATURES, name) for name in self.config.training]])
         own = rows[..., [self.config.agents.index(name) for name in self.config.relative]]
@@ -77,7 +77,7 @@ class GainActor(Actor):
         return products.masked_fill(~other_agents(mask)[..., None], 0.0)
 
     def design(self, weights: Tensor, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """What the coefficients multiply, for weights (B, K) -> (B, 2 P + 1)."""
+        """What the coefficients multiply, for weights (N, K) -> (N, 2 P + 1)."""
         taken = weights.masked_fill(~other_agents(mask), 0.0)
         strength = taken.sum(1, keepdim=True)
         linear = torch.einsum("bk,bkp->bp", taken, self.terms(agents, mask, training))
@@ -88,11 +88,11 @@ class GainActor(Actor):
         other, size = other_agents(mask), self.config.num_terms
         terms = self.terms(agents, mask, training)
         worth, cost = terms @ self.coefficients[:size], terms @ self.coefficients[size:-1]
-        pushed = worth[:, None] + STRENGTHS[:, None] * cost[:, None]  # (B, S, K)
+        pushed = worth[:, None] + STRENGTHS[:, None] * cost[:, None]  # (N, S, K)
         count = other.sum(1).clamp(min=1)[:, None, None]
         centred = (pushed - pushed.sum(2, keepdim=True) / count).masked_fill(~other[:, None], 0.0)
         spread = (centred.square().sum(2, keepdim=True) / count).sqrt().clamp(min=1e-6)
-        logits = (centred / spread)[..., None, :] * SHARPNESS[:, None]  # (B, S, H, K)
+        logits = (centred / spread)[..., None, :] * SHARPNESS[:, None]  # (N, S, H, K)
         shares = logits.masked_fill(~other[:, None, None], -torch.inf).softmax(-1).nan_to_num()
         by_agent = (shares * pushed[:, :, None]).sum(-1)
         gain = STRENGTHS[:, None] * (by_agent + self.coefficients[-1] * shares.square().sum(-1))

@@ -69,7 +69,7 @@ class ScheduleActor(Actor):
         logits = torch.lerp(self.shares[left], self.shares[right], share)
         rows = torch.tensor(self._family)
         other = other_agents(mask)
-        same = (rows[:, None] == rows) & other[:, None]  # (B, K, K)
+        same = (rows[:, None] == rows) & other[:, None]  # (N, K, K)
         logit = logits[:, rows] - same.sum(2).clamp(min=1).log()
         logit = logit.masked_fill(~other, -torch.inf).log_softmax(1).nan_to_num(neginf=-1e9, nan=-1e9)
         log_weights = nn.functional.logsigmoid(strength) + logit

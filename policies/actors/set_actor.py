@@ -70,7 +70,7 @@ class SetActor(Actor):
         return torch.cat([functional.logsigmoid(-strength), log_weights[:, 1:]], 1)
 
     def _trust(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """Log-shares of the agents other than null, (B, K)."""
+        """Log-shares of the agents other than null, (N, K)."""
         other = other_agents(mask)
         rows = self.rows(agents, other)
         logit = self.trust(rows)[..., 0]
@@ -82,7 +82,7 @@ class SetActor(Actor):
         return logit.masked_fill(~other, ABSENT).log_softmax(1)
 
     def _strength(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
-        """Log-odds of the strength, (B, 1)."""
+        """Log-odds of the strength, (N, 1)."""
         inputs = self.strength_features(agents, mask, training, trust)
         strength: Tensor = self.strength(inputs)
         if self.config.hidden:
@@ -91,13 +91,13 @@ class SetActor(Actor):
         return strength
 
     def rows(self, agents: Tensor, other: Tensor) -> Tensor:
-        """What trust is linear in, (B, K, len(config.trust)); 0 for null and absent agents."""
+        """What trust is linear in, (N, K, len(config.trust)); 0 for null and absent agents."""
         columns = [column(AGENT_FEATURES, name) for name in self.config.trust]
         rows: Tensor = self.trust_scale(agents[..., columns])
         return rows.masked_fill(~other[..., None], 0.0)
 
     def strength_features(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
-        """What the strength's log-odds are linear in, (B, len(config.strength)), where these are the log-shares."""
+        """What the strength's log-odds are linear in, (N, len(config.strength)), where these are the log-shares."""
         other = other_agents(mask)
         values = []
         for name in self.config.strength:

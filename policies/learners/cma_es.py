@@ -59,7 +59,7 @@ class CMAES(EpisodeSearch):
 
     def evaluate(self, candidates: list[Array], callback: BaseCallback) -> Array | None:
         """Return of each candidate in one episode of every group, (G, P); None if a callback stopped it."""
-        returns_N = self.play(lambda parts: self.actions_of(candidates, self._candidate, parts), callback)
+        returns_N = self.play(lambda seen: self.actions_of(candidates, self._candidate, seen), callback)
         return None if returns_N is None else returns_N.reshape(-1, self.group_size)
 
     def values_to_log(self) -> dict[str, Any]:

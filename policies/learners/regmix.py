@@ -31,12 +31,12 @@ class RegMix(EpisodeSearch):
 
     def try_round(self, callback: BaseCallback) -> Array | None:
         candidates = [as_parameters(weights) for weights in self._random(self.n_envs)]
-        parts = self.seen()
-        actions = self.actions_of(candidates, self._candidate, parts)
+        seen = self.seen()
+        actions = self.actions_of(candidates, self._candidate, seen)
         returns_N = self.play(lambda _: actions, callback)
         if returns_N is None:
             return None
-        in_force = self._candidate.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
+        in_force = self._candidate.weights_of(actions, seen.mask)
         self._tried.append(self._candidate.by_family(in_force))
         self._returns.append(standardised(returns_N.reshape(-1, self.group_size)).reshape(-1))
         load(self.policy.actor, as_parameters(self.best()))

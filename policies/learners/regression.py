@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ..actors.actor import as_actions
+from ..actors.actor import ObservationTensors, as_actions
 from ..actors.gain_actor import GainActor
 from ..base import mix, others
-from .search import Array, EpisodeSearch, Parts
+from .search import Array, EpisodeSearch
 
 RIDGES = np.geomspace(1e-3, 10.0, 9)  # in units of a run's row of the design, each column of mean square 1
 RANDOM_STRENGTHS = 0.03, 0.6  # log-uniform: above, noise is four times as large and nearly all lose (RESULTS.md)
@@ -60,20 +60,18 @@ class GainRegression(EpisodeSearch):
         self._gains: list[Array] = []
 
     def try_round(self, callback: BaseCallback) -> Array | None:
-        parts = self.seen()
-        weights_NK = self._weights(parts)
+        seen = self.seen()
+        weights_NK = self._weights(seen)
         actor = self.policy.actor
         assert isinstance(actor, GainActor)
         log_weights = torch.from_numpy(np.log(np.maximum(weights_NK, 1e-9))).float()
-        actions = as_actions(log_weights, parts["mask"], actor.action_map).numpy()
+        actions = as_actions(log_weights, seen.mask, actor.action_map)
         returns_N = self.play(lambda _: actions, callback)
         if returns_N is None:
             return None
-        meant = actor.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
+        in_force = torch.from_numpy(actor.weights_of(actions, seen.mask)).float()
         with torch.no_grad():
-            design = actor.design(
-                torch.from_numpy(meant).float(), *(parts[name] for name in ("agents", "mask", "training"))
-            )
+            design = actor.design(in_force, *seen)
         self._designs.append(design.double().numpy())
         self._gains.append(returns_N)
         self.round += 1
@@ -91,15 +89,11 @@ class GainRegression(EpisodeSearch):
     def values_to_log(self) -> dict[str, float]:
         return {"train/explained": self.explained}
 
-    def _weights(self, parts: Parts) -> Array:
-        weights = random_weights(parts["mask"].numpy(), self.rng)
+    def _weights(self, seen: ObservationTensors) -> Array:
+        weights = random_weights(seen.mask.numpy(), self.rng)
         if self.round == 0:
             return weights
-        with torch.no_grad():
-            actor = self.policy.actor
-            best = actor.action_map.weights(
-                actor(parts["agents"], parts["mask"], parts["training"]).double().numpy(), parts["mask"].numpy()
-            )
+        best = self.policy.actor.weights(*seen)
         place = np.arange(len(weights)) % self.group_size
         mixed = 0.7 * best + 0.3 * weights
         return np.where((place == 0)[:, None], best, np.where((place == 1)[:, None], mixed, weights))

@@ -8,9 +8,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from torch import Tensor
 
 from ...env.observation.features import TRAINING_FEATURES, column
-from ..actors.actor import as_actions, other_agents
+from ..actors.actor import ObservationTensors, as_actions, other_agents
 from ..actors.set_actor import SetActor
-from .search import Array, EpisodeSearch, Parts
+from .search import Array, EpisodeSearch
 
 PROGRESS = column(TRAINING_FEATURES, "progress")
 # Deviations of what is tried from the present actor, in nats of log-odds and of log-share (assumed).
@@ -48,19 +48,18 @@ class ResponseSurface(EpisodeSearch):
         self.explained = 0.0
 
     def try_round(self, callback: BaseCallback) -> Array | None:
-        shape = self.seen()["mask"].shape
-        strength_N, turn_N, share_NK = self._noise(1)[:, 0], self._noise(1)[:, 0], self._noise(shape[1])
+        num_agents = self.seen().mask.shape[1]
+        strength_N, turn_N, share_NK = self._noise(1)[:, 0], self._noise(1)[:, 0], self._noise(num_agents)
         steps: list[Array] = []
 
-        def act(parts: Parts) -> np.ndarray:
-            turn = 2 * parts["training"][:, PROGRESS] - 1
+        def act(seen: ObservationTensors) -> Tensor:
+            turn = 2 * seen.training[:, PROGRESS] - 1
             change = STRENGTH_NOISE * strength_N + TURN_NOISE * turn_N * turn
             actor = self.policy.actor
             with torch.no_grad():
-                tried = _changed(actor.log_weights(**parts), change, SHARE_NOISE * share_NK, parts["mask"])
-                actions = as_actions(tried, parts["mask"], actor.action_map).numpy()
-            weights = actor.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
-            steps.append(self._step_terms(parts, torch.from_numpy(weights).float()))
+                tried = _changed(actor.log_weights(*seen), change, SHARE_NOISE * share_NK, seen.mask)
+                actions = as_actions(tried, seen.mask, actor.action_map)
+            steps.append(self._step_terms(seen, torch.from_numpy(actor.weights_of(actions, seen.mask)).float()))
             return actions
 
         returns_N = self.play(act, callback)
@@ -79,14 +78,14 @@ class ResponseSurface(EpisodeSearch):
         both = np.concatenate([half, -half], 1)[:, : self.group_size]
         return torch.from_numpy(both.reshape(-1, width)).float()
 
-    def _step_terms(self, parts: Parts, weights: Tensor) -> Array:
+    def _step_terms(self, seen: ObservationTensors, weights: Tensor) -> Array:
         """What the coefficients of one step multiply, (N, D): c, d, k_u, k_v."""
-        mean = {name: self._group_mean(parts[name]) for name in ("agents", "training")} | {"mask": parts["mask"]}
-        other = other_agents(parts["mask"])
+        mean = ObservationTensors(self._group_mean(seen.agents), seen.mask, self._group_mean(seen.training))
+        other = other_agents(seen.mask)
         with torch.no_grad():
-            strength_N, trust_NK = _split(self.rule.log_weights(**mean), other)
-            x = self.rule.strength_features(**mean, trust=trust_NK)
-            rows = self.rule.rows(mean["agents"], other)
+            strength_N, trust_NK = _split(self.rule.log_weights(*mean), other)
+            x = self.rule.strength_features(*mean, trust_NK)
+            rows = self.rule.rows(mean.agents, other)
             own_N, own_NK = _split(weights.clamp(min=1e-9).log(), other)
         share = trust_NK.exp().masked_fill(~other, 0.0)
         du = (own_N - strength_N)[:, None]
