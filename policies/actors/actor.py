@@ -30,7 +30,9 @@ class ObservationTensors(NamedTuple):
 
 
 class Actor(nn.Module, ABC):
-    """architecture: the name it is saved under; config: a frozen dataclass that, with the arrays, makes it again;
+    """A module from observations to actions.
+
+    architecture: the name it is saved under; config: a frozen dataclass that, with the arrays, makes it again;
     decides_once: whether it was learned from first observations alone, so that its first weights are kept."""
 
     architecture: ClassVar[str]
@@ -46,7 +48,7 @@ class Actor(nn.Module, ABC):
         """Logarithms of the weights meant, up to a constant, before clipping and the action map's floor, (N, K)."""
 
     def bind(self, agents: tuple[str, ...]) -> None:
-        """Told before an episode which agents stand in the rows. InputError if it cannot serve them."""
+        """Called before an episode with the agents in the observation's order. InputError if it cannot serve them."""
 
     def observed(self) -> dict[str, Feature]:
         """Every feature of the observation that it reads, by its name there."""

@@ -51,7 +51,8 @@ def test_a_schedule_goes_straight_from_knot_to_knot() -> None:
     actor.bind(AGENTS)
     agents, mask, training = parts()
     mask[:] = True
-    mask[3, 2] = False
+    match_a, match_b = AGENTS.index("match-a"), AGENTS.index("match-b")
+    mask[3, match_a] = False
     training[:4, column(TRAINING_FEATURES, "progress")] = torch.tensor([0.0, 0.25, 1.0, 0.5])
     weights = actor.weights(agents, mask, training)
     np.testing.assert_allclose(weights.sum(1), 1)
@@ -62,7 +63,8 @@ def test_a_schedule_goes_straight_from_knot_to_knot() -> None:
     np.testing.assert_allclose(weights[1], expected, atol=1e-6)
     np.testing.assert_allclose(weights[2, 0], 1 - 1 / (1 + np.e), atol=1e-6)
     share = np.exp([1.0, 0.0, 2.0]) / np.exp([1.0, 0.0, 2.0]).sum()
-    np.testing.assert_allclose(weights[3, 2:4], [0, share[1] / (1 + np.exp(-1.0))], atol=1e-6)  # the other takes it all
+    of_match = share[1] / (1 + np.exp(-1.0))  # the other takes it all
+    np.testing.assert_allclose(weights[3, [match_a, match_b]], [0, of_match], atol=1e-6)
     with pytest.raises(InputError, match="these weights know no agent 'topic'"):
         actor.bind(("null", "topic"))
 

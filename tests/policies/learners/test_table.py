@@ -1,12 +1,17 @@
 """The table of learners: whoever is in it can be named, begins where it says and can be saved; nobody else can."""
 
+import importlib
+import pkgutil
+import re
 from pathlib import Path
 
 import pytest
 
 from pretraingym.env.console.action_map import ActionMap
+from pretraingym.experiments.__main__ import parse
 from pretraingym.experiments.commands.train_console import LearnConfig
 from pretraingym.lm.io.errors import InputError
+from pretraingym.policies import learners
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.baselines.rules import Agreement
 from pretraingym.policies.learners.table import LEARNERS, Learner, learner_named
@@ -34,6 +39,17 @@ def test_a_learner_begins_with_the_start_if_it_takes_one(learner: Learner) -> No
         clone.clone(rule)
         for name in ("trust.weight", "strength.weight", "strength.bias"):
             assert actor.get_parameter(name).equal(clone.get_parameter(name)), name
+
+
+def test_every_learner_gives_a_command_that_runs_it() -> None:
+    """In the docstring of its module, with the flags of today."""
+    named = set()
+    for module in pkgutil.iter_modules(learners.__path__):
+        about = importlib.import_module(f"{learners.__name__}.{module.name}").__doc__ or ""
+        for command in re.findall(r"^ +pretraingym (train-console(?:.*\\\n)*.*)", about, re.MULTILINE):
+            _, config = parse(command.replace("\\\n", " ").split())
+            named.add(config.learn.algorithm)
+    assert named == set(LEARNERS)
 
 
 @pytest.mark.parametrize("make", [learner_named, lambda name: LearnConfig(algorithm=name)], ids=["table", "command"])
