@@ -18,7 +18,7 @@ class Policy(ABC):
     name: str
 
     def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
-        """Begin `num_runs` episodes with these agents (row order, null first). InputError if the policy cannot."""
+        """Begin `num_runs` episodes with these agents (in order, null first). InputError if the policy cannot."""
 
     @abstractmethod
     def act(self, observation: Observation) -> Weights:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from ..env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
 from ..lm.io.errors import InputError
 from ..lm.io.files import write_atomic
-from .actors.actor import log_base
+from .actors.actor import as_weights
 from .actors.schedule_actor import ScheduleActor
 from .saved.learned import LearnedPolicy
 
@@ -20,18 +20,15 @@ RUNS, AGENTS = 2, 5  # that the graph is traced with: other numbers serve too, b
 
 
 class Weights(nn.Module):
-    """A policy's actor and action map in one: agents (B, K, F), mask (B, K) bool and training (B, S), as in
-    `Observation`, to weights (B, K) on the simplex; float32, where the policy's own map is float64."""
+    """A policy's actor and action map in one: what `ObservationTensors` holds to weights (N, K) on the simplex. It is
+    float32, where the policy's own map is float64."""
 
     def __init__(self, policy: LearnedPolicy) -> None:
         super().__init__()
-        self.actor, self.map = policy.actor, policy.actor.action_map
+        self.actor = policy.actor
 
     def forward(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        action = self.actor(agents, mask, training)
-        logits = (log_base(mask, self.map) + self.map.scale * action).masked_fill(~mask, -torch.inf)
-        even = mask / mask.sum(1, keepdim=True)
-        return (1 - self.map.floor) * logits.softmax(1) + self.map.floor * even
+        return as_weights(self.actor(agents, mask, training), mask, self.actor.action_map)
 
 
 def export_onnx(policy: LearnedPolicy, path: Path) -> None:

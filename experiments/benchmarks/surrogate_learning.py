@@ -82,7 +82,7 @@ def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: in
     env = ConsoleVectorEnv(64, corpus=config.corpus, setting=setting, group_size=8)
     venv = SB3ConsoleVecEnv(env)
     venv.set_options({"scenario": PROSE})
-    model = make_ppo(venv, SetActor(SetActorConfig(hidden=16), env.action_map), seed=seed)
+    model = make_ppo(venv, SetActor(SetActorConfig(hidden=16), env.action_map, seed), seed=seed)
     model.learn(config.episodes * env.horizon)
     actor: Callable[..., torch.Tensor] = model.policy.actor  # type: ignore[assignment]
 

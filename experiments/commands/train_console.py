@@ -4,16 +4,19 @@ import sys
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import tyro
 
 from ...env.gym_envs.vector_env import ConsoleVectorEnv
 from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
-from ...policies.learners.learning import FROM_A_START, as_start, learn, start_actor
+from ...policies.learners.learning import learn
+from ...policies.learners.start import as_start
+from ...policies.learners.table import LEARNERS, learner_named
 from ...policies.named import learned_hashes
 from ...policies.registry import make_policy
 from ...policies.saved.card import PolicyCard
@@ -30,9 +33,7 @@ from ..runs.run_folder import RunFolder
 class LearnConfig:
     """How a console policy is learned."""
 
-    algorithm: Literal["response", "cma-es", "ppo", "sac", "tqc", "regression", "best-static", "regmix", "schedule"] = (
-        "response"
-    )
+    algorithm: Annotated[str, tyro.conf.arg(metavar="{" + ",".join(LEARNERS) + "}")] = "response"
     """the learner: of our own, or an algorithm of Stable-Baselines3. best-static, regmix and schedule search weights,
     or a schedule of weights, that do not depend on observations: baselines with the same number of runs"""
     start: str = "lift"
@@ -49,6 +50,7 @@ class LearnConfig:
     """seed of the scenarios, the proxies and the learner"""
 
     def __post_init__(self) -> None:
+        learner = learner_named(self.algorithm)
         if self.groups < 1 or self.group_size < 4:
             raise InputError(
                 f"{self.groups} groups of {self.group_size} runs given, expected at least 1 group of at least 4"
@@ -60,7 +62,7 @@ class LearnConfig:
                 "judging what was learned"
             )
         as_start(make_policy(self.start))
-        if self.start != "lift" and self.algorithm not in FROM_A_START:
+        if self.start != "lift" and not learner.takes_start:
             raise InputError(f"start is '{self.start}', but {self.algorithm} starts from nothing: leave it out")
         if self.episodes < self.groups * self.group_size:
             raise InputError(
@@ -146,7 +148,8 @@ def main(config: TrainConsoleConfig) -> dict[str, Any]:
         corpus = corpus_of_run(config.folder, config.corpus, progress)
         agents = preflight_task(config.proxy, corpus).agent_names
         start = as_start(make_policy(config.learn.start))
-        start_actor(config.learn.algorithm, config.proxy.episode.action_map, agents, start)  # refuses what it cannot be
+        learner = learner_named(config.learn.algorithm)
+        learner.start_actor(config.proxy.episode.action_map, agents, 0, start)  # refuses what it cannot be
         hashes = learned_hashes({"start": start})
         folder = RunFolder(config.folder, config, config.resume, corpus, learned=hashes)
         progress.stage("learn on proxies", 240)

@@ -17,7 +17,7 @@ MAX_HIDDEN = 1024
 class SetActorConfig:
     """The features of a set actor, in its order, and the width of its residual networks.
 
-    trust: features of an agent's row; strength: features of the training, and features of the agents pooled as
+    trust: features of an agent; strength: features of the training, and features of the agents pooled as
     `max.<feature>` or `trusted.<feature>`; hidden: units of the residual networks, 0 for a linear actor."""
 
     trust: tuple[str, ...] = ("moves", "lift_log", "agreement", "ridge", "epochs_projected")

@@ -12,13 +12,13 @@ from .actor_config import AGENT_BY_NAME, TRAINING_BY_NAME, check_names
 from .set_actor import Normaliser
 
 STRENGTHS = torch.logspace(-1.7, -0.2, 16)  # that are tried: .02 to .63
-SHARPNESS = torch.tensor([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])  # over the spread of the agents' worth
+SHARPNESS = torch.tensor([0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0])  # over the spread of the agents' values
 
 
 @dataclass(frozen=True)
 class GainConfig:
-    """agents: features of an agent's row that its worth depends on; relative: of these, how far below the highest of
-    all agents it is; training: features that change how much each of them is worth."""
+    """agents: features of an agent that its value depends on; relative: those of them that count once more as the
+    distance below the highest of all agents; training: features that change what each of these counts."""
 
     agents: tuple[str, ...] = (
         "moves", "lift_mean", "lift_log", "lift_min", "agreement", "agreement_allowed", "agreement_task_min", "ridge",
@@ -34,20 +34,20 @@ class GainConfig:
 
     @property
     def num_terms(self) -> int:
-        """Of an agent's worth: 1 and its features, each times the training's features and 1."""
+        """Number of terms of an agent's value: 1 and its features, each times the training's features and 1."""
         return (1 + len(self.agents) + len(self.relative)) * (len(self.training) + 1)
 
 
 class GainActor(Actor):
-    """Takes the weights that it expects most of.
+    """Chooses the weights of which it expects the largest gain.
 
     With strength s = 1 - weight of null and shares v of the others, it expects of them, over natural,
 
         s * sum(v * a) + s^2 * sum(v * b) + s * c * sum(v^2)
 
-    where an agent's worth a, and what it costs to push, b, are linear in its terms. So it is linear in its 2 P + 1
-    coefficients, and 0 for natural. The weights taken are the best of some: for each strength, shares that are a
-    softmax of a + s b at some sharpness. It has no opinion about how many agents there are, or in which order."""
+    where an agent's value a, and its cost b of strength, are linear in its terms. So the gain is linear in the
+    2 num_terms + 1 coefficients, and 0 for natural. The weights are the best of a grid: for each strength, shares that
+    are a softmax of a + s b at some sharpness. The number of agents and their order do not matter."""
 
     architecture = "gain"
     decides_once = True
@@ -65,42 +65,41 @@ class GainActor(Actor):
         return {name: known[name] for name in (*self.config.agents, *self.config.training)}
 
     def terms(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """Of every agent's worth, (B, K, P); 0 for null and absent agents."""
-        rows = self.agent_scale(agents[..., [column(AGENT_FEATURES, name) for name in self.config.agents]])
+        """Terms of every agent's value, (N, K, num_terms); 0 for null and absent agents."""
+        own = self.agent_scale(agents[..., [column(AGENT_FEATURES, name) for name in self.config.agents]])
         around = self.training_scale(training[:, [column(TRAINING_FEATURES, name) for name in self.config.training]])
-        own = rows[..., [self.config.agents.index(name) for name in self.config.relative]]
-        highest = own.masked_fill(~other_agents(mask)[..., None], -torch.inf).amax(1, keepdim=True)
-        below = torch.where(highest.isfinite(), own - highest, 0.0)
-        rows = torch.cat([torch.ones_like(rows[..., :1]), rows, below], 2)
-        around = torch.cat([torch.ones_like(around[:, :1]), around], 1)[:, None].expand(-1, rows.shape[1], -1)
-        products = (rows[..., :, None] * around[..., None, :]).flatten(2)
+        compared = own[..., [self.config.agents.index(name) for name in self.config.relative]]
+        highest = compared.masked_fill(~other_agents(mask)[..., None], -torch.inf).amax(1, keepdim=True)
+        below = torch.where(highest.isfinite(), compared - highest, 0.0)
+        own = torch.cat([torch.ones_like(own[..., :1]), own, below], 2)
+        around = torch.cat([torch.ones_like(around[:, :1]), around], 1)[:, None].expand(-1, own.shape[1], -1)
+        products = (own[..., :, None] * around[..., None, :]).flatten(2)
         return products.masked_fill(~other_agents(mask)[..., None], 0.0)
 
     def design(self, weights: Tensor, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """What the coefficients multiply, for weights (B, K) -> (B, 2 P + 1)."""
-        taken = weights.masked_fill(~other_agents(mask), 0.0)
-        strength = taken.sum(1, keepdim=True)
-        linear = torch.einsum("bk,bkp->bp", taken, self.terms(agents, mask, training))
-        concentration = taken.square().sum(1, keepdim=True) / strength.clamp(min=1e-9)
+        """What the coefficients multiply, for weights (N, K) -> (N, 2 num_terms + 1)."""
+        others = weights.masked_fill(~other_agents(mask), 0.0)
+        strength = others.sum(1, keepdim=True)
+        linear = torch.einsum("bk,bkp->bp", others, self.terms(agents, mask, training))
+        concentration = others.square().sum(1, keepdim=True) / strength.clamp(min=1e-9)
         return torch.cat([linear, strength * linear, concentration], 1)
 
     def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
         other, size = other_agents(mask), self.config.num_terms
         terms = self.terms(agents, mask, training)
-        worth, cost = terms @ self.coefficients[:size], terms @ self.coefficients[size:-1]
-        pushed = worth[:, None] + STRENGTHS[:, None] * cost[:, None]  # (B, S, K)
+        value, cost = terms @ self.coefficients[:size], terms @ self.coefficients[size:-1]
+        net = value[:, None] + STRENGTHS[:, None] * cost[:, None]  # (N, strengths, K)
         count = other.sum(1).clamp(min=1)[:, None, None]
-        centred = (pushed - pushed.sum(2, keepdim=True) / count).masked_fill(~other[:, None], 0.0)
+        centred = (net - net.sum(2, keepdim=True) / count).masked_fill(~other[:, None], 0.0)
         spread = (centred.square().sum(2, keepdim=True) / count).sqrt().clamp(min=1e-6)
-        logits = (centred / spread)[..., None, :] * SHARPNESS[:, None]  # (B, S, H, K)
+        logits = (centred / spread)[..., None, :] * SHARPNESS[:, None]  # (N, strengths, sharpnesses, K)
         shares = logits.masked_fill(~other[:, None, None], -torch.inf).softmax(-1).nan_to_num()
-        by_agent = (shares * pushed[:, :, None]).sum(-1)
+        by_agent = (shares * net[:, :, None]).sum(-1)
         gain = STRENGTHS[:, None] * (by_agent + self.coefficients[-1] * shares.square().sum(-1))
         best = gain.flatten(1).argmax(1)
         tried = shares.flatten(1, 2)
-        chosen = tried.gather(1, best[:, None, None].expand(-1, 1, tried.shape[2]))[
-            :, 0
-        ]  # indexing would fix ONNX sizes
+        place = best[:, None, None].expand(-1, 1, tried.shape[2])
+        chosen = tried.gather(1, place)[:, 0]  # indexing by `best` would fix sizes in ONNX
         strength = STRENGTHS[best // len(SHARPNESS)]
         strength = torch.where(gain.flatten(1).amax(1) > 0, strength, STRENGTHS[0] / 4)[:, None]
         weights = strength * chosen

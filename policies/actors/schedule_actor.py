@@ -58,19 +58,19 @@ class ScheduleActor(Actor):
         self._family = [0, *(self.config.families.index(family(agent)) for agent in agents[1:])]
 
     def by_family(self, weights_NK: NDArray[np.float64]) -> NDArray[np.float64]:
-        """What the agents of each family weigh together, (N, F); null is of none."""
+        """What the agents of each family weigh together, (N, families); null is of none."""
         return np.asarray(weights_NK[:, 1:] @ np.eye(len(self.config.families))[self._family[1:]])
 
     def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        place = training[:, PROGRESS].clamp(0, 1) * (self.config.knots - 1)
-        left = place.floor().long().clamp(max=max(self.config.knots - 2, 0))
-        right, share = (left + 1).clamp(max=self.config.knots - 1), (place - left)[:, None]
+        position = training[:, PROGRESS].clamp(0, 1) * (self.config.knots - 1)
+        left = position.floor().long().clamp(max=max(self.config.knots - 2, 0))
+        right, share = (left + 1).clamp(max=self.config.knots - 1), (position - left)[:, None]
         strength = torch.lerp(self.strength[left, None], self.strength[right, None], share)
         logits = torch.lerp(self.shares[left], self.shares[right], share)
-        rows = torch.tensor(self._family)
+        family_K = torch.tensor(self._family)
         other = other_agents(mask)
-        same = (rows[:, None] == rows) & other[:, None]  # (B, K, K)
-        logit = logits[:, rows] - same.sum(2).clamp(min=1).log()
+        same = (family_K[:, None] == family_K) & other[:, None]  # (N, K, K)
+        logit = logits[:, family_K] - same.sum(2).clamp(min=1).log()
         logit = logit.masked_fill(~other, -torch.inf).log_softmax(1).nan_to_num(neginf=-1e9, nan=-1e9)
         log_weights = nn.functional.logsigmoid(strength) + logit
         return torch.cat([nn.functional.logsigmoid(-strength), log_weights[:, 1:]], 1)

@@ -1,6 +1,6 @@
 """SetActor: a small console policy that serves any set of agents, in any order.
 
-Every agent's row goes through the same weights, so an actor learned with one set of agents acts on any other.
+Every agent's features go through the same weights, so an actor learned with one set of agents acts on any other.
 """
 
 import math
@@ -37,24 +37,28 @@ class Normaliser(nn.Module):
 class SetActor(Actor):
     """Weights: null 1 - sigmoid(u), the others sigmoid(u) * softmax(v).
 
-    v, the trust in an agent, is linear in features of its row; u, the strength, is linear in features of the training
+    v, the trust in an agent, is linear in its features; u, the strength, is linear in features of the training
     and features pooled over the agents. With config.hidden, each has a residual network, which starts at zero and sees
-    the mean row of the agents as well. Softmax makes a common shift of v meaningless: trust has no bias."""
+    the agents' mean features as well. Softmax makes a common shift of v meaningless: trust has no bias.
+
+    seed: of the residual networks' random weights; torch's global generator is left as it was."""
 
     architecture = "set-actor"
     config: SetActorConfig
 
-    def __init__(self, config: SetActorConfig, action_map: ActionMap) -> None:
+    def __init__(self, config: SetActorConfig, action_map: ActionMap, seed: int = 0) -> None:
         super().__init__(action_map)
         self.config = config
-        rows, inputs, training = len(config.trust), len(config.strength), len(config.training)
+        trust, strength, training = len(config.trust), len(config.strength), len(config.training)
         self.trust_scale = Normaliser([AGENT_BY_NAME[name] for name in config.trust])
         self.strength_scale = Normaliser([(TRAINING_BY_NAME | POOLED_BY_NAME)[name] for name in config.strength])
-        self.trust = _zero(nn.Linear(rows, 1, bias=False))
-        self.strength = _zero(nn.Linear(inputs, 1))
-        if config.hidden:
-            self.trust_residual = _residual(2 * rows + training, config.hidden)
-            self.strength_residual = _residual(rows + inputs, config.hidden)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            self.trust = _zero(nn.Linear(trust, 1, bias=False))
+            self.strength = _zero(nn.Linear(strength, 1))
+            if config.hidden:
+                self.trust_residual = _residual(2 * trust + training, config.hidden)
+                self.strength_residual = _residual(trust + strength, config.hidden)
 
     def observed(self) -> dict[str, Feature]:
         return self.config.observed()
@@ -66,34 +70,34 @@ class SetActor(Actor):
         return torch.cat([functional.logsigmoid(-strength), log_weights[:, 1:]], 1)
 
     def _trust(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        """Log-shares of the agents other than null, (B, K)."""
+        """Log-shares of the agents other than null, (N, K)."""
         other = other_agents(mask)
-        rows = self.rows(agents, other)
-        logit = self.trust(rows)[..., 0]
+        features = self.trust_features(agents, other)
+        logit = self.trust(features)[..., 0]
         if self.config.hidden:
             columns = [column(TRAINING_FEATURES, name) for name in self.config.training]
-            context = torch.cat([training[:, columns], _mean(rows, other)], 1)
-            around = context[:, None].expand(-1, rows.shape[1], -1)
-            logit = logit + self.trust_residual(torch.cat([rows, around], 2))[..., 0]
+            context = torch.cat([training[:, columns], _mean(features, other)], 1)
+            around = context[:, None].expand(-1, features.shape[1], -1)
+            logit = logit + self.trust_residual(torch.cat([features, around], 2))[..., 0]
         return logit.masked_fill(~other, ABSENT).log_softmax(1)
 
     def _strength(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
-        """Log-odds of the strength, (B, 1)."""
+        """Log-odds of the strength, (N, 1)."""
         inputs = self.strength_features(agents, mask, training, trust)
         strength: Tensor = self.strength(inputs)
         if self.config.hidden:
-            mean = _mean(self.rows(agents, other_agents(mask)), other_agents(mask))
+            mean = _mean(self.trust_features(agents, other_agents(mask)), other_agents(mask))
             strength = strength + self.strength_residual(torch.cat([inputs, mean], 1))
         return strength
 
-    def rows(self, agents: Tensor, other: Tensor) -> Tensor:
-        """What trust is linear in, (B, K, len(config.trust)); 0 for null and absent agents."""
+    def trust_features(self, agents: Tensor, other: Tensor) -> Tensor:
+        """What trust is linear in, (N, K, len(config.trust)); 0 for null and absent agents."""
         columns = [column(AGENT_FEATURES, name) for name in self.config.trust]
-        rows: Tensor = self.trust_scale(agents[..., columns])
-        return rows.masked_fill(~other[..., None], 0.0)
+        scaled: Tensor = self.trust_scale(agents[..., columns])
+        return scaled.masked_fill(~other[..., None], 0.0)
 
     def strength_features(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
-        """What the strength's log-odds are linear in, (B, len(config.strength)), where these are the log-shares."""
+        """What the strength's log-odds are linear in, (N, len(config.strength)), where these are the log-shares."""
         other = other_agents(mask)
         values = []
         for name in self.config.strength:
@@ -143,5 +147,5 @@ def _residual(inputs: int, hidden: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, hidden), nn.Tanh(), _zero(nn.Linear(hidden, 1)))
 
 
-def _mean(rows: Tensor, other: Tensor) -> Tensor:
-    return rows.sum(1) / other.sum(1, keepdim=True).clamp(min=1)
+def _mean(features: Tensor, other: Tensor) -> Tensor:
+    return features.sum(1) / other.sum(1, keepdim=True).clamp(min=1)

@@ -38,16 +38,16 @@ class SingleAgent(Policy):
     def __init__(self, agent: str) -> None:
         self.agent = agent
         self.name = f"only:{agent}"
-        self._row = 0
+        self._place = 0
 
     def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
         if self.agent not in agents:
             raise InputError(f"policy '{self.name}': no agent '{self.agent}' here; {nearest(self.agent, agents)}")
-        self._row = agents.index(self.agent)
+        self._place = agents.index(self.agent)
 
     def act(self, observation: Observation) -> Weights:
         shares = np.zeros(observation.mask.shape)
-        shares[:, self._row] = others(observation.mask)[:, self._row]
+        shares[:, self._place] = others(observation.mask)[:, self._place]
         return mix(1.0, shares, observation.mask)
 
     def describe(self) -> str:

@@ -1,4 +1,4 @@
-"""A policy that is believed for some decisions only: what feedback during the run is worth to it."""
+"""A policy whose weights stay after some decisions: compared with itself, it shows what feedback gains."""
 
 from dataclasses import dataclass, field
 

@@ -84,8 +84,8 @@ class Lift(Policy):
             raise InputError(f"power {self.power}, temperature {self.temperature}: expected a number, a positive one")
 
     def act(self, observation: Observation) -> Weights:
-        rows = observation.agents.astype(np.float64)
-        logits = self.power * rows[..., LIFT_LOG] + rows[..., AGREEMENT] / self.temperature
+        agents = observation.agents.astype(np.float64)
+        logits = self.power * agents[..., LIFT_LOG] + agents[..., AGREEMENT] / self.temperature
         return mix(self.strength, _shares(logits, observation.mask), observation.mask)
 
     def describe(self) -> str:

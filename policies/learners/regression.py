@@ -1,5 +1,23 @@
-"""Contextual regression: constant weights are tried on many scenarios, and what they gain is regressed on the weights
-and on the first observation."""
+r"""Contextual regression: try constant weights on many scenarios, and regress their gains on weights and observation.
+
+Of this project, without a paper: ridge regression of the gain on terms of the weights and the first observation
+(gain_actor.py). The weights are those of which it expects most; it does not stay near a rule.
+
+Settings: strengths below those where noise was measured to grow (experiments/RESULTS.md); the penalty by
+cross-validation over scenarios; the terms are assumed.
+
+Evidence: it fails, and is kept as a rival. 24 development scenarios: gain over natural .051 [-.083, .157] nats, the
+lift rule .195. It takes the weights of which 45 coefficients, fitted on 40 scenarios, expect most, and so their errors
+(experiments/results/2026-11-28-regression/, commit f69bfeb):
+
+    pretraingym train-console --learn.algorithm regression \
+        --corpus runs/tasks --learn.groups 4 --learn.group-size 8 \
+        --learn.distribution.vary reference pool text agents rate \
+        --learn.distribution.references lambada squad code docs web wikipedia stackexchange \
+        --learn.episodes 320 --learn.seed 1
+
+`runs/tasks` is what `pretraingym corpus build --preset shared-tasks` builds.
+"""
 
 from dataclasses import dataclass
 
@@ -7,47 +25,47 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
-from ..actors.actor import as_actions
+from ..actors.actor import ObservationTensors, as_actions
 from ..actors.gain_actor import GainActor
 from ..base import mix, others
-from .search import Array, EpisodeSearch, Parts
+from .search import Array, EpisodeSearch
 
-RIDGES = np.geomspace(1e-3, 10.0, 9)  # in units of a run's row of the design, each column of mean square 1
+RIDGES = np.geomspace(1e-3, 10.0, 9)  # penalties, where each column of the design has mean square 1
 RANDOM_STRENGTHS = 0.03, 0.6  # log-uniform: above, noise is four times as large and nearly all lose (RESULTS.md)
 
 
 @dataclass(frozen=True)
 class Trials:
-    """Runs under constant weights: what their gains are to be regressed on, (R, Q), the gains (R,) in nats, and which
-    scenario each is of, (R,)."""
+    """Runs under constant weights. design: what their gains are to be regressed on, (N, terms); gain: in nats, (N,);
+    scenario: the number of each run's, (N,)."""
 
     design: Array
     gain: Array
     scenario: np.ndarray
 
     def fit(self) -> tuple[Array, float]:
-        """(coefficients (Q,), share of the gains' variance within scenarios that they explain of left-out ones).
+        """(coefficients, share of the gains' variance within scenarios that they explain of left-out scenarios).
 
         Ridge regression on columns scaled to mean square 1. Each scenario's runs are divided by their root mean square
-        gain, or a few scenarios where much can be gained or lost would drown the rest. The penalty is the best of
+        gain, or a few scenarios where much can be gained or lost would outweigh the others. The penalty is the best of
         RIDGES, by leaving out a tenth of the scenarios at a time."""
-        scale_Q = np.maximum(np.sqrt((self.design**2).mean(0)), 1e-9)
+        scale = np.maximum(np.sqrt((self.design**2).mean(0)), 1e-9)
         names, of_run = np.unique(self.scenario, return_inverse=True)
         spread = np.sqrt(np.bincount(of_run, self.gain**2) / np.bincount(of_run))
         unit = 1 / np.maximum(spread, 0.25 * np.median(spread))[of_run]
-        x, y = self.design / scale_Q * unit[:, None], self.gain * unit
+        x, y = self.design / scale * unit[:, None], self.gain * unit
         folds = of_run % min(10, len(names))
         left_out = np.zeros((len(RIDGES), len(y)))
         for fold in np.unique(folds) if len(names) > 1 else ():  # one scenario tells nothing of another
-            rest = folds != fold
+            fitted = folds != fold
             for index, ridge in enumerate(RIDGES):
-                left_out[index, ~rest] = x[~rest] @ _solve(x[rest], y[rest], ridge)
+                left_out[index, ~fitted] = x[~fitted] @ _solve(x[fitted], y[fitted], ridge)
         best = int(((left_out - y) ** 2).sum(1).argmin()) if len(names) > 1 else -1
         within = [
             values - (np.bincount(of_run, values) / np.bincount(of_run))[of_run] for values in (y, left_out[best])
         ]
         explained = 1 - ((within[0] - within[1]) ** 2).sum() / max((within[0] ** 2).sum(), 1e-12)
-        return _solve(x, y, RIDGES[best]) / scale_Q, float(explained)
+        return _solve(x, y, RIDGES[best]) / scale, float(explained)
 
 
 class GainRegression(EpisodeSearch):
@@ -60,20 +78,18 @@ class GainRegression(EpisodeSearch):
         self._gains: list[Array] = []
 
     def try_round(self, callback: BaseCallback) -> Array | None:
-        parts = self.seen()
-        weights_NK = self._weights(parts)
+        seen = self.seen()
+        weights_NK = self._weights(seen)
         actor = self.policy.actor
         assert isinstance(actor, GainActor)
         log_weights = torch.from_numpy(np.log(np.maximum(weights_NK, 1e-9))).float()
-        actions = as_actions(log_weights, parts["mask"], actor.action_map).numpy()
+        actions = as_actions(log_weights, seen.mask, actor.action_map)
         returns_N = self.play(lambda _: actions, callback)
         if returns_N is None:
             return None
-        meant = actor.action_map.weights(actions.astype(np.float64), parts["mask"].numpy())
+        in_force = torch.from_numpy(actor.weights_of(actions, seen.mask)).float()
         with torch.no_grad():
-            design = actor.design(
-                torch.from_numpy(meant).float(), *(parts[name] for name in ("agents", "mask", "training"))
-            )
+            design = actor.design(in_force, *seen)
         self._designs.append(design.double().numpy())
         self._gains.append(returns_N)
         self.round += 1
@@ -91,15 +107,11 @@ class GainRegression(EpisodeSearch):
     def values_to_log(self) -> dict[str, float]:
         return {"train/explained": self.explained}
 
-    def _weights(self, parts: Parts) -> Array:
-        weights = random_weights(parts["mask"].numpy(), self.rng)
+    def _weights(self, seen: ObservationTensors) -> Array:
+        weights = random_weights(seen.mask.numpy(), self.rng)
         if self.round == 0:
             return weights
-        with torch.no_grad():
-            actor = self.policy.actor
-            best = actor.action_map.weights(
-                actor(parts["agents"], parts["mask"], parts["training"]).double().numpy(), parts["mask"].numpy()
-            )
+        best = self.policy.actor.weights(*seen)
         place = np.arange(len(weights)) % self.group_size
         mixed = 0.7 * best + 0.3 * weights
         return np.where((place == 0)[:, None], best, np.where((place == 1)[:, None], mixed, weights))

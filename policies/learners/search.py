@@ -12,16 +12,15 @@ from numpy.typing import NDArray
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.type_aliases import MaybeCallback
-from stable_baselines3.common.utils import obs_as_tensor
 from stable_baselines3.common.vec_env import VecEnv
 from torch import Tensor
 from torch.nn.utils import vector_to_parameters
 
-from ..actors.actor import Actor
+from ...env.observation.observation import Observation
+from ..actors.actor import Actor, ObservationTensors
 from ..sb3.set_policy import SetPolicy
 
 Array = NDArray[np.float64]
-Parts = dict[str, Tensor]
 
 
 class EpisodeSearch(BaseAlgorithm):
@@ -91,13 +90,12 @@ class EpisodeSearch(BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    def seen(self) -> Parts:
+    def seen(self) -> ObservationTensors:
         """The present observation of every slot, as actors take it."""
         assert isinstance(self._last_obs, dict)
-        parts: Parts = self.policy.features_extractor(obs_as_tensor(self._last_obs, self.device))
-        return parts
+        return ObservationTensors.of(Observation.of_batch(self._last_obs))
 
-    def play(self, act: Callable[[Parts], NDArray[np.float32]], callback: BaseCallback) -> Array | None:
+    def play(self, act: Callable[[ObservationTensors], Tensor], callback: BaseCallback) -> Array | None:
         """Return of one episode of every slot under `act` (observations -> actions), (N,); None if a callback stopped
         it."""
         assert isinstance(self.env, VecEnv)
@@ -105,7 +103,7 @@ class EpisodeSearch(BaseAlgorithm):
         returns, finished = np.zeros(env.num_envs), np.zeros(env.num_envs, bool)
         callback.on_rollout_start()
         for _ in range(self.horizon):
-            actions = act(self.seen())
+            actions = act(self.seen()).numpy()
             new_obs, rewards, dones, infos = env.step(actions)
             self._last_obs = new_obs  # type: ignore[assignment]
             self.num_timesteps += env.num_envs
@@ -117,15 +115,15 @@ class EpisodeSearch(BaseAlgorithm):
             finished |= dones
         return returns
 
-    def actions_of(self, candidates: list[Array], actor: Actor, parts: Parts) -> NDArray[np.float32]:
+    def actions_of(self, candidates: list[Array], actor: Actor, seen: ObservationTensors) -> Tensor:
         """Each slot's action, (N, K), by parameters of `actor`: slot j takes candidate j % len(candidates)."""
-        actions = torch.zeros(parts["mask"].shape)
+        actions = torch.zeros(seen.mask.shape)
         with torch.no_grad():
             for index, candidate in enumerate(candidates):
                 load(actor, candidate)
                 own = slice(index, None, len(candidates))
-                actions[own] = actor(*(parts[name][own] for name in ("agents", "mask", "training")))
-        return actions.numpy()
+                actions[own] = actor(*(part[own] for part in seen))
+        return actions
 
     def values_to_log(self) -> dict[str, Any]:
         """Of the search, beside what it returned."""

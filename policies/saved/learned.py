@@ -4,12 +4,11 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
 from ...env.observation.observation import Observation
-from ..actors.actor import Actor
+from ..actors.actor import Actor, ObservationTensors
 from ..actors.actor_config import AGENT_BY_NAME
 from ..base import Policy, Weights, others
 from .card import PolicyCard
@@ -49,10 +48,7 @@ class LearnedPolicy(Policy):
         if self._kept is not None:
             return self._kept.copy()
         self._warn_beyond_training(observation)
-        parts = (observation.agents, observation.mask, observation.training)
-        with torch.no_grad():
-            action = self.actor(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts))
-        weights = self.actor.action_map.weights(action.numpy().astype(np.float64), observation.mask)
+        weights = self.actor.weights(*ObservationTensors.of(observation))
         if self.actor.decides_once:
             self._kept = weights.copy()
         return weights

@@ -25,5 +25,5 @@ class GroupRolloutBuffer(DictRolloutBuffer):
             self.returns[step] = to_go
             ends = self.episode_starts[step] > 0
         grouped = self.returns.reshape(self.buffer_size, -1, self.group_size)
-        rest = (grouped.sum(2, keepdims=True) - grouped) / (self.group_size - 1)
-        self.advantages = (grouped - rest).reshape(self.returns.shape)
+        baseline = (grouped.sum(2, keepdims=True) - grouped) / (self.group_size - 1)
+        self.advantages = (grouped - baseline).reshape(self.returns.shape)

@@ -11,26 +11,23 @@ from stable_baselines3.common.type_aliases import Schedule
 from torch import Tensor, nn
 
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
-from ..actors.actor import Actor
+from ...env.observation.observation import Observation
+from ..actors.actor import Actor, ObservationTensors
 from ..actors.set_actor import Normaliser
 
-Parts = dict[str, Tensor]
 
-
-class SplitRows(BaseFeaturesExtractor):
-    """The observation as it is, with agents as (B, K, F) and a boolean mask: every network takes what it needs."""
+class Decoder(BaseFeaturesExtractor):
+    """A batch of the environments' space as the ObservationTensors of it: every network takes what it needs."""
 
     def __init__(self, observation_space: gym.spaces.Dict) -> None:
         super().__init__(observation_space, features_dim=1)
 
-    def forward(self, observation: Parts) -> Parts:
-        mask = observation["mask"] > 0.5
-        agents = observation["agents"].reshape(*mask.shape, len(AGENT_FEATURES))
-        return {"agents": agents, "mask": mask, "training": observation["training"]}
+    def forward(self, batch: dict[str, Tensor]) -> ObservationTensors:
+        return ObservationTensors.of(Observation.of_batch({name: value.numpy() for name, value in batch.items()}))
 
 
 class ActorAndCritic(nn.Module):
-    """What SB3 calls an mlp_extractor. The actor's output is the mean action itself, (B, K)."""
+    """What SB3 calls an mlp_extractor. The actor's output is the mean action itself, (N, K)."""
 
     def __init__(self, actor: Actor, hidden: int) -> None:
         super().__init__()
@@ -39,18 +36,18 @@ class ActorAndCritic(nn.Module):
         self.critic = nn.Sequential(nn.Linear(len(AGENT_FEATURES) + len(TRAINING_FEATURES), hidden), nn.Tanh())
         self.latent_dim_pi, self.latent_dim_vf = 1, hidden
 
-    def forward(self, parts: Parts) -> tuple[Tensor, Tensor]:
-        return self.forward_actor(parts), self.forward_critic(parts)
+    def forward(self, seen: ObservationTensors) -> tuple[Tensor, Tensor]:
+        return self.forward_actor(seen), self.forward_critic(seen)
 
-    def forward_actor(self, parts: Parts) -> Tensor:
-        action: Tensor = self.actor(parts["agents"], parts["mask"], parts["training"])
+    def forward_actor(self, seen: ObservationTensors) -> Tensor:
+        action: Tensor = self.actor(*seen)
         return action
 
-    def forward_critic(self, parts: Parts) -> Tensor:
-        """Features of the training and of the mean present agent -> (B, hidden)."""
-        present = parts["mask"][..., None]
-        rows = self.agent_scale(parts["agents"]).masked_fill(~present, 0.0).sum(1) / present.sum(1)
-        latent: Tensor = self.critic(torch.cat([rows, self.training_scale(parts["training"])], 1))
+    def forward_critic(self, seen: ObservationTensors) -> Tensor:
+        """Features of the training and of the mean present agent -> (N, hidden)."""
+        present = seen.mask[..., None]
+        agents = self.agent_scale(seen.agents).masked_fill(~present, 0.0).sum(1) / present.sum(1)
+        latent: Tensor = self.critic(torch.cat([agents, self.training_scale(seen.training)], 1))
         return latent
 
 
@@ -77,7 +74,7 @@ class SetPolicy(ActorCriticPolicy):
             action_space,
             lr_schedule,
             ortho_init=False,  # it would overwrite the actor
-            features_extractor_class=SplitRows,
+            features_extractor_class=Decoder,
             **kwargs,
         )
 

@@ -20,6 +20,7 @@ from pretraingym.env.scenarios.distribution import PLAIN, ScenarioDistribution
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.writer import add_labels
+from pretraingym.policies.actors.actor import ObservationTensors
 from pretraingym.policies.saved.storage import load_policy
 
 BROUGHT = ("shortness", "brevity")
@@ -54,9 +55,8 @@ def main(corpus_folder: Path, policy_folder: Path) -> dict[str, Any]:
         seen["rows"].append(observation.agents.tolist())
         seen["masks"].append(observation.mask.tolist())
         seen["chosen"].append(policy.act(observation).tolist())
-        parts = (observation.agents, observation.mask, observation.training)
         with torch.no_grad():
-            action = policy.actor(*map(torch.from_numpy, parts))
+            action = policy.actor(*ObservationTensors.of(observation))
         batch, _, _, _, info = env.step(action.numpy())
         seen["in_force"].append(info["weights"].tolist())
     return seen

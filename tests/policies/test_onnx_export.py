@@ -33,11 +33,11 @@ def policy_of(actor: Actor) -> LearnedPolicy:
 
 def random_observation(num_runs: int, num_agents: int) -> Observation:
     rng = np.random.default_rng(num_runs)
-    (low_F, high_F), (low_S, high_S) = bounds(AGENT_FEATURES), bounds(TRAINING_FEATURES)
+    (low, high), (training_low, training_high) = bounds(AGENT_FEATURES), bounds(TRAINING_FEATURES)
     mask = rng.random((num_runs, num_agents)) < 0.7
     mask[:, 0] = True
-    agents = rng.uniform(low_F, high_F, (*mask.shape, len(low_F))) * mask[..., None]
-    training = rng.uniform(low_S, high_S, (num_runs, len(low_S)))
+    agents = rng.uniform(low, high, (*mask.shape, len(low))) * mask[..., None]
+    training = rng.uniform(training_low, training_high, (num_runs, len(training_low)))
     return Observation(agents.astype(np.float32), mask, training.astype(np.float32))
 
 

@@ -75,26 +75,28 @@ def test_they_label_a_corpus(seen: dict[str, Any]) -> None:
 
 def test_an_agent_has_a_row_and_a_weight_or_the_row_alone(seen: dict[str, Any]) -> None:
     assert seen["agents"] == ["null", "domain", "shortness", "brevity"]
-    assert seen["action"] == [4]
+    assert seen["action"] == [len(seen["agents"])]
     rows, masks, in_force = (np.array(seen[name]) for name in ("rows", "masks", "in_force"))
     assert rows.shape == (3, 2, 4, len(AGENT_FEATURES))
     draw_spread = rows[..., column(AGENT_FEATURES, "draw_spread")]
-    assert (draw_spread[..., 2:] > 0.1).all()  # both say something
-    assert masks[..., :3].all()
-    assert not masks[..., 3].any()
-    assert (in_force[..., 2] > 0).all()
-    assert (in_force[..., 3] == 0).all()
+    shortness, brevity = seen["agents"].index("shortness"), seen["agents"].index("brevity")
+    assert (draw_spread[..., [shortness, brevity]] > 0.1).all()  # both say something
+    assert masks[..., :brevity].all()
+    assert (in_force[..., shortness] > 0).all()
+    assert not masks[..., brevity].any()  # it is seen, and takes no weight
+    assert (in_force[..., brevity] == 0).all()
 
 
 def test_a_policy_that_never_saw_them_drives_them(seen: dict[str, Any]) -> None:
     assert not {"shortness", "brevity"} & set(seen["trained_with"])
     chosen = np.array(seen["chosen"])
-    assert (chosen[..., :3] > 0).all()
-    assert (chosen[..., 3] == 0).all()
+    brevity = seen["agents"].index("brevity")
+    assert (chosen[..., :brevity] > 0).all()
+    assert (chosen[..., brevity] == 0).all()
     np.testing.assert_allclose(chosen.sum(-1), 1)
     np.testing.assert_allclose(chosen, seen["in_force"], atol=1e-6)  # the environment acted on them
-    trust = chosen[..., 1:3] / chosen[..., 1:3].sum(-1, keepdims=True)
-    assert np.ptp(trust[..., 1]) > 0.01  # by what it sees, not by a constant
+    domain, shortness = (chosen[..., seen["agents"].index(name)] for name in ("domain", "shortness"))
+    assert np.ptp(shortness / (domain + shortness)) > 0.01  # by what it sees, not by a constant
 
 
 def test_nothing_is_left_beside_the_source() -> None:

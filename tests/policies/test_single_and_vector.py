@@ -38,7 +38,7 @@ def test_three_faces_agree_over_two_episodes(tiny_corpus: Corpus, tiny_setting: 
     for step in range(2 * STEPS):
         assert_equal(of_slot(seen), seen_one)
         assert_equal(seen, seen_sb3)  # type: ignore[arg-type]
-        action = rng.uniform(-1, 1, (1, 7)).astype(np.float32)
+        action = rng.uniform(-1, 1, (1, len(many.agent_names))).astype(np.float32)
         seen, reward, terminated, truncated, info = many.step(action)
         seen_one, reward_one, terminated_one, truncated_one, info_one = one.step(action[0])
         seen_sb3, reward_sb3, done_sb3, infos_sb3 = sb3.step(action)  # type: ignore[assignment]

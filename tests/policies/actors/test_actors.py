@@ -12,11 +12,11 @@ from pretraingym.env.console.action_map import ActionMap
 from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
 from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
-from pretraingym.policies.actors.actor import Actor
+from pretraingym.policies.actors.actor import Actor, ObservationTensors
 from pretraingym.policies.actors.gain_actor import GainActor, GainConfig
 from pretraingym.policies.actors.schedule_actor import ScheduleActor, ScheduleConfig
-from pretraingym.policies.learners.learning import make_learner
 from pretraingym.policies.learners.regression import Trials
+from pretraingym.policies.learners.table import learner_named
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 from pretraingym.policies.saved.storage import load_policy, save_policy
@@ -24,21 +24,15 @@ from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
 
 AGENTS = ("null", "quality", "match-a", "match-b", "influence")
 WIDE = ActionMap(scale=20.0, floor=0.0)
-Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def parts(batch: int = 6, num_agents: int = len(AGENTS)) -> Parts:
+def parts(batch: int = 6, num_agents: int = len(AGENTS)) -> ObservationTensors:
     generator = torch.Generator().manual_seed(0)
     agents = torch.rand(batch, num_agents, len(AGENT_FEATURES), generator=generator) * 2 - 1
     mask = torch.rand(batch, num_agents, generator=generator) < 0.7
     mask[:, 0] = True
     training = torch.rand(batch, len(TRAINING_FEATURES), generator=generator)
-    return agents, mask, training
-
-
-def weights_of(actor: Actor, given: Parts) -> np.ndarray:
-    with torch.no_grad():
-        return actor.action_map.weights(actor(*given).double().numpy(), given[1].numpy())
+    return ObservationTensors(agents, mask, training)
 
 
 def gain_actor(seed: int = 0) -> GainActor:
@@ -57,9 +51,10 @@ def test_a_schedule_goes_straight_from_knot_to_knot() -> None:
     actor.bind(AGENTS)
     agents, mask, training = parts()
     mask[:] = True
-    mask[3, 2] = False
+    match_a, match_b = AGENTS.index("match-a"), AGENTS.index("match-b")
+    mask[3, match_a] = False
     training[:4, column(TRAINING_FEATURES, "progress")] = torch.tensor([0.0, 0.25, 1.0, 0.5])
-    weights = weights_of(actor, (agents, mask, training))
+    weights = actor.weights(agents, mask, training)
     np.testing.assert_allclose(weights.sum(1), 1)
     np.testing.assert_allclose(weights[0], [0.5, 1 / 6, 1 / 12, 1 / 12, 1 / 6], atol=1e-6)
     odds = np.exp([0.5, 0.0, 1.0])  # influence, match, quality
@@ -68,7 +63,8 @@ def test_a_schedule_goes_straight_from_knot_to_knot() -> None:
     np.testing.assert_allclose(weights[1], expected, atol=1e-6)
     np.testing.assert_allclose(weights[2, 0], 1 - 1 / (1 + np.e), atol=1e-6)
     share = np.exp([1.0, 0.0, 2.0]) / np.exp([1.0, 0.0, 2.0]).sum()
-    np.testing.assert_allclose(weights[3, 2:4], [0, share[1] / (1 + np.exp(-1.0))], atol=1e-6)  # the other takes it all
+    of_match = share[1] / (1 + np.exp(-1.0))  # the other takes it all
+    np.testing.assert_allclose(weights[3, [match_a, match_b]], [0, of_match], atol=1e-6)
     with pytest.raises(InputError, match="these weights know no agent 'topic'"):
         actor.bind(("null", "topic"))
 
@@ -102,7 +98,7 @@ def test_the_weights_taken_are_about_the_best() -> None:
         design = actor.design(torch.from_numpy(weights).float(), agents, mask, training)
         return (design @ actor.coefficients).detach().numpy()
 
-    chosen, best = expected(weights_of(actor, given)), np.zeros(64)
+    chosen, best = expected(actor.weights(*given)), np.zeros(64)
     rng = np.random.default_rng(0)
     for _ in range(3000):
         shares = np.where(mask, rng.gamma(0.3, size=mask.shape) + 1e-9, 0.0)
@@ -119,16 +115,14 @@ def test_the_weights_taken_are_about_the_best() -> None:
 @pytest.mark.parametrize("make", [gain_actor])
 def test_order_and_padding_change_nothing(make: Callable[[], Actor]) -> None:
     actor, (agents, mask, training) = make(), parts()
-    weights = weights_of(actor, (agents, mask, training))
+    weights = actor.weights(agents, mask, training)
     order = [0, 3, 1, 4, 2]
-    np.testing.assert_allclose(
-        weights_of(actor, (agents[:, order], mask[:, order], training)), weights[:, order], atol=1e-6
-    )
+    np.testing.assert_allclose(actor.weights(agents[:, order], mask[:, order], training), weights[:, order], atol=1e-6)
     wider = (
         torch.cat([agents, torch.full_like(agents[:, :2], 7.0)], 1),
         torch.cat([mask, torch.zeros_like(mask[:, :2])], 1),
     )
-    np.testing.assert_allclose(weights_of(actor, (*wider, training))[:, :5], weights, atol=1e-6)
+    np.testing.assert_allclose(actor.weights(*wider, training)[:, :5], weights, atol=1e-6)
 
 
 def test_a_fit_finds_the_coefficients_and_says_how_well() -> None:
@@ -157,7 +151,7 @@ def test_learners_reach_what_their_actors_can(
         actor = ScheduleActor(ScheduleConfig(names[1:], 3 if algorithm == "schedule" else 1), ActionMap())
         actor.bind(names)
     start = toy_gain(LearnedPolicy(actor, card))
-    model = make_learner(algorithm, env, actor, 0)
+    model = learner_named(algorithm).make_algorithm(env, actor, seed=0)
     model.learn(40 * 16 * 4)
     gain = toy_gain(LearnedPolicy(model.policy.actor, card))  # type: ignore[union-attr, arg-type]
     if algorithm == "regression":

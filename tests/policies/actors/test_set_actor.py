@@ -8,23 +8,22 @@ from pretraingym.env.console.action_map import ActionMap
 from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
 from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
+from pretraingym.policies.actors.actor import ObservationTensors
 from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.baselines.rules import Agreement, Lift
-from pretraingym.policies.learners.learning import HIDDEN, start_actor
+from pretraingym.policies.learners.table import HIDDEN, learner_named
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 
-Parts = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
-
-def random_parts(num_runs: int = 16, num_agents: int = 6, seed: int = 0) -> Parts:
+def random_parts(num_runs: int = 16, num_agents: int = 6, seed: int = 0) -> ObservationTensors:
     rng = torch.Generator().manual_seed(seed)
     agents = torch.randn(num_runs, num_agents, len(AGENT_FEATURES), generator=rng).clamp(-1, 1)
     mask = torch.rand(num_runs, num_agents, generator=rng) < 0.7
     mask[:, 0] = True
     mask[0] = torch.arange(num_agents) == 0  # null alone
-    return agents, mask, torch.randn(num_runs, len(TRAINING_FEATURES), generator=rng)
+    return ObservationTensors(agents, mask, torch.randn(num_runs, len(TRAINING_FEATURES), generator=rng))
 
 
 def random_actor(hidden: int, config: SetActorConfig | None = None) -> SetActor:
@@ -36,11 +35,6 @@ def random_actor(hidden: int, config: SetActorConfig | None = None) -> SetActor:
     return actor
 
 
-def weights_of(actor: SetActor, parts: Parts) -> np.ndarray:
-    with torch.no_grad():
-        return actor.action_map.weights(actor(*parts).numpy().astype(np.float64), parts[1].numpy())
-
-
 @pytest.mark.parametrize("hidden", [0, 8])
 @pytest.mark.parametrize("rule", [Agreement(0.4, 0.3), Lift(1.5, 0.5, 0.3)])
 def test_a_clone_chooses_the_weights_of_its_rule(hidden: int, rule: Agreement | Lift) -> None:
@@ -49,30 +43,30 @@ def test_a_clone_chooses_the_weights_of_its_rule(hidden: int, rule: Agreement | 
     actor.clone(rule)
     agents, mask, training = random_parts()
     weights = rule.act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
-    np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), weights, atol=1e-6)
+    np.testing.assert_allclose(actor.weights(agents, mask, training), weights, atol=1e-6)
 
 
 @pytest.mark.parametrize("algorithm", ["cma-es", "ppo"])
 def test_learning_starts_from_the_lift_rule(algorithm: str) -> None:
-    actor = start_actor(algorithm, ActionMap(scale=20.0, floor=0.0), ("null", "a"))
+    actor = learner_named(algorithm).start_actor(ActionMap(scale=20.0, floor=0.0), ("null", "a"), 0)
     agents, mask, training = random_parts()
     weights = Lift().act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
-    np.testing.assert_allclose(weights_of(actor, (agents, mask, training)), weights, atol=1e-5)
+    np.testing.assert_allclose(actor.weights(agents, mask, training), weights, atol=1e-5)
 
 
 @pytest.mark.parametrize(("algorithm", "hidden"), [("cma-es", 0), ("ppo", HIDDEN)])
 def test_learning_goes_on_from_a_learned_policy(algorithm: str, hidden: int, card: PolicyCard) -> None:
     """Whichever algorithm goes on: with a network, where it wants one, that changes nothing yet."""
     known, parts = random_actor(0), random_parts()
-    actor = start_actor(algorithm, known.action_map, ("null", "a"), LearnedPolicy(known, card))
+    actor = learner_named(algorithm).start_actor(known.action_map, ("null", "a"), 0, LearnedPolicy(known, card))
     assert isinstance(actor, SetActor)
     assert actor.config.hidden == hidden
-    np.testing.assert_allclose(weights_of(actor, parts), weights_of(known, parts), atol=1e-6)
+    np.testing.assert_allclose(actor.weights(*parts), known.weights(*parts), atol=1e-6)
     with torch.no_grad():
         actor.trust.weight.fill_(0)
     assert known.trust.weight.any()  # a copy
     with pytest.raises(InputError, match=r"was learned with ActionMap\(scale=4.0.*, expected ActionMap\(scale=9"):
-        start_actor(algorithm, ActionMap(scale=9.0), ("null", "a"), LearnedPolicy(known, card))
+        learner_named(algorithm).start_actor(ActionMap(scale=9.0), ("null", "a"), 0, LearnedPolicy(known, card))
 
 
 def test_too_wide_a_range_clips_the_lowest_weights_alone() -> None:
@@ -81,7 +75,7 @@ def test_too_wide_a_range_clips_the_lowest_weights_alone() -> None:
     actor.clone(Agreement(0.1, 0.3))
     agents, mask, training = random_parts()
     rule = Agreement(0.1, 0.3).act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
-    weights = weights_of(actor, (agents, mask, training))
+    weights = actor.weights(agents, mask, training)
     high = rule / actor.action_map.base(mask.numpy()).clip(1e-9)
     kept = mask.numpy() & (high > high.max(1, keepdims=True) * np.exp(-1.9))
     ratio = np.where(kept, weights / np.where(kept, rule, 1), np.nan)
@@ -118,7 +112,7 @@ def test_gradients_are_finite_with_absent_agents_and_null_alone(hidden: int) -> 
 
 @pytest.mark.parametrize("num_agents", [1, 2, 30])
 def test_any_number_of_agents(num_agents: int) -> None:
-    weights = weights_of(random_actor(8), random_parts(num_agents=num_agents))
+    weights = random_actor(8).weights(*random_parts(num_agents=num_agents))
     np.testing.assert_allclose(weights.sum(1), 1)
 
 
@@ -142,10 +136,10 @@ def test_every_feature_has_a_typical_mean_and_spread() -> None:
 def test_features_are_read_by_name() -> None:
     config = SetActorConfig(trust=("lift_mean",), strength=("scarcity",))
     actor, (agents, mask, training) = random_actor(0, config), random_parts()
-    before = weights_of(actor, (agents, mask, training))
+    before = actor.weights(agents, mask, training)
     names = [feature.name for feature in AGENT_FEATURES]
     agents[..., [index for index, name in enumerate(names) if name != "lift_mean"]] = 0.77
-    np.testing.assert_array_equal(weights_of(actor, (agents, mask, training)), before)
+    np.testing.assert_array_equal(actor.weights(agents, mask, training), before)
 
 
 def test_pooled_features_are_over_the_agents_present_and_not_null() -> None:
@@ -163,7 +157,7 @@ def test_pooled_features_are_over_the_agents_present_and_not_null() -> None:
     mean, spread = typical("lift_mean")
     bias, weight = actor.strength.bias.item(), actor.strength.weight[0].detach().numpy()
     logit = bias + weight[0] * (pooled[0] - mean) / spread + weight[1] * (pooled[1] - mean) / spread
-    weights = weights_of(actor, (agents, mask, training))[with_others]
+    weights = actor.weights(agents, mask, training)[with_others]
     np.testing.assert_allclose(1 - weights[:, 0], 1 / (1 + np.exp(-logit)), atol=1e-5)
     np.testing.assert_allclose(weights[:, 1:], (1 - weights[:, :1]) * trust[:, 1:], atol=1e-5)
 

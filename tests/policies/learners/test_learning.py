@@ -19,8 +19,9 @@ from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.baselines.rules import Agreement
 from pretraingym.policies.learners.cma_es import CMAES, standardised
-from pretraingym.policies.learners.learning import UpdateLog, learned_actor, make_learner
+from pretraingym.policies.learners.learning import UpdateLog, learned_actor
 from pretraingym.policies.learners.ppo import make_ppo
+from pretraingym.policies.learners.table import learner_named
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 from pretraingym.policies.saved.ranges import FeatureRanges
@@ -30,6 +31,7 @@ from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
 
 Make = Callable[..., Any]
 EPISODE = 4  # steps
+NUM_AGENTS = 5  # of the toy
 
 
 @pytest.mark.parametrize("algorithm", ["cma-es", "response", "ppo", "sac", "tqc"])
@@ -39,7 +41,8 @@ def test_learning_beats_the_rule_it_starts_from(
     start = toy_gain(LearnedPolicy(toy_actor, card))
     assert abs(start - toy_gain(Agreement(0.1, 0.25))) < 0.1
     env = SB3ConsoleVecEnv(toy(16, 8))
-    model: Any = CMAES(env, toy_actor) if algorithm == "cma-es" else make_learner(algorithm, env, toy_actor, 0)
+    make = CMAES if algorithm == "cma-es" else learner_named(algorithm).make_algorithm  # its first step is longer
+    model: Any = make(env, toy_actor, seed=0)
     assert toy_gain(LearnedPolicy(learned_actor(model), card)) == start
     off_policy = algorithm in ("sac", "tqc")
     model.learn((6 if off_policy else 20) * 16 * EPISODE)
@@ -51,7 +54,7 @@ def test_learning_beats_the_rule_it_starts_from(
 def test_same_seed_same_policy(algorithm: str, toy: Make, toy_actor: SetActor) -> None:
     def learned(seed: int) -> torch.Tensor:
         env = SB3ConsoleVecEnv(toy(8, 4))
-        model = make_learner(algorithm, env, toy_actor, seed)
+        model = learner_named(algorithm).make_algorithm(env, toy_actor, seed=seed)
         model.learn(2 * 8 * EPISODE)
         return torch.nn.utils.parameters_to_vector(learned_actor(model).parameters())
 
@@ -64,15 +67,15 @@ def test_a_round_in_which_all_runs_fail_is_a_round(
     algorithm: str, toy: Make, toy_actor: SetActor, tmp_path: Path
 ) -> None:
     def learned(rounds: int) -> tuple[torch.Tensor, list[dict[str, float]]]:
-        told: list[dict[str, float]] = []
+        logged: list[dict[str, float]] = []
         env = JournalVecEnv(SB3ConsoleVecEnv(toy(8, 4, fails_at=tuple(range(8)))), tmp_path / "journal")
-        model = make_learner(algorithm, env, toy_actor, 0)
-        model.learn(rounds * 8 * EPISODE, UpdateLog(EPISODE, told.append, lambda _: None))
-        return torch.nn.utils.parameters_to_vector(learned_actor(model).parameters()), told
+        model = learner_named(algorithm).make_algorithm(env, toy_actor, seed=0)
+        model.learn(rounds * 8 * EPISODE, UpdateLog(EPISODE, logged.append, lambda _: None))
+        return torch.nn.utils.parameters_to_vector(learned_actor(model).parameters()), logged
 
     learned(3)  # all fail in the second
-    went_on, told = learned(4)
-    assert [row["episodes"] for row in told] == [8, 16, 24, 32]
+    went_on, logged = learned(4)
+    assert [row["episodes"] for row in logged] == [8, 16, 24, 32]
     assert [len(batch["dones"]) for batch in Journal(tmp_path / "journal").read()[1:]] == [EPISODE] * 4
     (tmp_path / "journal").unlink()
     assert torch.equal(learned(4)[0], went_on)
@@ -105,7 +108,7 @@ def test_evolution_is_an_sb3_algorithm(toy: Make, toy_actor: SetActor, tmp_path:
     header = (tmp_path / "progress.csv").read_text().splitlines()[0]
     assert "rollout/return_best" in header
     action, _ = model.predict(env.reset(), deterministic=True)  # type: ignore[arg-type]
-    assert action.shape == (8, 5)
+    assert action.shape == (8, NUM_AGENTS)
     assert (abs(action) <= 1).all()
 
 
@@ -157,7 +160,7 @@ def test_group_advantage_is_return_to_go_minus_the_rest_of_the_group(toy: Make) 
     starts = np.array([[1, 1, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0]])  # slot 1 ended early and began anew
     seen = {key: np.zeros((4, *space.shape)) for key, space in env.observation_space.items()}  # type: ignore[attr-defined]
     for step in range(3):
-        buffer.add(seen, np.zeros((4, 5)), rewards[step], starts[step], torch.zeros(4), torch.zeros(4))
+        buffer.add(seen, np.zeros((4, NUM_AGENTS)), rewards[step], starts[step], torch.zeros(4), torch.zeros(4))
     buffer.compute_returns_and_advantage(torch.zeros(4), np.ones(4, bool))
     to_go = rewards[::-1].cumsum(0)[::-1].copy()
     to_go[:2, 1] -= rewards[2, 1]
@@ -177,7 +180,7 @@ def test_set_policy_uses_one_deviation_and_ignores_the_order_of_agents(toy: Make
     assert model.policy.log_std.shape == (1,)
     seen = toy(4, 2).reset(seed=1)[0]
     order = [0, 3, 1, 4, 2]
-    moved = {**seen, "agents": seen["agents"].reshape(4, 5, -1)[:, order].reshape(4, -1)}
+    moved = {**seen, "agents": seen["agents"].reshape(4, NUM_AGENTS, -1)[:, order].reshape(4, -1)}
     a, b = (torch.as_tensor(model.policy.predict(x, deterministic=True)[0]) for x in (seen, moved))
     torch.testing.assert_close(a[:, order], b, atol=1e-6, rtol=0)
     values = [model.policy.predict_values({k: torch.as_tensor(v) for k, v in x.items()}) for x in (seen, moved)]

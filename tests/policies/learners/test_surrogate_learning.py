@@ -14,7 +14,8 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.policies.actors.actor import Actor
 from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
-from pretraingym.policies.learners.learning import learned_actor, make_learner, start_actor
+from pretraingym.policies.learners.learning import learned_actor
+from pretraingym.policies.learners.table import learner_named
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
@@ -38,7 +39,8 @@ def learned_losses(
     env = ConsoleVectorEnv(64, corpus=corpus.path, setting=setting, group_size=8)
     venv = SB3ConsoleVecEnv(env)
     venv.set_options({"scenario": PROSE})
-    model = make_learner(algorithm, venv, start or SetActor(SetActorConfig(hidden=16), env.action_map), 0)
+    actor = start or SetActor(SetActorConfig(hidden=16), env.action_map)
+    model = learner_named(algorithm).make_algorithm(venv, actor, seed=0)
     model.learn(episodes * env.horizon)
     card = PolicyCard("ppo", env.agent_names, "a surrogate", "none", "pytest", {}, {})
     policy = LearnedPolicy(learned_actor(model), card)
@@ -72,7 +74,8 @@ def test_every_learner_goes_there(tiny_corpus: Corpus, algorithm: str, share: fl
     regmix averages the best of what was tried."""
     setting = SurrogateSetting()
     _, best, natural = best_static(setting.task(tiny_corpus), setting, PROSE)
-    start = start_actor(algorithm, setting.episode.action_map, setting.task(tiny_corpus).agent_names)
+    agents = setting.task(tiny_corpus).agent_names
+    start = learner_named(algorithm).start_actor(setting.episode.action_map, agents, 0)
     losses = learned_losses(tiny_corpus, setting, 2560, algorithm, start)
     assert natural - losses.mean() >= share * (natural - best)
 

@@ -42,11 +42,11 @@ def sealed(about: dict[str, Any], arrays: bytes) -> Case:
     return json.dumps(about | {"sha256": hashlib.sha256(arrays).hexdigest()}).encode(), arrays
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     yield path
     if isinstance(value, dict | list):
         for key in value if isinstance(value, dict) else range(len(value)):
-            yield from places(value[key], (*path, key))
+            yield from paths(value[key], (*path, key))
 
 
 def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
@@ -64,7 +64,7 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 def json_cases(about: dict[str, Any], arrays: bytes) -> Iterator[tuple[str, Case]]:
     """Every value of the JSON left out or of another kind, and keys that nobody knows."""
     of_other_kinds: list[Any] = [None, {}, [[]], "x" * 20_000, 1e308 * 10, -(2**80), {"__reduce__": "os.system"}]
-    for path in places(about):
+    for path in paths(about):
         where = ".".join(map(str, path))
         if not path or path == ("sha256",) or path[:2] == ("card", "evaluation"):
             continue

@@ -112,7 +112,8 @@ def test_warns_once_beyond_the_ranges_of_training(saved: Path) -> None:
         (lambda about: about["architecture"].update(strength=[]), "strength features are []"),
         (lambda about: about["action_map"].update(scale="4"), "scale is '4', expected a finite number"),
         (lambda about: about["action_map"].update(floor=1), "floor in [0, 1)"),
-        (lambda about: about["card"].update(algorithm="dqn"), "expected 'response'"),
+        (lambda about: about["card"].update(algorithm="../dqn"), "algorithm is '../dqn', expected a learner's name"),
+        (lambda about: about["card"].update(algorithm="d" * 33), "expected a learner's name: at most 32"),
         (lambda about: about["card"]["ranges"].update(ridge=[0]), "ranges.ridge is [0], expected a list of 2"),
         (lambda about: about["card"].update(evaluation=[{"gain": []}]), "evaluation[0].gain is []"),
         (lambda about: about["card"].update(command="x" * 20_000), "text of at most 10000 characters"),
@@ -195,8 +196,8 @@ def test_a_huge_file_is_refused_unread(saved: Path) -> None:
 
 
 def test_saving_refuses_what_loading_would(tmp_path: Path, toy_actor: SetActor, card: PolicyCard) -> None:
-    with pytest.raises(InputError, match="algorithm is 'dqn'"):
-        save_policy(tmp_path, LearnedPolicy(toy_actor, replace(card, algorithm="dqn")))
+    with pytest.raises(InputError, match="algorithm is 'DQN'"):
+        save_policy(tmp_path, LearnedPolicy(toy_actor, replace(card, algorithm="DQN")))
     assert not list(tmp_path.iterdir())
 
 

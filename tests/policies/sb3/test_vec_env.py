@@ -9,10 +9,12 @@ import pytest
 from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
+from pretraingym.env.observation.features import TRAINING_FEATURES, column
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
 
 Make = Callable[..., Any]
+NUM_AGENTS = 5  # of the toy
 
 
 def test_same_transitions_as_dummy_vec_env(toy: Make, toy_single: Make) -> None:
@@ -26,7 +28,7 @@ def test_same_transitions_as_dummy_vec_env(toy: Make, toy_single: Make) -> None:
         assert isinstance(b, dict)
         for key in b:
             np.testing.assert_array_equal(a[key], b[key])
-        actions = rng.uniform(-1, 1, (4, 5)).astype(np.float32)
+        actions = rng.uniform(-1, 1, (4, NUM_AGENTS)).astype(np.float32)
         a, rewards, dones, infos = ours.step(actions)  # type: ignore[assignment]
         b, their_rewards, their_dones, their_infos = theirs.step(actions)
         np.testing.assert_array_equal(rewards, their_rewards)
@@ -45,11 +47,12 @@ def test_what_is_returned_is_not_reused(toy: Make) -> None:
     env = SB3ConsoleVecEnv(toy(4, 2))
     env.seed(0)
     env.reset()
-    actions = np.zeros((4, 5), np.float32)
+    actions = np.zeros((4, NUM_AGENTS), np.float32)
     seen = [env.step(actions) for _ in range(8)]
     last = seen[3][3][0]["terminal_observation"]
-    assert last["training"][0] == 1
-    assert seen[3][0]["training"][0, 0] == 0
+    progress = column(TRAINING_FEATURES, "progress")
+    assert last["training"][progress] == 1
+    assert seen[3][0]["training"][0, progress] == 0
     assert len({id(step[3]) for step in seen}) == 8
     assert len({id(info) for step in seen for info in step[3]}) == 32
 
@@ -69,7 +72,7 @@ def test_a_run_that_ends_early_is_brought_back_into_step(toy: Make) -> None:
     env = SB3ConsoleVecEnv(native)
     env.seed(0)
     env.reset()
-    actions = np.zeros((4, 5), np.float32)
+    actions = np.zeros((4, NUM_AGENTS), np.float32)
     steps = [env.step(actions) for _ in range(12)]
     dones = np.stack([step[2] for step in steps])
     ends = np.zeros((12, 4), bool)
@@ -114,7 +117,7 @@ def test_when_all_runs_end_early_the_next_episode_begins_with_the_horizon(toy: M
     env = SB3ConsoleVecEnv(native)
     env.seed(0)
     env.reset()
-    steps = [env.step(np.zeros((4, 5), np.float32)) for _ in range(12)]
+    steps = [env.step(np.zeros((4, NUM_AGENTS), np.float32)) for _ in range(12)]
     assert [place for place, step in enumerate(steps) if step[2].any()] == [3, 5, 7, 11]  # all failed at 5
     assert all(info["TimeLimit.truncated"] for info in steps[7][3])
     assert native.resets[1:] == [(None, {"episode": 2})]
