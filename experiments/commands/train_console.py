@@ -33,12 +33,16 @@ from ..runs.run_folder import RunFolder
 class LearnConfig:
     """How a console is learned."""
 
-    algorithm: Annotated[str, tyro.conf.arg(metavar="{" + ",".join(LEARNERS) + "}")] = "response"
-    """the learner, a Stable-Baselines3 algorithm; best-static, regmix and schedule search weights, or a schedule of
-    them, that look at nothing, as rivals with the same number of runs"""
+    algorithm: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="{" + ",".join(LEARNERS) + "}",
+            help="the learner; " + "; ".join(f"{learner.name}: {learner.about}" for learner in LEARNERS.values()),
+        ),
+    ] = "response"
     start: str = "lift"
-    """what response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in lift:strength=0.2, or
-    a policy that was learned from one of them, by its folder or name"""
+    """what the learners that take a start begin as: agreement or lift, with settings as in lift:strength=0.2, or a
+    policy that was learned from one of them, by its folder or name"""
     episodes: int = 96
     """proxy runs it may use, controls apart; what is left of a round is not used"""
     groups: int = 4
