@@ -33,12 +33,16 @@ from ..runs.run_folder import RunFolder
 class LearnConfig:
     """How a console policy is learned."""
 
-    algorithm: Annotated[str, tyro.conf.arg(metavar="{" + ",".join(LEARNERS) + "}")] = "response"
-    """the learner: of our own, or an algorithm of Stable-Baselines3. best-static, regmix and schedule search weights,
-    or a schedule of weights, that do not depend on observations: baselines with the same number of runs"""
+    algorithm: Annotated[
+        str,
+        tyro.conf.arg(
+            metavar="{" + ",".join(LEARNERS) + "}",
+            help="the learner; " + "; ".join(f"{learner.name}: {learner.about}" for learner in LEARNERS.values()),
+        ),
+    ] = "response"
     start: str = "lift"
-    """the policy that response, cma-es, ppo, sac and tqc start from: agreement or lift, with settings as in
-    lift:strength=0.2, or the folder or name of a policy that was learned from one of them"""
+    """what the learners that take a start begin as: agreement or lift, with settings as in lift:strength=0.2, or a
+    policy that was learned from one of them, by its folder or name"""
     episodes: int = 96
     """proxy runs to use at most, without the controls; only whole rounds of groups x group_size are run"""
     groups: int = 4

@@ -38,9 +38,9 @@ class MakeAlgorithm(Protocol):
 class Learner:
     """One way to learn a console.
 
-    about: a line for people; takes_start: whether its actor begins as the rule or policy that it is given, or knows
-    nothing; make_actor: the actor that learning begins with; make_algorithm: the Stable-Baselines3 algorithm, which
-    changes a copy of that actor."""
+    about: a few words for the command's help; takes_start: whether its actor begins as the rule or policy that it is
+    given, or knows nothing; make_actor: the actor that learning begins with; make_algorithm: the Stable-Baselines3
+    algorithm, which changes a copy of that actor."""
 
     name: str
     about: str
@@ -71,15 +71,15 @@ def _even_weights(knots: int) -> MakeActor:
 _search = partial(CMAES, sigma0=cma_es.SIGMA)
 _open_loop_search = partial(CMAES, sigma0=open_loop.SIGMA)
 _TABLE = (
-    Learner("response", "response surface around the start", True, _set_actor(0), ResponseSurface),
-    Learner("cma-es", "evolution of a linear actor", True, _set_actor(0), _search),
-    Learner("ppo", "PPO with a network", True, _set_actor(HIDDEN), make_ppo),
-    Learner("sac", "SAC with a network", True, _set_actor(HIDDEN), partial(make_off_policy, "sac")),
-    Learner("tqc", "TQC with a network", True, _set_actor(HIDDEN), partial(make_off_policy, "tqc")),
-    Learner("regression", "regression of gains on weights and the first observation", False, _no_gain, GainRegression),
-    Learner("best-static", "evolution of constant weights", False, _even_weights(1), _open_loop_search),
-    Learner("regmix", "RegMix: constant weights by a regression", False, _even_weights(1), RegMix),
-    Learner("schedule", "evolution of a schedule of weights", False, _even_weights(KNOTS), _open_loop_search),
+    Learner("response", "a response surface around the start", True, _set_actor(0), ResponseSurface),
+    Learner("cma-es", "CMA-ES on a linear actor, from the start", True, _set_actor(0), _search),
+    Learner("ppo", "PPO with a network, from the start", True, _set_actor(HIDDEN), make_ppo),
+    Learner("sac", "SAC with a network, from the start", True, _set_actor(HIDDEN), partial(make_off_policy, "sac")),
+    Learner("tqc", "TQC with a network, from the start", True, _set_actor(HIDDEN), partial(make_off_policy, "tqc")),
+    Learner("regression", "regression of gains on weights and observation", False, _no_gain, GainRegression),
+    Learner("best-static", "constant weights by CMA-ES, open loop", False, _even_weights(1), _open_loop_search),
+    Learner("regmix", "constant weights by RegMix, open loop", False, _even_weights(1), RegMix),
+    Learner("schedule", "a schedule of weights by CMA-ES, open loop", False, _even_weights(KNOTS), _open_loop_search),
 )
 LEARNERS = {learner.name: learner for learner in _TABLE}
 
