@@ -137,9 +137,7 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     }
 
 
-def _policy_row(
-    runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]
-) -> PolicyRow:
+def _policy_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
     """What one policy gains: over natural, over each other policy, by scenario and by main reference task."""
     members, mean, by_scenario = runs.names[name], gains[name].mean(), gains[name].mean((1, 2))
     return PolicyRow(
