@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -113,28 +113,11 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     rungs = [(budget, natural), *map(runs.rung, scales)]
     table = {NATURAL: PolicyRow(test_loss_mean=natural)}
     for name, members in runs.names.items():
-        policy, by_scenario = runs.policies[members[0]], gains[name].mean((1, 2))
-        mean = gains[name].mean()
-        loss = natural - float(mean)
-        fast = speedup(loss, budget, rungs) if scales else None
-        table[name] = PolicyRow(
-            test_loss_mean=loss,
-            gain_nats=float(mean),
-            gain_ci95=ci95(draws[name]),
-            win_rate=float((by_scenario > 0).mean()),
-            speedup=fast,
-            validation_gain_nats=_mean_of_finite(runs.losses(NATURAL, "validation") - runs.losses(name, "validation")),
-            over={
-                rival: Gain(float(mean - gains[rival].mean()), None, ci95(draws[name] - draws[rival]))
-                for rival in gains
-                if rival != name
-            },
-            gain_by_scenario=tuple(by_scenario.round(4).tolist()),
-            gain_by_task=_by_cluster(by_scenario, runs.clusters),
-            all_in=_all_in(policy, fast, charges, labels) if fast else None,
-            describe=policy.describe(),
-            policies=len(members),
-        )
+        row = _policy_row(runs, name, gains, draws)
+        if scales:
+            fast = speedup(row.test_loss_mean, budget, rungs)
+            row = replace(row, speedup=fast, all_in=_all_in(runs.policies[members[0]], fast, charges, labels))
+        table[name] = row
     if (count := len(set(runs.clusters))) < LEAST_CLUSTERS:
         warnings.warn(FEW_CLUSTERS.format(count), stacklevel=2)
     _print(table)
@@ -154,15 +137,33 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     }
 
 
+def _policy_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
+    """What one policy gains: over natural, over each other policy, by scenario and by main reference task."""
+    members, mean, by_scenario = runs.names[name], gains[name].mean(), gains[name].mean((1, 2))
+    return PolicyRow(
+        test_loss_mean=float(runs.losses(NATURAL, "test").mean()) - float(mean),
+        gain_nats=float(mean),
+        gain_ci95=ci95(draws[name]),
+        win_rate=float((by_scenario > 0).mean()),
+        validation_gain_nats=_mean_of_finite(runs.losses(NATURAL, "validation") - runs.losses(name, "validation")),
+        over={
+            rival: Gain(float(mean - gains[rival].mean()), None, ci95(draws[name] - draws[rival]))
+            for rival in gains
+            if rival != name
+        },
+        gain_by_scenario=tuple(by_scenario.round(4).tolist()),
+        gain_by_task={
+            task: round(float(by_scenario[[of == task for of in runs.clusters]].mean()), 4)
+            for task in dict.fromkeys(runs.clusters)
+        },
+        describe=runs.policies[members[0]].describe(),
+        policies=len(members),
+    )
+
+
 def _mean_of_finite(values: Array) -> float | None:
     finite = np.isfinite(values)
     return float(np.nanmean(values)) if finite.any() else None
-
-
-def _by_cluster(by_scenario: Array, clusters: Sequence[str]) -> dict[str, float]:
-    return {
-        task: round(float(by_scenario[[of == task for of in clusters]].mean()), 4) for task in dict.fromkeys(clusters)
-    }
 
 
 def _all_in(policy: Policy, fast: Speedup, charges: Charges, labels: float) -> dict[str, tuple[float, ...]]:

@@ -71,7 +71,7 @@ def gains_figure(learned: str, gains: Mapping[str, Gain]) -> str:
 
 
 def curves_figure(record: RunRecord) -> str:
-    """Loss against tokens, beside it the gain over natural, for each reference task; bands are one sd over seeds."""
+    """Loss against tokens, and beside it the gain over natural, for each reference task; bands: one sd over seeds."""
     gains = NATURAL in record.policies
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, 2.4 * len(record.tasks) + 0.4), layout="constrained")
