@@ -12,7 +12,7 @@ from ..cells.sampler import CellSampler
 @dataclass(frozen=True)
 class ProbeSample:
     """Windows of N runs' pools: ids, cell, share and seen, each (N, P); share-weighted means estimate means over the
-    corpus's tokens, shares sum to 1 a run; seen: whether the run has drawn the window."""
+    tokens of the run's pool, shares sum to 1 a run; seen: whether the run has drawn the window."""
 
     ids: NDArray[np.int64]
     cell: NDArray[np.int64]
