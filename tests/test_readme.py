@@ -130,7 +130,11 @@ def test_the_citation_is_of_this_version() -> None:
     assert f"## {project['version']}," in (ROOT / "CHANGELOG.md").read_text()
 
 
-@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "CHANGELOG.md"])
+PAGES = ["CONTRIBUTING.md", "CHANGELOG.md", "experiments/RESULTS.md"]
+PAGES += sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "experiments/results").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_files_that_other_pages_name_exist(page: str) -> None:
     named = re.findall(r"`((?:env|lm|policies|experiments|tests)/[\w/.]*)`", (ROOT / page).read_text())
     gone = {"env/recipe.py"}

@@ -31,7 +31,7 @@ LIBRARY_BYTES = 30_000_000  # of text on which the two are compared, in turns
 class CorpusBenchmark:
     """What is built."""
 
-    files: tuple[str, ...] = ("../shared/corpus/mini.parquet",)
+    files: tuple[str, ...]
     """data files, as for pretraingym corpus build"""
     copies: tuple[int, ...] = (1, 8)
     """how many times they are in the corpus"""
