@@ -52,9 +52,9 @@ class Backend(Protocol):
     def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
         """How much a small step on each probe window (N, P) lowers the reference loss: the gradients' inner product.
 
-        The reference loss is the sum over G groups of windows (N, G, W) of the group's mean loss times its weight
-        (N, G). -> influence and loss (nats per token), each (N, P), and, for every `stride`-th probe window, the
-        influence on each group alone, (N, G, ceil(P / stride))."""
+        The reference loss is the sum over groups of windows (N, groups, W) of the group's mean loss times its weight
+        (N, groups). -> influence and loss (nats per token), each (N, P), and, for every `stride`-th probe window, the
+        influence on each group alone, (N, groups, ceil(P / stride))."""
 
     def learning_rate(self) -> Floats:
         """Learning rate of the coming step over its peak, (N,)."""

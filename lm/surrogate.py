@@ -153,23 +153,23 @@ class Surrogate:
 
     def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
         dynamics, num_tasks = self.dynamics, self.effective_NT.shape[1]
-        task_NGW = self._task_D[self.windows.document(reference)]
-        share_NGT = (task_NGW[..., None] == np.arange(num_tasks)).mean(2)
-        worth_NGT = share_NGT * dynamics.slope(self.effective_NT)[:, None]
-        worth_NGC = np.einsum("nct,ngt->ngc", dynamics.transfer(self.progress_N), worth_NGT)
+        task = self._task_D[self.windows.document(reference)]  # (N, groups, W)
+        task_share = (task[..., None] == np.arange(num_tasks)).mean(2)
+        task_worth = task_share * dynamics.slope(self.effective_NT)[:, None]
+        cell_worth = np.einsum("nct,ngt->ngc", dynamics.transfer(self.progress_N), task_worth)
         kind_NP = self._kind_D[self.windows.document(probe)]
         times_NP = self.draws_NW.reshape(-1)[self._place(probe)]
         fresh_NP = np.exp(times_NP / -dynamics.repeat_epochs)
-        worth_NC = np.einsum("ngc,ng->nc", worth_NGC, weight)
+        worth_NC = np.einsum("ngc,ng->nc", cell_worth, weight)
         clean_NP = np.take_along_axis(worth_NC, kind_NP, 1) * fresh_NP
-        by_group_NGP = np.take_along_axis(worth_NGC, kind_NP[:, None, ::stride], 2) * fresh_NP[:, None, ::stride]
+        by_group = np.take_along_axis(cell_worth, kind_NP[:, None, ::stride], 2) * fresh_NP[:, None, ::stride]
         key_NP = self._key(INFLUENCE)[:, None] ^ hash64(probe.astype(np.uint64))
-        group_G = np.arange(1, reference.shape[1] + 1).astype(np.uint64)
+        group_number = np.arange(1, reference.shape[1] + 1).astype(np.uint64)
         clean_NP += self._measurement_noise(clean_NP, key_NP)
-        by_group_NGP += self._measurement_noise(by_group_NGP, hash64(key_NP[:, None, ::stride] + group_G[:, None]))
+        by_group += self._measurement_noise(by_group, hash64(key_NP[:, None, ::stride] + group_number[:, None]))
         loss_NT = dynamics.loss(self.effective_NT)
         loss_NP = np.einsum("npt,nt->np", self._task_share_CT[kind_NP], loss_NT) + self._offset(probe)
-        return clean_NP, loss_NP, by_group_NGP
+        return clean_NP, loss_NP, by_group
 
     def _measurement_noise(self, clean: Floats, key: Words) -> Floats:
         """The noise of measured influence (..., P), of the same shape."""

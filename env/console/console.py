@@ -58,8 +58,9 @@ class Console:
 
         Tokens are drawn by p ~ pool * exp(score - epochs), where epochs go up with every token and not once an
         interval: d epochs / d tau = exp(score - epochs) has the solution
-        epochs(tau) = log(exp(epochs) + tau exp(score)), and tau is such that the budget is spent. So a cell cannot be
-        used up many times within an interval, and the length of intervals does not change the mixture.
+        epochs(tau) = log(exp(epochs) + tau exp(score)), and `spend` finds the tau at which the budget is spent. So a
+        cell cannot be used up many times within an interval, and the length of intervals does not change the mixture.
+        epochs: how often a cell's pool has been drawn. topk counts neither epochs nor budget.
         """
         score_NC = self.mixed_score(weights_NK, z_NKC, natural_NC)
         if self.mode == "topk":

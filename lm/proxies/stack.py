@@ -74,6 +74,7 @@ class ProxyStack:
         return self.train_config.schedule.fraction(self.steps_N)
 
     def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
+        """As `Backend.train`: one optimiser step of every active model for each column of windows."""
         num_steps = windows.shape[1]
         fractions = self.train_config.schedule.fraction(self.steps_N[:, None] + np.arange(num_steps))
         fractions *= self.lr_scale_N[:, None]
@@ -93,6 +94,8 @@ class ProxyStack:
         return np.where(active, losses, np.nan)
 
     def evaluate(self, windows: Ids, averaged: bool) -> Floats:
+        """As `Backend.evaluate`: the loss of each window, of the running average of the weights or of themselves."""
+
         def work(shard: Shard, part: NDArray[np.intp]) -> Tensor:
             tokens = self._fetch(windows[part])
             if not averaged:
@@ -103,9 +106,11 @@ class ProxyStack:
         return torch.cat(self._each(work)).double().numpy()
 
     def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
+        """As `Backend.influence`: how much a small step on each probe window lowers the reference loss."""
+
         def work(shard: Shard, part: NDArray[np.intp]) -> tuple[Tensor, ...]:
-            weight_NG = torch.from_numpy(weight[part]).float()
-            tokens = self._fetch(reference[part]), weight_NG, self._fetch(probe[part])
+            group_weight = torch.from_numpy(weight[part]).float()
+            tokens = self._fetch(reference[part]), group_weight, self._fetch(probe[part])
             return tuple(x.cpu() for x in shard.influence(*tokens, self.train_config.influence_step, stride))
 
         influence, loss, by_group = (

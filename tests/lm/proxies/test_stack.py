@@ -198,13 +198,13 @@ def test_influence_on_groups_adds_up(tiny_corpus: Corpus) -> None:
     ids = some_ids(windows, tiny_corpus, 2)
     backend.train(ids[:, :10], np.ones(2, bool))
     groups, weight = ids[:, 10:13], np.array([[0.5, 0.3, 0.2], [1.0, 0.0, 0.0]])
-    influence_NP, _, by_group_NGP = backend.influence(groups, weight, ids[:, 20], 2)
+    influence_NP, _, by_group = backend.influence(groups, weight, ids[:, 20], 2)
     scale = np.abs(influence_NP).max(1, keepdims=True)
-    total_NP = np.einsum("ng,ngp->np", weight, by_group_NGP)
+    total_NP = np.einsum("ng,ngp->np", weight, by_group)
     np.testing.assert_allclose(total_NP / scale, influence_NP[:, ::2] / scale, atol=0.06)
-    first_NP, _, first_NGP = backend.influence(groups[:, :1], np.ones((2, 1)), ids[:, 20], 2)
-    np.testing.assert_allclose(by_group_NGP[1, 0] / scale[1], first_NGP[1, 0] / scale[1], atol=0.03)
-    np.testing.assert_allclose(first_NGP[:, 0], first_NP[:, ::2], err_msg="of one group both are the same")
+    first_NP, _, first_by_group = backend.influence(groups[:, :1], np.ones((2, 1)), ids[:, 20], 2)
+    np.testing.assert_allclose(by_group[1, 0] / scale[1], first_by_group[1, 0] / scale[1], atol=0.03)
+    np.testing.assert_allclose(first_by_group[:, 0], first_NP[:, ::2], err_msg="of one group both are the same")
 
 
 def test_learning_rates_scale_a_run_alone(tiny_corpus: Corpus) -> None:
