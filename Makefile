@@ -24,7 +24,7 @@ quickstart: $(STAMP)
 	.venv/bin/pretraingym quickstart --resume $(ARGS)
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 GOMP_SPINCOUNT=1000 $(VENV_PYTHON) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 soak: $(STAMP)
 	GOMP_SPINCOUNT=1000 $(VENV_PYTHON) -m pytest -m soak $(ARGS)

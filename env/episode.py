@@ -112,7 +112,7 @@ class Episode:
         self.measuring = Measuring(task, backend, config, self.sampler, self.agents, self.stopwatch)
         self.seed_N = np.zeros(num_slots, np.int64)
         self.interval_N = np.full(num_slots, config.num_intervals)  # none has entered: all are done
-        self.task_weights_NT = np.zeros((num_slots, len(task.tasks)))
+        self.task_weights_NT = np.zeros((num_slots, len(task.reference_tasks)))
         self.weights_NK = np.zeros((num_slots, num_agents))
         self.tokens_N = np.zeros(num_slots, np.int64)
         self.shares_NC = np.zeros((num_slots, task.cells.num_cells))
@@ -200,7 +200,7 @@ class Episode:
         return windows
 
     def _set_shares(self, weights: Array, active_N: Bools) -> None:
-        """The share of each cell under these weights."""
+        """Put the weights in force and set each cell's share under them."""
         with self.stopwatch.part("select"):
             self.weights_NK = np.where(active_N[:, None], weights, self.weights_NK)
             budget = self.config.steps_per_interval * self.config.batch_windows * self.task.context
@@ -222,8 +222,9 @@ class Episode:
         return ids.reshape(self.num_slots, steps, -1)
 
     def train(self, steps: int | None = None) -> Array:
-        """Train the backend on the next `steps` steps of the interval in hand (all that are left) -> mean loss (N,)."""
-        hand = self._in_hand()
+        """Train the backend on the next `steps` steps of the interval in hand (default: all that are left) -> mean loss
+        (N,), nats per token."""
+        hand = self._drawn_interval()
         stop = hand.windows.shape[1] if steps is None else min(hand.steps_done + steps, hand.windows.shape[1])
         with self.stopwatch.part("train"):
             loss_N = self.backend.train(hand.windows[:, hand.steps_done : stop], hand.active_N)
@@ -234,14 +235,14 @@ class Episode:
     def measure(self, train_loss_N: Array | None = None) -> Interval:
         """What the interval in hand came to, at a mean training loss of `train_loss_N` (default: what `train` gave).
         The next decision is due, in runs that are not done."""
-        hand, self.in_hand = self._in_hand(), None
+        hand, self.in_hand = self._drawn_interval(), None
         if train_loss_N is None:
             train_loss_N = hand.loss_sum_N / hand.windows.shape[1]
         active_N, number_N, measuring = hand.active_N, self.interval_N, self.measuring
         warmup_N, last_N = active_N & (number_N == WARMUP), active_N & (number_N == self.config.num_intervals - 1)
         self.train_loss_N = np.where(active_N, train_loss_N, self.train_loss_N)
         before_N = np.where(warmup_N, np.nan, measuring.history.last_end_N)
-        loss_N, by_task_NT = measuring.validation(self.task_weights_NT, self.seed_N, active_N, last_N)
+        loss_N, by_task_NT = measuring.validation_losses(self.task_weights_NT, self.seed_N, active_N, last_N)
         diverged_N = active_N & ~warmup_N & ~(np.isfinite(loss_N) & np.isfinite(self.train_loss_N))
         measuring.history.begin(loss_N, warmup_N)
         going_N = active_N & ~last_N & ~diverged_N
@@ -271,7 +272,7 @@ class Episode:
         self.draw(weights, np.ones(self.num_slots, bool) if active_N is None else active_N)
         return self.measure(self.train())
 
-    def _in_hand(self) -> InHand:
+    def _drawn_interval(self) -> InHand:
         if self.in_hand is None:
             raise InputError("no interval is in hand, expected `draw` before `train` and `measure`")
         return self.in_hand
@@ -306,7 +307,8 @@ def run_episode(
     """The loop: drive the runs that have entered, from wherever they stand, until none of them is active.
 
     decide: weights (N, K) for the coming interval, such as a policy's of `episode.observe()`; active: which runs go on
-    (default: those that are not done). An interval is trained `part_steps` steps at a time (default: at once).
+    (default: those that are not done). An interval is trained `part_steps` steps at a time (default: at once; to go on
+    inside an interval, give them).
     on_draw hears that an interval was drawn, on_part the mean loss (N,) of a part of it, on_interval what it came to.
     An interval in hand, as after a restart, is finished first."""
     while True:

@@ -28,7 +28,7 @@ class Measuring:
     agent, (N, K), over the last probe: `paper_reward_NK` (R_A of arXiv 2410.08102 eq. 7), `drift_NK` (how far its
     standardised scores moved) and `seen_gap_NK` (its loss on seen minus unseen windows, nats).
 
-    seed_N, interval_N and task_weights_NT (N, T) are the episode's own arrays, of which random numbers are made."""
+    Methods take the episode's own arrays; random numbers derive from seed_N and interval_N."""
 
     _ARRAYS = ("paper_reward_NK", "drift_NK", "seen_gap_NK")
 
@@ -45,7 +45,7 @@ class Measuring:
         self.sampler, self.agents, self.stopwatch = sampler, agents, stopwatch
         num_slots, num_agents = backend.num_slots, len(task.agent_names)
         self.history = LossHistory.of(num_slots)
-        self.moments = InfluenceMoments(num_slots, num_agents, len(task.tasks))
+        self.moments = InfluenceMoments(num_slots, num_agents, len(task.reference_tasks))
         self.paper_reward_NK, self.drift_NK, self.seen_gap_NK = np.zeros((3, num_slots, num_agents))
 
     def reset(self, slots: NDArray[np.intp]) -> None:
@@ -55,14 +55,14 @@ class Measuring:
         for name in self._ARRAYS:
             getattr(self, name)[slots] = 0
 
-    def validation(
+    def validation_losses(
         self, task_weights_NT: Array, seed_N: NDArray[np.int64], active_N: Bools, final_N: Bools
     ) -> tuple[Array, Array]:
         """Loss of the scenario's mixture of tasks (N,) and of each task (N, T), nats per token, NaN where not active.
 
         On the running average of the weights; of the runs in `final_N` on the weights themselves and more windows."""
         loss_N = np.full(len(active_N), np.nan)
-        by_task_NT = np.full((len(active_N), len(self.task.tasks)), np.nan)
+        by_task_NT = np.full((len(active_N), len(self.task.reference_tasks)), np.nan)
         at_start_N = np.zeros(len(seed_N), np.int64)  # the same windows in every interval
         with self.stopwatch.part("evaluate"):
             for runs_N, count, purpose in (
@@ -81,7 +81,7 @@ class Measuring:
     def test_losses(self, count: int) -> Array:
         """Loss of each run on `count` windows of the test half of every reference task -> (N, T), nats per token.
         The same windows for every run; for reports alone."""
-        num_slots, num_tasks = self.backend.num_slots, len(self.task.tasks)
+        num_slots, num_tasks = self.backend.num_slots, len(self.task.reference_tasks)
         every = np.full((num_slots, num_tasks), 1 / num_tasks)
         same_N: Words = hash64(np.zeros(num_slots, np.uint64))
         sample = self.task.sample_reference(every, count * num_tasks, "test", same_N)

@@ -69,7 +69,8 @@ def main() -> None:
         then = ", then add --resume" if hasattr(config, "resume") else ""
         sys.exit(_fail(f"{error.filename or 'writing failed'}: {FILE_ERRORS[error.errno]}{then}"))
     except KeyboardInterrupt:
-        print("pretraingym: interrupted; the same command with --resume goes on from here", file=sys.stderr)
+        then = "; the same command with --resume goes on from here" if hasattr(config, "resume") else ""
+        print(f"pretraingym: interrupted{then}", file=sys.stderr)
         sys.exit(130)
 
 

@@ -33,9 +33,9 @@ class ConsoleCallback(TrainerCallback):
     accumulated that come to its windows. Give the Trainer `train_dataset=console.dataset`, then `attach` it. With
     several ranks each measures for itself (DDP; no sharded models).
 
-    `reference`: weight of each reference task (default: all the same); `seed`: of the order of the text. What it is and
-    how it goes on is saved with every checkpoint of the Trainer; resume with `ignore_data_skip=True`.
-    `rows`: after each interval what it came to, as in a run's metrics."""
+    `reference`: weight of each reference task (default: all the same); `seed`: of the order of the text. Its seed and
+    its state are saved with every checkpoint of the Trainer; resume with `ignore_data_skip=True`.
+    `intervals`: what each interval came to, as in a run's metrics."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class ConsoleCallback(TrainerCallback):
         )  # fmt: skip
         self.dataset = PostedDataset(task.windows, plan)
         self.num_workers = args.dataloader_num_workers
-        self.rows: list[dict[str, Any]] = []
+        self.intervals: list[dict[str, Any]] = []
         self._losses: list[torch.Tensor] = []  # of the passes of the step in hand, this rank's
         self._loss_sum = 0.0  # of the interval's steps, all ranks'
         self._hook: Any = None
@@ -152,7 +152,7 @@ class ConsoleCallback(TrainerCallback):
             return
         weights = dict(zip(self.task.agent_names, map(float, interval.weights_NK[0]), strict=True))
         row = {"tokens": int(interval.tokens_N[0]), "train_loss_nats": float(train_loss_N[0])}
-        self.rows.append(row | {"validation_loss_nats": float(interval.loss_N[0]), "weights": weights})
+        self.intervals.append(row | {"validation_loss_nats": float(interval.loss_N[0]), "weights": weights})
 
     def _restore(self, path: Path, step: int) -> None:
         if not path.is_file():

@@ -59,7 +59,7 @@ def learned_in(policy: Policy) -> LearnedPolicy | None:
     return policy if isinstance(policy, LearnedPolicy) else None
 
 
-def by_name(names: Sequence[str]) -> dict[str, list[str]]:
+def group_by_shared_name(names: Sequence[str]) -> dict[str, list[str]]:
     """Names that `make_policies` gave, by the name that the policies share."""
     families: dict[str, list[str]] = {}
     for name in names:

@@ -42,7 +42,7 @@ def label_corpus(
 
 
 def _measure_all(agents: Sequence[LabelAgent], documents: CorpusText) -> Iterator[tuple[NDArray[np.float64], range]]:
-    """Of each batch, in order: what the agents measured, (agents, D), and the range of its documents. Agents run in
+    """For each batch, in order: what the agents measured, (agents, D), and the range of its documents. Agents run in
     processes of their own, except those that use all cores by themselves, and where the corpus is one batch."""
     parts = list(batches(documents.texts, BATCH_BYTES))
     elsewhere = [index for index, agent in enumerate(agents) if not agent.uses_all_cores]

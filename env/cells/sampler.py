@@ -44,7 +44,8 @@ class CellSampler:
         self, slots: NDArray[np.intp], share_NC: NDArray[np.float64], count: int, key_N: Words
     ) -> NDArray[np.int64]:
         """`count` window ids for each of the N runs in `slots`, (N, count), in random order. Their tokens follow the
-        distributions `share_NC` over cells. key_N: mixed words, one a run and call, the source of all randomness.
+        distributions `share_NC` over cells. key_N: hashed 64-bit keys, one for each run and call, the source of all
+        randomness.
 
         The draw is stratified: one uniform number in each of `count` equal slices. This leaves the expectation as it
         is, and takes most of the noise out of the mixture."""

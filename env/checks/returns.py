@@ -29,7 +29,8 @@ def _check_types(space: gym.Space, value: Any, name: str) -> None:
 
 
 def check_outcome(num_envs: int, reward: Any, terminated: Any, truncated: Any) -> None:
-    """Of one step. InputError: rewards are not finite floats, ends are not bools, or an episode is truncated."""
+    """Check what one step returned. InputError: rewards are not finite floats, ends are not bools, or an episode is
+    truncated."""
     kind = str(reward.dtype) if isinstance(reward, np.ndarray) and reward.dtype.kind == "f" else "float32"
     _check_array(reward, (num_envs,), kind, "reward")
     _check_array(terminated, (num_envs,), "bool", "terminated")

@@ -68,7 +68,7 @@ class Trial:
         self.lost |= probe == LOST_PROBE and LOST_RUN in self.runs
 
     def priorities(self) -> Array:
-        """Of the cells and of the reference documents, (N, C + D); NaN of the latter where the agent cannot tell."""
+        """Scores of cells and of reference documents, (N, C + D); NaN of the latter where the agent cannot tell."""
         cells_CA, reference_DA = self.data.layout.cells, self.data.reference_DA
         with self._watching("score_cells"):
             cells = self.agent.score_cells(cells_CA)

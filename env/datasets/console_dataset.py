@@ -100,7 +100,7 @@ class ConsoleDataset(WindowDataset):
     def _draw(self) -> None:
         """Draw the next block, as an `Episode` does."""
         plan, sampler, block = self.plan, self.sampler, self._next
-        weights_K = self._log.draw(block)
+        weights_K = self._log.fix_weights(block)
         share_NC = sampler.natural_NC
         if block or not plan.warmup_steps:
             budget = plan.steps_per_block * plan.batch_windows * self.windows.context

@@ -49,7 +49,7 @@ class WeightLog:
         with self._lock:
             return self._at(block)
 
-    def draw(self, block: int) -> Array:
+    def fix_weights(self, block: int) -> Array:
         """The weights of a block, which is drawn now: no later change can alter them."""
         with self._lock:
             self._marks[DRAWN] = max(int(self._marks[DRAWN]), block)

@@ -27,7 +27,7 @@ class Controls:
         self.curves.clear()
 
     def missing(self, pairs: list[Pair]) -> list[Pair]:
-        """Those that no control has begun, each once."""
+        """The pairs for which no control has begun, sorted, without repeats."""
         return sorted({pair for pair in pairs if pair not in self.curves}) if self.num_controls else []
 
     def begin(self, pairs: list[Pair]) -> None:
@@ -40,7 +40,7 @@ class Controls:
         return np.array(left, bool)
 
     def needed(self, group_N: Ints, number_N: Ints, interval_N: Ints, active_N: Bools) -> Bools:
-        """Which controls must train now, for an active slot does the interval that they have not recorded yet."""
+        """Which controls must train now -> (G,): those with an active slot whose interval they have not recorded."""
         needed = np.zeros(self.num_controls, bool)
         for slot in np.flatnonzero(active_N) if self.num_controls else ():
             group = int(group_N[slot])
@@ -48,7 +48,7 @@ class Controls:
         return needed
 
     def record(self, interval: Interval, active_G: Bools) -> None:
-        """Of one interval of those that were active."""
+        """Append the active controls' falls in this interval to their curves."""
         for group in map(int, np.flatnonzero(active_G)):
             slot, curve = self.first_slot + group, self.curves[group, int(self.number_of[group])]
             diverged = interval.diverged_N[slot]
@@ -57,14 +57,14 @@ class Controls:
                 curve.extend([0.0] * (self.num_intervals - len(curve)))
 
     def falls(self, group_N: Ints, number_N: Ints, interval_N: Ints, active_N: Bools) -> NDArray[np.float64]:
-        """What each slot's interval made of its control -> (N,) nats, 0 where not active."""
+        """How far the loss of each slot's control fell in the slot's interval -> (N,) nats, 0 where not active."""
         falls = np.zeros(len(group_N))
         for slot in np.flatnonzero(active_N) if self.num_controls else ():
             falls[slot] = self.curves[int(group_N[slot]), int(number_N[slot])][interval_N[slot]]
         return falls
 
     def forget(self, oldest_G: list[int]) -> None:
-        """Episodes before the oldest that a slot of the group is in."""
+        """Drop the curves of episodes before the oldest that a slot of the group is in."""
         self.curves = {pair: curve for pair, curve in self.curves.items() if pair[1] >= oldest_G[pair[0]]}
 
     def state_dict(self) -> State:

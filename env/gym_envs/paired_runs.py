@@ -48,7 +48,7 @@ class PairedRuns:
 
     Episode e of group g under base seed s is the same run whatever N. A run that diverged repeats its episode; the
     others of its group go on, and it follows them one episode behind. When the next episode begins is `autoreset_mode`:
-    in the step that ends one (SAME_STEP; call `next_episodes`), in the step after, which takes no action (NEXT_STEP),
+    in the step that ends one (SAME_STEP; call `begin_next`), in the step after, which takes no action (NEXT_STEP),
     or when `begin_next` says so (DISABLED). Every episode that ends, a control's too, is appended to `records`.
     """
 
@@ -69,7 +69,7 @@ class PairedRuns:
             raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
         self.num_envs, self.group_size, self.distribution, self.reward = num_envs, group_size, distribution, reward
         self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode
-        distribution.tasks(task)  # which refuses those that the corpus does not have
+        distribution.reference_tasks(task)  # which refuses those that the corpus does not have
         num_controls = self.num_groups if reward == "paired" else 0
         self.task, self.setting, self.records = task, setting, records
         file = None if records is None else RecordFile(records, ConfigRecord.of(task, setting))
@@ -95,7 +95,7 @@ class PairedRuns:
 
     @property
     def next_number(self) -> int:
-        """Of the episode that a reset begins which names none."""
+        """Number of the episode that a reset without `seed` and `episode` begins."""
         return 0 if self.base_seed is None else int(self.number_of.max()) + 1
 
     @property
@@ -105,7 +105,7 @@ class PairedRuns:
 
     @property
     def run_seed_N(self) -> NDArray[np.int64]:
-        """Of the visible slots' present episodes."""
+        """Run seed of each visible slot's present episode."""
         return self.episode.seed_N[: self.num_envs].copy()
 
     def run_seed(self, group: int, number: int) -> int:
@@ -142,10 +142,6 @@ class PairedRuns:
         self.controls.forget(oldest)
         self.given_seeds = {pair: seed for pair, seed in self.given_seeds.items() if pair[1] >= oldest[pair[0]]}
 
-    def next_episodes(self) -> None:
-        """Begin anew in every slot that is done."""
-        self.begin_next(self.done_N)
-
     def _begin(self, slots_N: Bools) -> None:
         """Start in each of those slots the episode whose number it holds, and in their controls, if none has yet."""
         slots = np.flatnonzero(slots_N)
@@ -172,7 +168,7 @@ class PairedRuns:
         return interval
 
     def observation(self) -> Observation:
-        """Of the visible runs."""
+        """What the policies of the visible runs see."""
         return self.episode.observe().runs(slice(self.num_envs))
 
     def step(self, action: NDArray[np.floating[Any]]) -> Transition:

@@ -98,7 +98,8 @@ class ConsoleEnv(Stateful, gym.Env):
 
     `reset(options=...)` takes `episode` (the number to start at), `scenario` (a `Scenario` in place of a drawn one) and
     `seeds` (a numpy array of run seeds, one a slot: here one). `get_state`, `set_state` and `fork` are exact; a fork
-    records to the same file. A run that diverged repeats its episode at the next reset without options.
+    records to the same file. A run that diverged is over: the next
+    reset without options begins the next episode.
 
     ## Version history
 

@@ -10,7 +10,7 @@ from ...lm.io.state import State, json_as_array, json_in_array
 from ..scenarios.scenario import Scenario
 from .paired_runs import PairedRuns
 
-JSON = "arguments", "scenario", "base_seed", "records/partial", "face"
+JSON = "arguments", "scenario", "base_seed", "records/partial", "generator"
 OF_ANY_LENGTH = *JSON, "given_seeds", "controls/pairs", "controls/falls"
 
 
@@ -25,16 +25,19 @@ class Stateful:
         """All that the coming steps and resets depend on, as arrays that are nobody else's: `numpy.savez` takes them
         without pickle. Random numbers of the spaces' `sample` are not part of it."""
         generator = None if self._np_random is None else self._np_random.bit_generator.state
-        face = {"np_random": generator, "np_random_seed": self._np_random_seed}
-        return self.runs.state_dict() | {"face": json_as_array(face)}
+        generator_state = {"np_random": generator, "np_random_seed": self._np_random_seed}
+        return self.runs.state_dict() | {"generator": json_as_array(generator_state)}
 
     def set_state(self, state: State) -> None:
         """Go on exactly where `get_state` was taken, of an environment with the same arguments. InputError: of another
         one; this one is then as it was."""
         _check(state, self.get_state())
         self.runs.load_state_dict(state)
-        face = json_in_array(state["face"])
-        self._np_random, self._np_random_seed = _generator(face["np_random"]), face["np_random_seed"]
+        generator_state = json_in_array(state["generator"])
+        self._np_random, self._np_random_seed = (
+            _generator(generator_state["np_random"]),
+            generator_state["np_random_seed"],
+        )
 
     def fork(self) -> Self:
         """A new environment in the same state, which goes its own way; it shares the task, which is only read."""
@@ -72,7 +75,7 @@ def _check(state: State, own: State) -> None:
             raise InputError(f"the state is of an environment with {name} {theirs.get(name)}, this one has {value}")
     for name, array in own.items():
         given = state[name]
-        fixed = 1 if name in OF_ANY_LENGTH else 0  # the first axis whose length is
+        fixed = 1 if name in OF_ANY_LENGTH else 0  # lengths are compared from this axis on
         if given.dtype != array.dtype or given.ndim != array.ndim or given.shape[fixed:] != array.shape[fixed:]:
             raise InputError(
                 f"the state has '{name}' as {given.dtype} {given.shape}, expected {array.dtype} {array.shape}"

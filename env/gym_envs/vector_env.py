@@ -39,7 +39,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
 
     `reset(options=...)` also takes, where autoreset is DISABLED, `reset_mask` (N,) (bool, alone: the slots that begin
     their next episode). `seeds` (N,) are the run seeds of the episodes that begin; those after follow from the base
-    seed. A run that diverged repeats its episode; the others of its group go on.
+    seed. A run that diverged repeats its episode, by autoreset or `reset_mask`; the others of its group go on.
     """
 
     metadata: dict[str, Any] = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}
@@ -94,13 +94,13 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
             final = {key: done.copy() if key.startswith("_") else value.copy() for key, value in info.items()}
             ends = {"final_obs": observation, "final_info": final}
             info |= ends | {f"_{key}": done.copy() for key in ends}
-            self.runs.next_episodes()
+            self.runs.begin_next(self.runs.done_N)
             observation = self.runs.observation().as_batch()
         return observation, transition.reward_N.astype(np.float32), done.copy(), np.zeros(self.num_envs, bool), info
 
 
 def as_mode(mode: AutoresetMode | str) -> AutoresetMode:
-    """InputError: none of Gymnasium's."""
+    """The AutoresetMode of that value. InputError: Gymnasium has none."""
     try:
         return AutoresetMode(mode)
     except ValueError:

@@ -119,12 +119,12 @@ class Known:
 
     @cached_property
     def safe_shares_NC(self) -> Array:
-        """Of the present mixture, fit for a logarithm."""
+        """Shares of the present mixture, above 0 so that they have a logarithm."""
         return np.maximum(self.draw.shares_NC, 1e-300)
 
     @cached_property
     def safe_natural_NC(self) -> Array:
-        """Of the pool, fit for a logarithm."""
+        """Natural shares of the pool, above 0 so that they have a logarithm."""
         return np.maximum(self.draw.natural_NC, 1e-300)
 
 

@@ -23,7 +23,7 @@ class LossHistory:
 
     @classmethod
     def of(cls, num_slots: int) -> "LossHistory":
-        """Of runs that have not begun: zeros."""
+        """The history of runs that have not begun: zeros."""
         return cls(*np.zeros((len(fields(cls)), num_slots)))
 
     def reset(self, slots: NDArray[np.intp]) -> None:

@@ -23,7 +23,7 @@ class ProbeSample:
 def sample_probe(sampler: CellSampler, slots: NDArray[np.intp], count: int, key_N: Words) -> ProbeSample:
     """Cells by systematic sampling in proportion to the square root of their tokens, so that small cells are seen and
     large ones not neglected; any window of the cell's pool. Cells are ordered by label, so neighbours are strata.
-    key_N: mixed words, one a slot and call, from which all random numbers come."""
+    key_N: hashed 64-bit keys, one for each slot and call, from which all random numbers come."""
     natural_NC = sampler.natural_NC[slots]
     chance_NC = np.sqrt(natural_NC)
     chance_NC /= chance_NC.sum(1, keepdims=True)

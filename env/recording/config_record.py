@@ -44,10 +44,10 @@ class ConfigRecord:
 
     @classmethod
     def of(cls, task: Task, setting: EpisodeSetting) -> "ConfigRecord":
-        """Of episodes that run here and now."""
+        """The config of episodes that run here and now."""
         columns = {name: tuple(labels.names) for name, labels in task.layout.columns.items()}
         versions = {"python": python_version(), **{name: version(name) for name in PACKAGES}}
-        return cls(setting, CorpusUsed.of(task.corpus), task.agent_names, task.tasks, columns, versions)
+        return cls(setting, CorpusUsed.of(task.corpus), task.agent_names, task.reference_tasks, columns, versions)
 
     def as_json(self) -> dict[str, Any]:
         """The object of its line. InputError: a setting that could not be read again."""

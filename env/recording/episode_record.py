@@ -19,7 +19,7 @@ START_AND_I = "1 + I"  # an axis: the start, then each interval
 
 @dataclass(frozen=True)
 class EpisodeRecord:
-    """Of I intervals, as many as the setting has, or fewer if it diverged. NaN: not finite, or not in play.
+    """An episode of I intervals, as many as the setting has, or fewer if it diverged. NaN: not finite, or not in play.
 
     config: the hash of its config; seed: of the run; group and number: its place in the environment; control: the
     twin under natural, which has no actions; weights_IK: in force; loss: (1 + I,) of the scenario's mixture on the

@@ -96,7 +96,7 @@ class Recorder:
         }
 
     def state_dict(self) -> State:
-        """Of the episodes in the making."""
+        """The records of the episodes in the making."""
         return {"partial": json_as_array(list(self._partial.items()))}
 
     def load_state_dict(self, state: State) -> None:

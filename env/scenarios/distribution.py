@@ -40,12 +40,12 @@ class ScenarioDistribution:
                 f"scenarios vary in {', '.join(self.vary)}; expected {', '.join(PLAIN)} and any of {', '.join(ALL[2:])}"
             )
 
-    def tasks(self, task: Task) -> tuple[str, ...]:
+    def reference_tasks(self, task: Task) -> tuple[str, ...]:
         """The reference tasks that scenarios may have, in the corpus's order. InputError: there is none of a name."""
         for name in self.references:
-            if name not in task.tasks:
-                raise InputError(f"references name '{name}'; {nearest(name, task.tasks)}")
-        return tuple(name for name in task.tasks if name in self.references) or task.tasks
+            if name not in task.reference_tasks:
+                raise InputError(f"references name '{name}'; {nearest(name, task.reference_tasks)}")
+        return tuple(name for name in task.reference_tasks if name in self.references) or task.reference_tasks
 
     def run_seed(self, base_seed: int, group: int, number: int) -> int:
         """The seed of episode `number` of seed group `group` under `base_seed`."""
@@ -70,7 +70,7 @@ class ScenarioDistribution:
         streams = {
             name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(ALL) if name in self.vary
         }
-        reference = _reference(self.tasks(task), streams["reference"])
+        reference = _reference(self.reference_tasks(task), streams["reference"])
         if "text" not in self.vary:
             fields: dict[str, Any] = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
         else:

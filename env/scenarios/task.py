@@ -45,8 +45,8 @@ def task_means(loss_NW: NDArray[np.float64], task_NW: NDArray[np.intp], num_task
 
 
 def group_means(values: NDArray[np.float64], group_task: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Mean over the groups of each task, (N, T, M); NaN where a task has none. values: (N, T, M), M numbers of each of
-    T groups; group_task: (N, T), the task of each group."""
+    """Mean over the groups of each task, (N, T, P); NaN where a task has none. values: (N, groups, P), where there are
+    as many groups as tasks; group_task: (N, groups), the task of each group."""
     member = group_task[:, None] == np.arange(group_task.shape[1])[:, None]  # (N, tasks, groups)
     count_NT = member.sum(2)
     total = np.where(member[..., None], values[:, None], 0.0).sum(2)
@@ -79,7 +79,7 @@ class Task:
         self.windows = Windows(self.corpus, self.context)
         self.cells = self._index(tuple(columns))
         self.layout = Layout(columns, self.cells.labels_CA)
-        documents = [np.array(self.corpus.splits[f"{task}/validation"]) for task in self.tasks]
+        documents = [np.array(self.corpus.splits[f"{task}/validation"]) for task in self.reference_tasks]
         reference, offsets = np.concatenate(documents), self.corpus.token_offsets
         self.reference_labels = np.stack([labels.column[reference] for labels in columns.values()], 1)
         for shared in (self.reference_labels, self.cells.labels_CA):
@@ -97,7 +97,7 @@ class Task:
         return make_agents(self.agents, self.corpus)
 
     @property
-    def tasks(self) -> tuple[str, ...]:
+    def reference_tasks(self) -> tuple[str, ...]:
         """The names of the corpus's reference tasks."""
         return self.corpus.reference_tasks
 
@@ -118,10 +118,10 @@ class Task:
     def task_weights(self, scenario: Scenario) -> NDArray[np.float64]:
         """The scenario's weight of each of the corpus's reference tasks, (T,)."""
         weights = dict(scenario.reference)
-        unknown = set(weights) - set(self.tasks)
+        unknown = set(weights) - set(self.reference_tasks)
         if unknown:
-            raise InputError(f"unknown reference task '{min(unknown)}'; {nearest(min(unknown), self.tasks)}")
-        return np.array([weights.get(task, 0.0) for task in self.tasks])
+            raise InputError(f"unknown reference task '{min(unknown)}'; {nearest(min(unknown), self.reference_tasks)}")
+        return np.array([weights.get(task, 0.0) for task in self.reference_tasks])
 
     def sample_reference(self, weights_NT: NDArray[np.float64], count: int, half: str, key_N: Words) -> ReferenceSample:
         """`count` windows of the reference tasks for each run: as many of each task as its weight says, none twice
@@ -167,7 +167,9 @@ class Task:
     def _reference_windows(self, half: str) -> list[NDArray[np.int64]]:
         """The window ids of each task's documents of that half."""
         if half not in self._reference:
-            self._reference[half] = [self.windows.ids(self.corpus.splits[f"{task}/{half}"]) for task in self.tasks]
+            self._reference[half] = [
+                self.windows.ids(self.corpus.splits[f"{task}/{half}"]) for task in self.reference_tasks
+            ]
         return self._reference[half]
 
 

@@ -75,8 +75,10 @@ class FittedDynamics:
     def dynamics(self, task: Task, budget_tokens: float, influence_noise: float) -> Dynamics:
         """Dynamics for the cells and tasks of `task`, where a run of `budget_tokens` corresponds to a whole recorded
         run. InputError: `task` has other reference tasks, or a label column is missing or has other categories."""
-        if task.tasks != self.tasks:
-            raise InputError(f"the surrogate was fitted for the tasks {self.tasks}, the corpus has {task.tasks}")
+        if task.reference_tasks != self.tasks:
+            raise InputError(
+                f"the surrogate was fitted for the tasks {self.tasks}, the corpus has {task.reference_tasks}"
+            )
         worth_CT, columns = np.ones((task.cells.num_cells, len(self.tasks))), list(task.layout.columns)
         for name, names in self.columns.items():
             here = tuple(task.layout.columns[name].names) if name in columns else None

@@ -103,7 +103,7 @@ def _of_documents(task: Task) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     tuples = np.concatenate([task.cells.labels_CA, labels])
     inverse = np.unique(tuples, axis=0, return_inverse=True)[1].reshape(-1)
     kind_D[train] = inverse[task.cells.num_cells :]  # the cells are the unique tuples, in the same order
-    for index, name in enumerate(task.tasks):
+    for index, name in enumerate(task.reference_tasks):
         for half in ("validation", "test"):
             task_D[np.array(corpus.splits[f"{name}/{half}"])] = index
     return kind_D, task_D

@@ -42,7 +42,7 @@ class Contrast:
         self.weights, self.intercept = weights.mean(0), intercept.mean()
 
     def log_odds(self, batch: TextBatch) -> NDArray[np.float64]:
-        """Of the documents in `batch`, (D,)."""
+        """Log-odds of the documents in `batch`, (D,)."""
         scores = np.asarray(batch.features @ self.weights, np.float64) + self.intercept
         place = self.fitted - batch.first
         inside = (place >= 0) & (place < len(scores))

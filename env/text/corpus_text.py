@@ -94,7 +94,7 @@ class CorpusText:
         return features[np.searchsorted(known, documents)]
 
     def batch(self, documents: range) -> TextBatch:
-        """Those documents, to be measured."""
+        """A batch of those documents, to be measured."""
         at = slice(documents.start, documents.stop)
         return TextBatch(self.texts[at], self.domain[at], self.sizes[at], documents.start, self.weigh)
 

@@ -33,7 +33,7 @@ class Charges:
 
 
 def run_charges(setting: Setting, num_params: int, num_tasks: int) -> Charges:
-    """Of a run under a policy that reads observations; natural needs its training alone."""
+    """FLOPs of a run under a policy that reads observations; natural needs its training alone."""
     clock, forwards = setting.episode, 2.0 * num_params * setting.context
     # Evaluations and probes come after the warm-up and every interval but the last, which has the final evaluation.
     evaluate = forwards * (clock.num_intervals * clock.validation_windows + clock.final_windows)
@@ -45,7 +45,7 @@ def run_charges(setting: Setting, num_params: int, num_tasks: int) -> Charges:
 
 
 def label_flops(task: Task) -> float:
-    """Of labelling the corpus once, for all agents that have a label column."""
+    """FLOPs of labelling the corpus once, for all agents that have a label column."""
     tokens = float(task.corpus.token_offsets[-1])
     bytes_ = tokens / task.corpus.tokens_per_byte("train")
     return LABEL_FLOPS_PER_BYTE * bytes_ * sum(agent.has_column for agent in task.prototypes)

@@ -16,7 +16,7 @@ from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
 from ...lm.models.causal_lm import num_parameters
 from ...policies.base import Policy
-from ...policies.named import by_name, learned_in
+from ...policies.named import group_by_shared_name, learned_in
 from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, ci95, resampled
 from .charges import Charges, all_in_ratio, label_flops, run_charges
 from .policy_table import PolicyRow, table_json
@@ -39,7 +39,7 @@ class ScenarioRuns:
 
     @property
     def numbers(self) -> list[int]:
-        """Of the scenarios, in their order."""
+        """Numbers of the scenarios, in their order."""
         return list(dict.fromkeys(record["number"] for record in self.records))
 
     @property
@@ -51,7 +51,7 @@ class ScenarioRuns:
     @property
     def names(self) -> dict[str, list[str]]:
         """What the policies are called, with those that share the name."""
-        return by_name(list(self.policies))
+        return group_by_shared_name(list(self.policies))
 
     def losses(self, name: str, kind: str) -> Array:
         """Final losses, nats, by the scenario's mixture of reference tasks, (scenarios, seeds, policies that share the
@@ -107,7 +107,7 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     gains = {name: runs.gains(name) for name in runs.names}
     draws = runs.resampled(gains)
     params = num_parameters(runs.setting.model_config(runs.task.corpus.vocab_size))
-    charges, labels = run_charges(runs.setting, params, len(runs.task.tasks)), label_flops(runs.task)
+    charges, labels = run_charges(runs.setting, params, len(runs.task.reference_tasks)), label_flops(runs.task)
     natural, budget = float(runs.losses(NATURAL, "test").mean()), float(runs.setting.budget_tokens)
     scales = list(runs.records[0]["ladder"])
     rungs = [(budget, natural), *map(runs.rung, scales)]

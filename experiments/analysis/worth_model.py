@@ -37,7 +37,7 @@ class EpisodeTable:
 
     @classmethod
     def of(cls, episodes: list[EpisodeRecord], columns: list[str], tasks: tuple[str, ...]) -> "EpisodeTable":
-        """Of complete episodes of one config."""
+        """The table of complete episodes of one config."""
         share = np.stack([np.concatenate([each.drawn[name] for name in columns], 1) for each in episodes])
         natural_Q = share[:, 0].mean(0)  # the warm-up draws what the pool has
         spent = np.stack([np.diff(each.tokens, prepend=0) for each in episodes]) * 1.0
@@ -56,7 +56,7 @@ class EpisodeTable:
         )
 
     def subset(self, chosen_N: NDArray[np.bool_]) -> "EpisodeTable":
-        """Those episodes alone."""
+        """The table of those episodes alone."""
         fields = {name: value if name == "natural_Q" else value[chosen_N] for name, value in vars(self).items()}
         return EpisodeTable(**fields)
 

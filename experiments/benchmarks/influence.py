@@ -71,7 +71,7 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
     offsets = task.corpus.token_offsets
     parts = count_parts(offsets[documents + 1] - offsets[documents], task.context)
     probe = documents << PART_BITS | (rng.random(len(documents)) * parts).astype(np.int64)
-    even = np.full((1, len(task.tasks)), 1 / len(task.tasks))
+    even = np.full((1, len(task.reference_tasks)), 1 / len(task.reference_tasks))
     reference = task.sample_reference(even, config.references, "validation", hash64(np.array([config.seed], np.uint64)))
 
     influence_s: list[float] = []
@@ -84,7 +84,7 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
         influence_s.append(seconds(lambda: influence_on(backend, reference.ids, probe)))
 
     subsets = {"all": np.ones(config.references, bool)}
-    subsets |= {name: reference.task[0] == index for index, name in enumerate(task.tasks)}
+    subsets |= {name: reference.task[0] == index for index, name in enumerate(task.reference_tasks)}
     agreement: dict[str, dict[str, Any]] = {"influence": {}, "preconditioned": {}}
     for name, chosen_W in subsets.items():
         ids = reference.ids[:, chosen_W]
@@ -110,7 +110,7 @@ def measure(config: InfluenceConfig) -> dict[str, Any]:
 
 
 def influence_on(backend: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
-    """Of the probe windows (P,) on the mean loss of reference windows (1, W), (P,)."""
+    """Influence of the probe windows (P,) on the mean loss of reference windows (1, W), (P,)."""
     return backend.influence(reference[:, None], np.ones((1, 1)), probe[None], 1)[0][0]
 
 

@@ -121,7 +121,7 @@ def measure(config: ProxiesConfig) -> dict[str, Any]:
 
 
 def precisions(device: str) -> tuple[Precision, ...]:
-    """Those that a GPU is used with, or that this CPU has instructions for."""
+    """The precisions that a GPU is used with, or that this CPU has instructions for."""
     if device != "cpu":
         return ("bfloat16",)
     flags = set(" ".join(cpu_lines("flags")).split())
@@ -245,7 +245,7 @@ def flops_per_window(stack: ProxyStack, setting: Setting) -> float:
 
 
 def peak_flops(device: str) -> float:
-    """Of a square matrix product, in floating-point operations a second: the best of some sizes and repeats."""
+    """Peak of a square matrix product, in floating-point operations a second: the best of some sizes and repeats."""
     torch.set_num_threads(usable_cores())
     best, cuda = 0.0, device == "cuda"
     for side in (4096, 8192) if cuda else (1024, 2048):

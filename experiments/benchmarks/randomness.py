@@ -133,7 +133,7 @@ def deviations(return_GN: Array) -> tuple[float, float]:
 
 
 def standard_errors(between: float, within: float, group_size: int, reward: str) -> tuple[float, float]:
-    """Of the mean return and of the difference between two policies, each for COMPUTE runs; see the module's text."""
+    """Noise of the mean return and of the difference between two policies, each for COMPUTE runs (see the module)."""
     cost = (1 + 1 / group_size if reward == "paired" else 1.0) / COMPUTE
     apart = within**2 + (between**2 if group_size == 1 else 0.0)
     return ((group_size * between**2 + within**2) * cost) ** 0.5, (2 * apart * cost) ** 0.5

@@ -138,7 +138,7 @@ def run_piece(
 
 
 def room(gains: Array) -> dict[str, Any]:
-    """Of gains (scenarios, seeds, consoles), nats: what the module says. A console that diverged counts as -1."""
+    """What the module says, of gains (scenarios, seeds, consoles), nats. A console that diverged counts as -1."""
     gains = np.nan_to_num(gains, nan=-DIVERGENCE_PENALTY_NATS)
     every, num_seeds = np.arange(len(gains)), gains.shape[1]
     winner, constant = np.zeros((2, len(gains)))

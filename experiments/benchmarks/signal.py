@@ -43,7 +43,7 @@ def measure(config: SignalConfig) -> dict[str, float]:
     names = task.agent_names
     backend = config.setting.backend(task, 2 * config.seeds)
     gains, losses, t0 = [], [], perf_counter()
-    for reference in task.tasks:
+    for reference in task.reference_tasks:
         episode = Episode(task, backend, config.setting.episode)
         scenario = Scenario(((reference, 1.0),), config.pool_budgets)
         seeds = [seed for seed in range(config.seeds) for _ in range(2)]
@@ -82,7 +82,7 @@ def bigram_loss_nats(task: Task, budget_tokens: int) -> float:
     counts = np.zeros((size, size))
     np.add.at(counts, _pairs(task, drawn), 1)
     unigram = (counts.sum(0) + 1) / (counts.sum() + size)
-    references = [task.windows.ids(task.corpus.splits[f"{name}/validation"]) for name in task.tasks]
+    references = [task.windows.ids(task.corpus.splits[f"{name}/validation"]) for name in task.reference_tasks]
     losses = []
     for weight in (1, 3, 10, 30, 100):
         chance = (counts + weight * unigram) / (counts.sum(1, keepdims=True) + weight)

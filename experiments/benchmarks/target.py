@@ -5,10 +5,10 @@
 Model, batches and precision are the same; the three take turns, and each one's best turn counts, since the machine is
 shared. Ours has Muon on matrices, AdamW on the rest and a running average of the weights, which take optimizer_fraction
 of a step (by operations 1% with 350 million parameters and half a million tokens, half with the quickstart's target);
-the two others have torch's fused AdamW. mfu: FLOPs of the model (`lm.flops`) over the best product of square matrices
-seen in this run, in the same precision. console_fraction: share of an interval of the preset's length that probe,
-selection, observation and policy (ten-tasks) take, measured apart from training. Prints a table; last line: one JSON
-object.
+the two others have torch's fused AdamW. mfu: FLOPs of the model (`lm/models/flops.py`) over the best product of square
+matrices seen in this run, in the same precision. console_fraction: share of an interval of the preset's length that
+probe, selection, observation and policy (ten-tasks) take, measured apart from training. Prints a table; last line: one
+JSON object.
 """
 
 import json

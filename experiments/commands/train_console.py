@@ -15,7 +15,7 @@ from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...policies.learners.learning import learn
-from ...policies.learners.start import as_start
+from ...policies.learners.start import checked_start
 from ...policies.learners.table import LEARNERS, learner_named
 from ...policies.named import learned_hashes
 from ...policies.registry import make_policy
@@ -65,7 +65,7 @@ class LearnConfig:
                 f"scenarios to learn on are of the {self.distribution.split} split, expected train: the others are for "
                 "judging what was learned"
             )
-        as_start(make_policy(self.start))
+        checked_start(make_policy(self.start))
         if self.start != "lift" and not learner.takes_start:
             raise InputError(f"start is '{self.start}', but {self.algorithm} starts from nothing: leave it out")
         if self.episodes < self.groups * self.group_size:
@@ -121,7 +121,7 @@ def train_console(
     def on_interval(episodes: float) -> None:
         progress.update(int(episodes), rounds * num_envs, tokens_per_s=stopwatch.tokens_per_s)
 
-    start = as_start(make_policy(config.start))
+    start = checked_start(make_policy(config.start))
     actor, ranges = learn(
         config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval, start
     )
@@ -151,7 +151,7 @@ def main(config: TrainConsoleConfig) -> dict[str, Any]:
     with Progress() as progress:
         corpus = corpus_of_run(config.folder, config.corpus, progress)
         agents = preflight_task(config.proxy, corpus).agent_names
-        start = as_start(make_policy(config.learn.start))
+        start = checked_start(make_policy(config.learn.start))
         learner = learner_named(config.learn.algorithm)
         learner.start_actor(config.proxy.episode.action_map, agents, 0, start)  # refuses what it cannot be
         hashes = learned_hashes({"start": start})

@@ -50,7 +50,7 @@ class TransferConfig:
         default_factory=lambda: ScenarioDistribution(split="development", vary=PLAIN)
     )
     scenarios: int = 4
-    """how many development scenarios to run"""
+    """how many scenarios of the split to run"""
     seed: int = 0
     """seed of the scenarios"""
     resume: bool = False
@@ -72,7 +72,7 @@ def main(config: TransferConfig) -> dict[str, Any]:
         settings = {f"width-{width}": replace(config.proxy, width=width) for width in config.widths}
         settings["target"] = config.target
         tasks = {name: preflight_task(setting, corpus) for name, setting in settings.items()}
-        config.distribution.tasks(tasks["target"])
+        config.distribution.reference_tasks(tasks["target"])
         for name, task in tasks.items():
             if task.agent_names != tasks["target"].agent_names:
                 raise InputError(

@@ -15,7 +15,7 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns, Document
-from ...lm.ingest.held_out import TASK, Decontamination, HeldOut, halves
+from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, halves
 from ...lm.ingest.readers import FileReader, dataset_records, expand
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
@@ -88,7 +88,7 @@ class BuildConfig:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(self.reference) or (TASK,)
+        return tuple(self.reference) or (HELD_OUT_TASK,)
 
 
 def main(config: BuildConfig) -> dict[str, Any]:

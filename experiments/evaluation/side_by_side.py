@@ -64,7 +64,7 @@ def outcomes(
     return {
         name: {
             "validation_loss_nats": _number(last.loss_N[run]),
-            "test_loss_nats": {of: _number(loss) for of, loss in zip(task.tasks, test_NT[run], strict=True)},
+            "test_loss_nats": {of: _number(loss) for of, loss in zip(task.reference_tasks, test_NT[run], strict=True)},
             "tokens": int(last.tokens_N[run]),
             "weights": dict(zip(task.agent_names, weights_NK[run].round(3).tolist(), strict=True)),
         }

@@ -91,7 +91,7 @@ def observed_of(observation: dict[str, np.ndarray]) -> Observed:
 
 
 def log_probability(distribution: torch.distributions.Normal, action: Tensor, mask: Tensor) -> Tensor:
-    """Of each run's action, (N,), over the agents that the run has."""
+    """Log-probability of each run's action, (N,), over the agents that the run has."""
     return (distribution.log_prob(action) * mask).sum(1)
 
 

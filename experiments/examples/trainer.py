@@ -59,7 +59,7 @@ def main(config: TrainerConfig) -> dict[str, Any]:
     console.attach(trainer)
     trainer.remove_callback(PrinterCallback)  # which would write to standard output
     trainer.train(resume_from_checkpoint=config.resume or None)
-    return {"intervals": console.rows}
+    return {"intervals": console.intervals}
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ def task_of_run(config: ScenarioRunConfig, progress: Progress) -> Task:
     """The task of a run that begins or goes on, checked. InputError: as `corpus_of_run` and `preflight_task`, or the
     scenarios have reference tasks that the corpus does not have."""
     task = preflight_task(config.setting, corpus_of_run(config.folder, config.corpus, progress))
-    config.distribution.tasks(task)
+    config.distribution.reference_tasks(task)
     return task
 
 

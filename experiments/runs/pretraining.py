@@ -27,8 +27,8 @@ TEST_WINDOWS = 512  # of each reference task's test half
 
 @dataclass
 class Pretraining:
-    """One run. Every rank goes through the same loop with the same numbers; rank 0 decides, writes metrics, and its
-    word on the weights and on the time to save holds."""
+    """One run. Every rank goes through the same loop with the same numbers; rank 0 chooses the weights and the time to
+    save, and writes the metrics."""
 
     task: Task
     config: EpisodeConfig
@@ -59,14 +59,14 @@ class Pretraining:
             self.episode,
             self._decide,
             part_steps=PART_STEPS,
-            on_draw=partial(self._save_decision, folder),
-            on_part=partial(self._tell, folder, progress),
-            on_interval=partial(self._log, folder),
+            on_draw=partial(self._after_draw, folder),
+            on_part=partial(self._after_part, folder, progress),
+            on_interval=partial(self._after_interval, folder),
         )
         losses = self.episode.measuring.test_losses(TEST_WINDOWS)[0]
         self.checkpoints.finish()
         self.target.ranks.wait()
-        return dict(zip(self.task.tasks, map(float, losses), strict=True))
+        return dict(zip(self.task.reference_tasks, map(float, losses), strict=True))
 
     def _decide(self, episode: Episode) -> NDArray[np.float64]:
         """Rank 0's policy decides for all."""
@@ -77,14 +77,15 @@ class Pretraining:
                 weights = np.asarray(self.policy.act(observation), np.float64)
             return self.target.ranks.broadcast(weights)
 
-    def _save_decision(self, folder: RunFolder | None) -> None:
+    def _after_draw(self, folder: RunFolder | None) -> None:
+        """A checkpoint at every decision."""
         if self.episode.interval_N[0] == WARMUP:
             return
         self._save(folder, self.validation_loss)
         if self._due_and_told()[1]:
             self._stop()
 
-    def _tell(self, folder: RunFolder | None, progress: Progress, loss_N: NDArray[np.float64]) -> None:
+    def _after_part(self, folder: RunFolder | None, progress: Progress, loss_N: NDArray[np.float64]) -> None:
         """After a part of an interval: how far the run is; a checkpoint, if it is time for one."""
         in_hand = self.episode.in_hand
         if not np.isfinite(loss_N[0]):  # before it is saved
@@ -129,13 +130,13 @@ class Pretraining:
         self.target.load_pieces(found.read)
         self.target.clock = found.arrays["clock"]
 
-    def _log(self, folder: RunFolder | None, interval: Interval) -> None:
+    def _after_interval(self, folder: RunFolder | None, interval: Interval) -> None:
         if interval.number_N[0] == WARMUP:
             return
         if interval.diverged_N[0]:
             self._refuse_divergence()
         self.validation_loss = float(interval.loss_N[0])
-        by_task = zip(self.task.tasks, interval.by_task_NT[0], strict=True)
+        by_task = zip(self.task.reference_tasks, interval.by_task_NT[0], strict=True)
         row = {
             "stage": "target",
             "policy": self.policy.name,

@@ -100,7 +100,7 @@ class RunFolder:
 
     @property
     def elapsed_s(self) -> float:
-        """Of the stage in flight, earlier sessions included."""
+        """Seconds of the stage in flight, earlier sessions included."""
         return self._elapsed_before + perf_counter() - self._t0
 
     def stage(
@@ -136,7 +136,7 @@ class RunFolder:
 
     @property
     def metrics_bytes(self) -> int:
-        """Of the metrics so far, which are on the disk: the mark of a checkpoint."""
+        """Bytes of the metrics so far, which are on the disk: the mark of a checkpoint."""
         return self._metrics.size
 
     def load_checkpoint(self, name: str) -> State | None:

@@ -13,7 +13,7 @@ REPEATS = "documents that share a paragraph with reference text, left out"
 COPIES = "copies of documents that are held out, left out"
 MIN_PARAGRAPH = 80  # characters; shorter ones often repeat by chance
 MAX_HELD_OUT = 4000  # documents; enough for any validation loss
-TASK = "heldout"
+HELD_OUT_TASK = "heldout"
 
 
 def halves(task: str, documents: list[Document]) -> dict[str, list[Document]]:
@@ -81,8 +81,8 @@ class HeldOut:
     def splits(self) -> dict[str, Iterable[Document]]:
         """The held-out documents by split, to be read after `train`."""
         return {
-            reference_split(TASK, "validation"): (document for document in self.validation),
-            reference_split(TASK, "test"): (document for document in self.test),
+            reference_split(HELD_OUT_TASK, "validation"): (document for document in self.validation),
+            reference_split(HELD_OUT_TASK, "test"): (document for document in self.test),
         }
 
 

@@ -200,7 +200,7 @@ def _read_annotated(kind: Any, note: Axes | Check, value: Any, where: str, lengt
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, where: str, lengths: Lengths) -> Any:
-    """Of one kind and None, or of plain types, which JSON tells apart."""
+    """A value of one kind or None, or of one of several plain types, which JSON tells apart."""
     if value is None and type(None) in kinds:
         return None
     known = [kind for kind in kinds if kind is not type(None)]

@@ -32,12 +32,12 @@ def token_losses(out: Tensor, head: Tensor | None, target: Tensor) -> Tensor:
     return losses.masked_fill_(target == IGNORED, 0.0)
 
 
-def mean_losses(out: Tensor, head: Tensor | None, target: Tensor, weight: Tensor) -> Tensor:
+def weighted_losses(out: Tensor, head: Tensor | None, target: Tensor, weight: Tensor) -> Tensor:
     """Sum of each model's token losses, weighted, nats -> (N,), with gradients to hidden states and heads. Weights are
     0 where the target is ignored. out: hidden states, or logits where `head` is None."""
     if head is None:
         return (_of_logits(out, target) * weight).sum(1)
-    return _MeanLosses.apply(out, head, target, weight)
+    return _WeightedLosses.apply(out, head, target, weight)
 
 
 def _of_logits(logits: Tensor, target: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ def _of_logits(logits: Tensor, target: Tensor) -> Tensor:
     return losses.view(target.shape)
 
 
-class _MeanLosses(torch.autograd.Function):
+class _WeightedLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         loss_N = torch.zeros(len(head), device=head.device)

@@ -12,7 +12,7 @@ from transformers import PretrainedConfig
 from ..models.causal_lm import ends_in_head, new_model
 from ..models.finite_differences import Differentiable
 from ..models.optimizer import OptimizerConfig, StackedOptimizer
-from .head_loss import IGNORED, mean_losses, token_losses
+from .head_loss import IGNORED, token_losses, weighted_losses
 from .layers import StackedEmbedding, stack_modules
 
 EVALUATION_SEQUENCES = 256  # of one forward pass without gradients: what stays in a core's cache (measured)
@@ -69,19 +69,19 @@ class Shard(Differentiable):
         out = self.model(input_ids=sequences[:, :-1].clamp(min=0), position_ids=positions, use_cache=False).logits
         return out.reshape(num_models, -1, out.shape[-1]), sequences[:, 1:].reshape(num_models, -1)
 
-    def mean_losses(self, tokens_NWL: Tensor, weight_NW: Tensor) -> Tensor:
+    def weighted_losses(self, tokens_NWL: Tensor, weight_NW: Tensor) -> Tensor:
         """Sum of each model's window losses, weighted, nats per predicted token -> (N,), with gradients. Tokens of -100
         are padding at the right."""
         out, target = self._outputs(tokens_NWL)
         counts = (tokens_NWL[:, :, 1:] != IGNORED).to(self.device)
         weight = (counts * (weight_NW.to(self.device) / counts.sum(2).clamp(min=1))[..., None]).flatten(1)
-        return mean_losses(out, self._head, target, weight)
+        return weighted_losses(out, self._head, target, weight)
 
     def train_step(self, tokens_NWL: Tensor, lr_fraction_N: Tensor) -> Tensor:
         """One optimiser step on the token-weighted mean loss of each model's batch -> losses (N,)."""
         count_NW = (tokens_NWL[:, :, 1:] != IGNORED).sum(2).float()
         with torch.autocast(torch.device(self.device).type, self.products, self.products != torch.float32):
-            loss_N = self.mean_losses(tokens_NWL, count_NW / count_NW.sum(1, keepdim=True))
+            loss_N = self.weighted_losses(tokens_NWL, count_NW / count_NW.sum(1, keepdim=True))
         self._backward(loss_N)
         self.optimizer.step(lr_fraction_N.to(self.device))
         self._clear_gradients()
@@ -130,7 +130,7 @@ class Shard(Differentiable):
 
     def gradient(self, tokens_NWL: Tensor) -> dict[str, Tensor]:
         num_models, num_windows, _ = tokens_NWL.shape
-        self._backward(self.mean_losses(tokens_NWL, torch.full((num_models, num_windows), 1 / num_windows)))
+        self._backward(self.weighted_losses(tokens_NWL, torch.full((num_models, num_windows), 1 / num_windows)))
         gradient = {name: _grad(parameter) for name, parameter in self.parameters.items()}
         self._clear_gradients()
         return gradient

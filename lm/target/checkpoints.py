@@ -66,7 +66,8 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Those of one run, in `folder`: the last `keep` stay, and that of the lowest `about["validation_loss_nats"]`."""
+    """The checkpoints of one run, in `folder`. The last `keep` stay, and the one with the lowest
+    `about["validation_loss_nats"]`."""
 
     def __init__(self, folder: Path, ranks: Ranks, keep: int = 2) -> None:
         self.folder, self.ranks, self.keep = folder, ranks, keep

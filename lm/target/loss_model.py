@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ..io.errors import InputError
 from ..models.causal_lm import ends_in_head
 from ..models.engine_config import EngineConfig
-from ..proxies.head_loss import mean_losses, token_losses
+from ..proxies.head_loss import token_losses, weighted_losses
 
 
 class LossModel(nn.Module):
@@ -41,7 +41,7 @@ class LossModel(nn.Module):
         head = None if self.head is None else self.head.weight[None]
         if weights is None:
             return token_losses(out, head, targets.reshape(1, -1)).view(targets.shape)
-        return mean_losses(out, head, targets.reshape(1, -1), weights.reshape(1, -1)).sum()  # FSDP2 wants no view
+        return weighted_losses(out, head, targets.reshape(1, -1), weights.reshape(1, -1)).sum()  # FSDP2 wants no view
 
     @torch.no_grad()
     def _check_packing(self) -> None:

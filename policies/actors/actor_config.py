@@ -25,8 +25,8 @@ class SetActorConfig:
     hidden: int = 0
 
     def __post_init__(self) -> None:
-        check_names("trust", self.trust, AGENT_BY_NAME)
-        check_names("strength", self.strength, TRAINING_BY_NAME | POOLED_BY_NAME)
+        check_feature_names("trust", self.trust, AGENT_BY_NAME)
+        check_feature_names("strength", self.strength, TRAINING_BY_NAME | POOLED_BY_NAME)
         if not 0 <= self.hidden <= MAX_HIDDEN:
             raise InputError(f"hidden is {self.hidden}, expected a width from 0 to {MAX_HIDDEN}")
 
@@ -42,7 +42,7 @@ class SetActorConfig:
         return {feature.name: feature for feature in features}
 
 
-def check_names(kind: str, names: tuple[str, ...], known: dict[str, Feature]) -> None:
+def check_feature_names(kind: str, names: tuple[str, ...], known: dict[str, Feature]) -> None:
     if not names or len(set(names)) != len(names):
         raise InputError(f"{kind} features are {list(names)}, expected at least one and none twice")
     for name in names:

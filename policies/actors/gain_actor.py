@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...env.console.action_map import ActionMap
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from .actor import Actor, other_agents
-from .actor_config import AGENT_BY_NAME, TRAINING_BY_NAME, check_names
+from .actor_config import AGENT_BY_NAME, TRAINING_BY_NAME, check_feature_names
 from .set_actor import Normaliser
 
 STRENGTHS = torch.logspace(-1.7, -0.2, 16)  # that are tried: .02 to .63
@@ -28,9 +28,9 @@ class GainConfig:
     training: tuple[str, ...] = ("scarcity",)
 
     def __post_init__(self) -> None:
-        check_names("agent", self.agents, AGENT_BY_NAME)
-        check_names("relative", self.relative, dict.fromkeys(self.agents, AGENT_FEATURES[0]))
-        check_names("training", self.training, TRAINING_BY_NAME)
+        check_feature_names("agent", self.agents, AGENT_BY_NAME)
+        check_feature_names("relative", self.relative, dict.fromkeys(self.agents, AGENT_FEATURES[0]))
+        check_feature_names("training", self.training, TRAINING_BY_NAME)
 
     @property
     def num_terms(self) -> int:

@@ -15,7 +15,7 @@ Evidence: 24 development scenarios, gain over natural .196 [.072, .312] nats, th
         --learn.distribution.references lambada squad code docs web wikipedia stackexchange \
         --learn.episodes 480 --learn.seed 1
 
-`runs/tasks` is what `pretraingym corpus build --preset shared-tasks` builds.
+`experiments/results/corpora/ten-tasks.sh` builds `runs/tasks`.
 """
 
 import copy

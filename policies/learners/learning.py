@@ -1,4 +1,4 @@
-"""Learning a set actor in the environment with the algorithm of one's choice."""
+"""Learning an actor in the environment with the algorithm of one's choice."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -60,7 +60,7 @@ class SACActor(_ConsoleActor, sac.Actor): ...
 class TQCActor(_ConsoleActor, tqc.Actor): ...
 
 
-class RowValues(nn.Module):
+class AgentValues(nn.Module):
     """Value of an observation and an action, (N, outputs): each present agent through one network, then their mean."""
 
     def __init__(self, outputs: int, hidden: int) -> None:
@@ -78,11 +78,11 @@ class RowValues(nn.Module):
         return value
 
 
-class _RowCritic:
-    """What SAC's and TQC's critics share here: RowValues for networks."""
+class _AgentCritic:
+    """What SAC's and TQC's critics share here: AgentValues for networks."""
 
     def put(self, outputs: int, hidden: int) -> None:
-        self.q_networks: Any = [RowValues(outputs, hidden) for _ in range(self.n_critics)]  # type: ignore[attr-defined]
+        self.q_networks: Any = [AgentValues(outputs, hidden) for _ in range(self.n_critics)]  # type: ignore[attr-defined]
         for index, network in enumerate(self.q_networks):
             self.add_module(f"qf{index}", network)  # type: ignore[attr-defined]
 
@@ -91,14 +91,14 @@ class _RowCritic:
         return [network(seen, action) for network in self.q_networks]
 
 
-class SACCritic(_RowCritic, ContinuousCritic):
+class SACCritic(_AgentCritic, ContinuousCritic):
     outputs = 1
 
     def forward(self, obs: Any, actions: Tensor) -> tuple[Tensor, ...]:
         return tuple(self.values(obs, actions))
 
 
-class TQCCritic(_RowCritic, tqc.Critic):
+class TQCCritic(_AgentCritic, tqc.Critic):
     @property
     def outputs(self) -> int:
         return int(self.n_quantiles)

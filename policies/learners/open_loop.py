@@ -20,7 +20,7 @@ where response with as many runs has .183 (experiments/results/2026-11-28-search
         --learn.distribution.references lambada squad code docs web wikipedia stackexchange \
         --learn.episodes 480 --learn.seed 1
 
-`runs/tasks` is what `pretraingym corpus build --preset shared-tasks` builds.
+`experiments/results/corpora/ten-tasks.sh` builds `runs/tasks`.
 """
 
 from ...env.console.action_map import ActionMap

@@ -15,7 +15,7 @@ Evidence: 192 sealed scenarios, gain over natural .164 [.118, .215] nats, best-s
         --learn.distribution.references lambada squad code docs web wikipedia stackexchange \
         --learn.episodes 480 --learn.seed 1
 
-`runs/tasks` is what `pretraingym corpus build --preset shared-tasks` builds.
+`experiments/results/corpora/ten-tasks.sh` builds `runs/tasks`.
 """
 
 import copy

@@ -16,7 +16,7 @@ lift rule .195. It takes the weights of which 45 coefficients, fitted on 40 scen
         --learn.distribution.references lambada squad code docs web wikipedia stackexchange \
         --learn.episodes 320 --learn.seed 1
 
-`runs/tasks` is what `pretraingym corpus build --preset shared-tasks` builds.
+`experiments/results/corpora/ten-tasks.sh` builds `runs/tasks`.
 """
 
 from dataclasses import dataclass

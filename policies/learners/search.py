@@ -126,7 +126,7 @@ class EpisodeSearch(BaseAlgorithm):
         return actions
 
     def values_to_log(self) -> dict[str, Any]:
-        """Of the search, beside what it returned."""
+        """Values to log of the search, beside the returns."""
         return {}
 
     def _log(self, returns: Array) -> None:

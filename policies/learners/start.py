@@ -13,7 +13,7 @@ from ..saved.learned import LearnedPolicy
 Start = Agreement | Lift | LearnedPolicy
 
 
-def as_start(policy: Policy) -> Start:
+def checked_start(policy: Policy) -> Start:
     """That policy. InputError: one that learning cannot start from."""
     if isinstance(policy, Agreement | Lift) or (
         isinstance(policy, LearnedPolicy) and isinstance(policy.actor, SetActor)

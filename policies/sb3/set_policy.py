@@ -54,8 +54,7 @@ class ActorAndCritic(nn.Module):
 class SetPolicy(ActorCriticPolicy):
     """Mean action from a copy of `actor`, one standard deviation shared by all agents, a pooled critic.
 
-    It serves PPO and, with the actor alone, CMA-ES. `actor` comes as its learning is to start, as a rule a clone of the
-    agreement rule."""
+    PPO uses all of it; `EpisodeSearch` uses the actor alone. Learning starts from `actor`."""
 
     mlp_extractor: ActorAndCritic  # type: ignore[assignment]
 

@@ -101,7 +101,7 @@ def pinned(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def curve(console: ConsoleCallback) -> list[list[float]]:
-    return [[row["train_loss_nats"], row["validation_loss_nats"], row["tokens"]] for row in console.rows]
+    return [[row["train_loss_nats"], row["validation_loss_nats"], row["tokens"]] for row in console.intervals]
 
 
 @pytest.mark.parametrize(
@@ -125,8 +125,8 @@ def test_it_goes_on_exactly(task: Task, tmp_path: Path) -> None:
     weights = {name: value.clone() for name, value in whole.model.state_dict().items()}
     again, other = trainer(task, tmp_path)  # save_steps is no interval's end: it goes on in the middle of one
     again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
-    assert other.rows == console.rows[-len(other.rows) :]
-    assert len(other.rows) == 2
+    assert other.intervals == console.intervals[-len(other.intervals) :]
+    assert len(other.intervals) == 2
     for name, value in again.model.state_dict().items():
         torch.testing.assert_close(value, weights[name], rtol=0, atol=0)
 

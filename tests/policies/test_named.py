@@ -3,7 +3,7 @@
 import pytest
 
 from pretraingym.lm.io.errors import InputError
-from pretraingym.policies.named import by_name, check_names, make_policies, parse_policies
+from pretraingym.policies.named import check_names, group_by_shared_name, make_policies, parse_policies
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ def test_a_name_comes_from_the_text_or_the_path(given: str, name: str, members: 
 def test_several_of_one_name_are_numbered_and_grouped_again() -> None:
     made = make_policies(("two=lift:power=1+lift:power=3", "agreement"), ())
     assert list(made) == ["two#1", "two#2", "agreement"]
-    assert by_name(list(made)) == {"two": ["two#1", "two#2"], "agreement": ["agreement"]}
+    assert group_by_shared_name(list(made)) == {"two": ["two#1", "two#2"], "agreement": ["agreement"]}
 
 
 def test_a_number_sign_alone_groups_nothing() -> None:
-    assert by_name(["#3", "a#b"]) == {"#3": ["#3"], "a#b": ["a#b"]}
+    assert group_by_shared_name(["#3", "a#b"]) == {"#3": ["#3"], "a#b": ["a#b"]}
 
 
 @pytest.mark.parametrize(

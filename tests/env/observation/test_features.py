@@ -79,16 +79,16 @@ def test_agents_that_help_one_task_alone_show_by_task(task: Task) -> None:
 def test_agreement_over_what_noise_allows_is_that_with_the_clean_influence() -> None:
     """Scores of cells against influence of which four fifths are the windows' own: correlations halve, not these."""
     rng = np.random.default_rng(0)
-    evidence, clean = InfluenceMoments(1, 2, 1), []
+    moments, clean = InfluenceMoments(1, 2, 1), []
     for _ in range(40):
         cell = np.sort(rng.integers(40, size=200))
         worth = np.sin(cell / 6.0)  # neighbouring cells are alike
         z = np.stack([worth, worth + rng.normal(size=40)[cell]])
         influence = worth / worth.std() + 2 * rng.normal(size=200)
-        evidence.update(z[None], influence[None], np.full((1, 200), 1 / 200))
+        moments.update(z[None], influence[None], np.full((1, 200), 1 / 200))
         clean.append([np.corrcoef(row, worth)[0, 1] for row in z])
-    allowed = evidence.agreement()[0] / evidence.ceiling()[0]
-    assert evidence.agreement()[0, 0] == pytest.approx(0.45, abs=0.05)
+    allowed = moments.agreement()[0] / moments.ceiling()[0]
+    assert moments.agreement()[0, 0] == pytest.approx(0.45, abs=0.05)
     np.testing.assert_allclose(allowed, np.mean(clean, 0), atol=0.15)
 
 
@@ -96,19 +96,19 @@ def test_pure_noise_has_a_low_ceiling_and_pure_signal_none() -> None:
     share = np.full((1, 500), 1 / 500)
     rng, slow = np.random.default_rng(0), np.linspace(-1, 1, 500)[None]
     for influence, low, high in ((rng.normal(size=(1, 500)), 0.2, 0.35), (slow, 0.99, 1.0)):
-        evidence = InfluenceMoments(1, 1, 1)
-        evidence.update(slow[:, None], influence, share)
-        assert low <= evidence.ceiling()[0] <= high
+        moments = InfluenceMoments(1, 1, 1)
+        moments.update(slow[:, None], influence, share)
+        assert low <= moments.ceiling()[0] <= high
 
 
 def test_task_agreement_is_a_weighted_correlation_and_skips_tasks_not_in_play() -> None:
     rng = np.random.default_rng(0)
     z, share = rng.normal(size=(1, 3, 50)), rng.dirichlet(np.ones(50))[None]
     r = np.stack([z[0, 1] + rng.normal(size=50), np.full(50, np.nan)])[None]
-    evidence = InfluenceMoments(1, 3, 2)
+    moments = InfluenceMoments(1, 3, 2)
     for _ in range(3):
-        evidence.update_tasks(z, r * 1e-5, share)  # whatever the unit
+        moments.update_tasks(z, r * 1e-5, share)  # whatever the unit
     covariance = np.cov(np.vstack([z[0], r[0, 0]]), aweights=share[0])
     expected = covariance[:3, 3] / np.sqrt(np.diag(covariance)[:3] * covariance[3, 3])
-    np.testing.assert_allclose(evidence.task_agreement()[0, 0], expected)
-    assert not evidence.task_agreement()[0, 1].any()
+    np.testing.assert_allclose(moments.task_agreement()[0, 0], expected)
+    assert not moments.task_agreement()[0, 1].any()

@@ -53,25 +53,25 @@ def test_agreement_is_a_weighted_correlation() -> None:
     rng = np.random.default_rng(0)
     z, r, share = rng.normal(size=(1, 3, 50)), rng.normal(size=(1, 50)), rng.dirichlet(np.ones(50))[None]
     r += z[:, 1]
-    evidence = InfluenceMoments(1, 3, 1)
-    evidence.update(z, r, share)
+    moments = InfluenceMoments(1, 3, 1)
+    moments.update(z, r, share)
     covariance = np.cov(np.vstack([z[0], r]), aweights=share[0])
     expected = covariance[:3, 3] / np.sqrt(np.diag(covariance)[:3] * covariance[3, 3])
-    np.testing.assert_allclose(evidence.agreement()[0], expected)
-    evidence.update(z, np.full((1, 50), np.nan), share)  # an unusable probe changes nothing
-    np.testing.assert_allclose(evidence.agreement()[0], expected)
+    np.testing.assert_allclose(moments.agreement()[0], expected)
+    moments.update(z, np.full((1, 50), np.nan), share)  # an unusable probe changes nothing
+    np.testing.assert_allclose(moments.agreement()[0], expected)
 
 
 def test_ridge_tells_the_cause_from_its_companion() -> None:
     rng = np.random.default_rng(0)
     cause = rng.normal(size=(1, 4000))
     companion = cause + rng.normal(size=(1, 4000))
-    evidence = InfluenceMoments(1, 2, 1)
-    evidence.update(
+    moments = InfluenceMoments(1, 2, 1)
+    moments.update(
         np.stack([cause, companion], 1), cause + 0.5 * rng.normal(size=(1, 4000)), np.full((1, 4000), 1 / 4000)
     )
-    assert evidence.agreement()[0, 1] > 0.5
-    assert abs(evidence.ridge()[0, 1]) < 0.15 < evidence.ridge()[0, 0]
+    assert moments.agreement()[0, 1] > 0.5
+    assert abs(moments.ridge()[0, 1]) < 0.15 < moments.ridge()[0, 0]
 
 
 def test_paper_reward_is_the_mean_over_categories() -> None:

@@ -40,7 +40,7 @@ def test_a_seed_is_a_scenario_and_what_varies_does_not_change_the_rest(task: Tas
 def test_references_and_pools(task: Task, drawn: list[Scenario]) -> None:
     single = np.mean([len(scenario.reference) == 1 for scenario in drawn])
     assert 0.4 < single < 0.6
-    assert {scenario.reference[0][0] for scenario in drawn if len(scenario.reference) == 1} == set(task.tasks)
+    assert {scenario.reference[0][0] for scenario in drawn if len(scenario.reference) == 1} == set(task.reference_tasks)
     pools = np.array([LITTLE.sample(task, seed).pool_budgets for seed in SEEDS])
     assert 1.5 <= pools.min() < 2 < 80 < pools.max() <= 100
 
@@ -50,9 +50,9 @@ def test_only_the_references_named(task: Task, drawn: list[Scenario]) -> None:
     held = [prose.sample(task, seed) for seed in SEEDS[:50]]
     assert {name for scenario in held for name, _ in scenario.reference} == {"prose"}
     assert [scenario.pool_budgets for scenario in held] == [scenario.pool_budgets for scenario in drawn[:50]]
-    assert EVERYTHING.tasks(task) == task.tasks
+    assert EVERYTHING.reference_tasks(task) == task.reference_tasks
     with pytest.raises(InputError, match="references name 'prse'; did you mean 'prose'"):
-        ScenarioDistribution(references=("prse",)).tasks(task)
+        ScenarioDistribution(references=("prse",)).reference_tasks(task)
 
 
 def test_text_of_every_kind(drawn: list[Scenario]) -> None:

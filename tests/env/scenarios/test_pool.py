@@ -28,7 +28,7 @@ def test_without_a_wish_the_pool_is_the_corpus(task: Task) -> None:
 def test_useful_text_and_junk_have_their_shares(task: Task, useful: float | None, junk: float | None) -> None:
     pool = make_pool(task, Scenario(PROSE, 3.0, useful_share=useful, junk_share=junk))
     assert pool.natural_C.sum() == pytest.approx(1)
-    similarity, natural = task.similarity_CT[:, task.tasks.index("prose")], task.cells.natural_C
+    similarity, natural = task.similarity_CT[:, task.reference_tasks.index("prose")], task.cells.natural_C
     order = np.argsort(-similarity, kind="stable")
     before = np.cumsum(natural[order]) - natural[order]
     top, bottom = order[before < USEFUL], order[before + natural[order] > 1 - JUNK]

@@ -19,13 +19,13 @@ def task(tiny_corpus: Corpus) -> Task:
 def mixtures(task: Task, prose_shares: np.ndarray = PROSE_SHARES) -> np.ndarray:
     """The runs' weights of the tasks, (N, T)."""
     share = {"prose": prose_shares, "code": 1 - prose_shares}
-    return np.stack([share[name] for name in task.tasks], 1)
+    return np.stack([share[name] for name in task.reference_tasks], 1)
 
 
 def test_as_many_windows_of_each_task_as_its_weight_says(task: Task) -> None:
     sample = task.sample_reference(mixtures(task), 20, "validation", KEYS_N)
-    assert (sample.task == task.tasks.index("code")).sum(1).tolist() == [0, 14, 14, 19]
-    for index, name in enumerate(task.tasks):
+    assert (sample.task == task.reference_tasks.index("code")).sum(1).tolist() == [0, 14, 14, 19]
+    for index, name in enumerate(task.reference_tasks):
         there = np.isin(task.windows.document(sample.ids), np.array(task.corpus.splits[f"{name}/validation"]))
         np.testing.assert_array_equal(there, sample.task == index, err_msg=name)
         weight_N = np.where(sample.task == index, sample.weight, 0).sum(1)

@@ -55,11 +55,11 @@ def test_transfer_follows_the_labels(task: Task) -> None:
     domains = task.layout.columns["domain"].names
     worth = [dynamics.transfer_CT[domain_C == domain].mean(0) for domain in range(len(domains))]
     helpful = [domains[best] for best in np.argmax(worth, 0)]
-    assert helpful == list(task.tasks), "prose helps prose most, code helps code"
+    assert helpful == list(task.reference_tasks), "prose helps prose most, code helps code"
     turned = SurrogateSetting(twist=0, turn=1).dynamics(task)
     np.testing.assert_array_equal(turned.transfer_CT, dynamics.transfer_CT)
     worth = [turned.late_CT[domain_C == domain].mean(0) for domain in range(len(domains))]
-    assert [domains[worst] for worst in np.argmin(worth, 0)] == list(task.tasks)
+    assert [domains[worst] for worst in np.argmin(worth, 0)] == list(task.reference_tasks)
     np.testing.assert_allclose(natural @ turned.late_CT, 1)
 
 

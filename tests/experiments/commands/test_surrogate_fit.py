@@ -81,7 +81,7 @@ def test_what_was_fitted_drives_an_episode(run: Path, found: dict[str, Any], tin
     natural_C = task.cells.natural_C
     assert dynamics.transfer_CT.min() >= LEAST_WORTH
     np.testing.assert_allclose(natural_C @ dynamics.transfer_CT, 1, atol=0.1)
-    for name, fitted_C, known_C in zip(task.tasks, dynamics.transfer_CT.T, known.transfer_CT.T, strict=True):
+    for name, fitted_C, known_C in zip(task.reference_tasks, dynamics.transfer_CT.T, known.transfer_CT.T, strict=True):
         assert np.corrcoef(fitted_C, known_C)[0, 1] > 0.8, name
     ends = [each.loss(np.full(2, each.unit_tokens)) for each in (dynamics, known)]
     np.testing.assert_allclose(*ends, atol=0.1)

@@ -96,7 +96,7 @@ def test_the_result_is_a_transformers_model_with_a_card(config: PretrainConfig, 
     assert result["tokens"] <= config.target.budget_tokens
     task = config.target.task(tiny_corpus)
     ids = task.sample_reference(np.full((1, 2), 0.5), 2 * TEST_WINDOWS, "test", np.zeros(1, np.uint64))
-    tokens = torch.from_numpy(task.windows.fetch(ids.ids[0][ids.task[0] == task.tasks.index("prose")]))
+    tokens = torch.from_numpy(task.windows.fetch(ids.ids[0][ids.task[0] == task.reference_tasks.index("prose")]))
     with torch.no_grad():
         loss = model(input_ids=tokens.clamp(min=0), labels=tokens).loss.item()
     assert loss == pytest.approx(result["test_loss_nats"]["prose"], rel=0.05)  # of other windows, weighted otherwise

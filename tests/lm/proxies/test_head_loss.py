@@ -7,7 +7,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, Pretrai
 
 from pretraingym.lm.models.causal_lm import ends_in_head, llama
 from pretraingym.lm.proxies import head_loss
-from pretraingym.lm.proxies.head_loss import mean_losses, token_losses
+from pretraingym.lm.proxies.head_loss import token_losses, weighted_losses
 
 MODELS, TOKENS, WIDTH, VOCAB = 3, 10, 4, 7
 
@@ -34,7 +34,7 @@ def test_losses_and_gradients_are_torchs(piece: int, monkeypatch: pytest.MonkeyP
     upstream = torch.tensor([1.0, -2.0, 0.5])
     expected = (of_torch(hidden, head, target) * weight).sum(1)
     gradients = torch.autograd.grad(expected, (hidden, head), upstream)
-    losses = mean_losses(hidden, head, target, weight)
+    losses = weighted_losses(hidden, head, target, weight)
     torch.testing.assert_close(losses, expected)
     for name, found, wanted in zip(
         ("hidden", "head"), torch.autograd.grad(losses, (hidden, head), upstream), gradients, strict=True
@@ -48,7 +48,9 @@ def test_logits_from_the_model_give_the_same_losses() -> None:
     hidden, head, target, weight = case()
     logits = hidden @ head.mT
     torch.testing.assert_close(token_losses(logits, None, target), token_losses(hidden.detach(), head, target))
-    torch.testing.assert_close(mean_losses(logits, None, target, weight), mean_losses(hidden, head, target, weight))
+    torch.testing.assert_close(
+        weighted_losses(logits, None, target, weight), weighted_losses(hidden, head, target, weight)
+    )
 
 
 def test_a_probability_of_zero_costs_87_nats_and_nan_stays_nan() -> None:
