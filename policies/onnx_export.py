@@ -1,4 +1,4 @@
-"""Learned policies as ONNX, for whoever serves a console without torch. Needs the extra `onnx`."""
+"""Learned policies as ONNX, to run a policy without torch. Needs the extra `onnx`."""
 
 import importlib.util
 import json

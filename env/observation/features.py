@@ -24,7 +24,7 @@ class Feature:
     """One named number of the observation. `low` and `high` are hard bounds: values are clipped to them.
 
     typical: mean and standard deviation over the agents and intervals of 8 scenarios of the default corpus under random
-    consoles (measured once, two digits). Actors work in these units, which makes one step of a learner, or one standard
+    weights (measured once, two digits). Actors work in these units, which makes one step of a learner, or one standard
     deviation of a search, mean about the same for every feature. is_null is constant there.
 
     formula: from what is known of N runs to the feature, (N, K) of agents or (N,) of the training."""

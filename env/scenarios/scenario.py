@@ -1,4 +1,4 @@
-"""A scenario: one situation that a console may meet on a task. `distribution.py` says what scenarios are drawn from."""
+"""A scenario: one situation that a policy may meet on a task. `distribution.py` says what scenarios are drawn from."""
 
 from dataclasses import dataclass
 from typing import Any

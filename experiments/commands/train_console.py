@@ -14,6 +14,7 @@ from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
+from ...policies.base import Policy
 from ...policies.learners.learning import learn
 from ...policies.learners.start import checked_start
 from ...policies.learners.table import LEARNERS, learner_named
@@ -21,7 +22,7 @@ from ...policies.named import learned_hashes
 from ...policies.registry import make_policy
 from ...policies.saved.card import PolicyCard
 from ...policies.saved.learned import LearnedPolicy
-from ...policies.saved.ranges import widest
+from ...policies.saved.ranges import Ranges, widest
 from ...policies.saved.storage import save_policy
 from ..progress import Progress
 from ..runs.preflight import check_seed, preflight_task
@@ -125,18 +126,7 @@ def train_console(
     actor, ranges = learn(
         config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval, start
     )
-    known = start.card if isinstance(start, LearnedPolicy) else None
-    card = PolicyCard(
-        algorithm=config.algorithm,
-        agents=env.agent_names,
-        proxies=f"{episode.backend.num_params} parameters, {proxy.episode.total_steps} steps of "
-        f"{proxy.episode.batch_windows} windows of {proxy.context} tokens, {rounds * num_envs} episodes",
-        corpus=corpus.fingerprint,
-        command=" ".join(["pretraingym", *sys.argv[1:]]),
-        versions={name: version(name) for name in ("torch", "transformers", "stable-baselines3", "gymnasium")},
-        ranges=widest(ranges, known.ranges) if known else ranges,
-        proxy_runs=rounds * (num_envs + config.groups) + (known.proxy_runs if known else 0),
-    )
+    card = _card(env, corpus, proxy, config, rounds, ranges, start)
     save_policy(folder.path, LearnedPolicy(actor, card))
     return {
         "episodes": rounds * num_envs,
@@ -144,6 +134,31 @@ def train_console(
         "proxy_params": episode.backend.num_params,
         "profile_s": stopwatch.seconds,
     }
+
+
+def _card(
+    env: ConsoleVectorEnv,
+    corpus: Corpus,
+    proxy: Setting,
+    config: LearnConfig,
+    rounds: int,
+    ranges: Ranges,
+    start: Policy,
+) -> PolicyCard:
+    """The card of what was learned in so many rounds, with what the policy that it started from had learned."""
+    known = start.card if isinstance(start, LearnedPolicy) else None
+    clock = proxy.episode
+    return PolicyCard(
+        algorithm=config.algorithm,
+        agents=env.agent_names,
+        proxies=f"{env.runs.episode.backend.num_params} parameters, {clock.total_steps} steps of "
+        f"{clock.batch_windows} windows of {proxy.context} tokens, {rounds * env.num_envs} episodes",
+        corpus=corpus.fingerprint,
+        command=" ".join(["pretraingym", *sys.argv[1:]]),
+        versions={name: version(name) for name in ("torch", "transformers", "stable-baselines3", "gymnasium")},
+        ranges=widest(ranges, known.ranges) if known else ranges,
+        proxy_runs=rounds * (env.num_envs + config.groups) + (known.proxy_runs if known else 0),
+    )
 
 
 def main(config: TrainConsoleConfig) -> dict[str, Any]:

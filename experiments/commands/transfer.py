@@ -1,4 +1,4 @@
-"""pretraingym transfer: do small proxies rank consoles as the target does? Measured before the target is paid for."""
+"""pretraingym transfer: do small proxies rank policies as the target does? Measured before the target is paid for."""
 
 import json
 from dataclasses import dataclass, field, replace
@@ -27,16 +27,16 @@ from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
 from .pretrain import quick_target
 
-STRENGTHS = 0.25, 0.8  # of the constant consoles that are compared beside the policies
+STRENGTHS = 0.25, 0.8  # of the constant weights that are compared beside the policies
 
 
 @dataclass(frozen=True)
 class TransferConfig:
-    """Run the same policies and constant consoles on proxies of several sizes and on the target, and report how well
+    """Run the same policies and constant weights on proxies of several sizes and on the target, and report how well
     each size ranks them as the target does."""
 
     policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement", "lift")
-    """names of rules, or folders of learned policies. Constant consoles are added: each family of agents at strengths
+    """names of rules, or folders of learned policies. Constant weights are added: each family of agents at strengths
     .25 and .8"""
     folder: Path = Path("runs/transfer")
     """folder of the runs and of results.json"""
@@ -113,7 +113,7 @@ def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -
 def rank_agreement(losses: list[dict[str, float]], target: list[dict[str, float]]) -> dict[str, Any]:
     """How far one size's final losses by scenario and console agree with the target's: Spearman's correlation of the
     gains over natural (their mean over scenarios, and each; 0 where there is nothing to rank), and `regret`: the
-    target's loss under the console that wins at this size, less its loss under its own winner, nats. Consoles whose run
+    target's loss under the policy that wins at this size, less its loss under its own winner, nats. Policies whose run
     diverged on either do not count."""
     correlations, regrets = [], []
     for own, wanted in zip(losses, target, strict=True):

@@ -1,1 +1,1 @@
-"""What a console or a model is worth: side by side, on benchmarks, and at best."""
+"""What a policy or a model is worth: side by side, on benchmarks, and at best."""

@@ -1,4 +1,4 @@
-"""Learn a console on the native vector environment with nothing but PyTorch: PPO in one file.
+"""Learn a policy on the native vector environment with nothing but PyTorch: PPO in one file.
 
     python -m pretraingym.experiments.examples.plain_torch --rounds 30
 

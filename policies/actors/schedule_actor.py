@@ -1,4 +1,4 @@
-"""Consoles that look at nothing but the clock: constant weights and schedules, as a learner can search them."""
+"""Weights that depend on nothing but the clock, constant or on a schedule, as a learner can search them."""
 
 from dataclasses import dataclass
 

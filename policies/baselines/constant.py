@@ -1,4 +1,4 @@
-"""Constant consoles: the same weights in every run, by agent or by family of agents."""
+"""Constant weights: the same in every run, by agent or by family of agents."""
 
 from collections.abc import Mapping
 

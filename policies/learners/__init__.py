@@ -1,1 +1,1 @@
-"""The algorithms that learn a console, one a file."""
+"""The algorithms that learn a policy, one a file."""

@@ -37,7 +37,7 @@ EDGE = 0.99  # largest mean action: SB3 squashes by tanh, which reaches 1 nowher
 
 
 class _ConsoleActor:
-    """What SAC's and TQC's actors share here: the mean action of a console's actor, one deviation for all agents."""
+    """What SAC's and TQC's actors share here: the mean action of an `Actor`, one deviation for all agents."""
 
     latent_pi: Any
     mu: Any

@@ -36,7 +36,7 @@ class MakeAlgorithm(Protocol):
 
 @dataclass(frozen=True)
 class Learner:
-    """One way to learn a console.
+    """One way to learn a policy.
 
     about: a few words for the command's help; takes_start: whether its actor begins as the rule or policy that it is
     given, or knows nothing; make_actor: the actor that learning begins with; make_algorithm: the Stable-Baselines3
