@@ -35,7 +35,7 @@ LADDER = (0.5, 2.0, 4.0)  # multiples of the budget of further runs of natural, 
 @dataclass(frozen=True)
 class QuickstartConfig:
     """The main job: learn a console policy on small proxies, and let it drive the pretraining of a model 8 times
-    larger, beside the rules it has to beat. Ten minutes on two cores."""
+    larger, beside the rules it has to beat. About seven minutes on two cores."""
 
     folder: Path = Path("runs/quickstart")
     """folder of the run: metrics.jsonl, results.json, the policy, the model and report.html"""
