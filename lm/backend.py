@@ -42,11 +42,11 @@ class Backend(Protocol):
         """Put a new model, initialised from `seed`, into `slot`, at step 0 of the schedule. Its peak learning rates are
         `lr_scale` times the usual ones."""
 
-    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
+    def train(self, ids: Ids, active: NDArray[np.bool_]) -> Floats:
         """Train the slots that `active` (N,) names on windows (N, steps, W), one optimiser step on each W of them; the
         others stay as they are -> mean training loss (N,), nats per token, NaN where not active."""
 
-    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
+    def evaluate(self, ids: Ids, averaged: bool) -> Floats:
         """Loss of each window (N, W) -> (N, W), nats per token; `averaged` uses the running average of the weights."""
 
     def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:

@@ -109,9 +109,9 @@ class Surrogate:
     def progress_N(self) -> Floats:
         return np.minimum(self.steps_N / self.schedule.total_steps, 1.0)
 
-    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
-        num_slots, num_steps, _ = windows.shape
-        ids_NW = windows.reshape(num_slots, -1)
+    def train(self, ids: Ids, active: NDArray[np.bool_]) -> Floats:
+        num_slots, num_steps, _ = ids.shape
+        ids_NW = ids.reshape(num_slots, -1)
         kind_NW, times_NW = self._kind_D[self.windows.document(ids_NW)], self._count(ids_NW, active)
         value_NW = self.windows.lengths(ids_NW) * np.exp(times_NW / -self.dynamics.repeat_epochs)
         before_N, num_kinds = self.progress_N, len(self.dynamics.transfer_CT)
@@ -144,12 +144,12 @@ class Surrogate:
         flat[sorted_NW[last_NW]] += (turn_NW[last_NW] + 1).astype(np.uint16)
         return times_NW
 
-    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
-        task_NW = self._task_D[self.windows.document(windows)]
+    def evaluate(self, ids: Ids, averaged: bool) -> Floats:
+        task_NW = self._task_D[self.windows.document(ids)]
         tasks = np.arange(self.effective_NT.shape[1]).astype(np.uint64)
         noise_NT = normals(self._key(LOSS)[:, None] ^ hash64(tasks)[None])
         loss_NT = self.dynamics.loss(self.effective_NT) + self.dynamics.loss_sd * noise_NT
-        return np.take_along_axis(loss_NT, task_NW, 1) + self._offset(windows)
+        return np.take_along_axis(loss_NT, task_NW, 1) + self._offset(ids)
 
     def influence(self, reference: Ids, weight: Floats, probe: Ids, stride: int) -> tuple[Floats, Floats, Floats]:
         dynamics, num_tasks = self.dynamics, self.effective_NT.shape[1]

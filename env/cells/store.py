@@ -16,7 +16,8 @@ from .builder import LabelledDocuments, build_cells
 from .index import CellIndex
 
 SCHEMA = 1
-# The file of each field, without .npy: those of cells are read into memory, those of documents are memory-mapped.
+# The file of each field, without .npy: those of cells are read into memory, those of documents are memory-mapped. The
+# names are those of version 0.1.0, whose indices stay readable.
 CELL_FILES = {"labels_CA": "labels_CA", "windows_C": "windows_C", "tokens_C": "tokens_C"}
 DOCUMENT_FILES = {"document_D": "document_R", "start_D": "start_R", "group_start": "group_start_G"}
 DAMAGE = (ValueError, TypeError, OSError, EOFError, OverflowError, SyntaxError, TokenError)  # of a bad npy header

@@ -123,9 +123,8 @@ def add_labels(corpus: Corpus, labels: dict[str, Labels]) -> Corpus:
     is killed meanwhile, the corpus is as it was, or lacks the columns that were to be replaced."""
     manifest = read_manifest(corpus.path)
     tables = {name: _checked(name, added, corpus.num_documents) for name, added in labels.items()}
-    if (
-        replaced := tables.keys() & manifest["labels"].keys()
-    ):  # so that no file's content ever differs from the hash in the manifest
+    # First the columns to be replaced leave the manifest, so that no file ever differs from its hash there.
+    if replaced := tables.keys() & manifest["labels"].keys():
         for name in replaced:
             del manifest["labels"][name], manifest["files"][f"labels-{name}.bin"]
         write_manifest(corpus.path, manifest)

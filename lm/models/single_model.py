@@ -26,8 +26,8 @@ class SingleModelBackend(ABC):
         """Tokens of windows, padded with -100."""
         return torch.from_numpy(self.windows.fetch(ids))
 
-    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
-        tokens, model = self.fetch(windows), self.measured_model
+    def evaluate(self, ids: Ids, averaged: bool) -> Floats:
+        tokens, model = self.fetch(ids), self.measured_model
         if not averaged:
             return _array(model.evaluate(tokens))
         with model.holding(model.average):

@@ -34,9 +34,8 @@ class Shard(Differentiable):
     ) -> None:
         self.config, self.num_models, self.device, self.average_decay = config, num_models, device, average_decay
         self.products = products
-        self.model = new_model(
-            config, 0
-        ).eval()  # no dropout: a run must depend only on its seed, and sees about one epoch
+        # In evaluation mode, without dropout: a run must depend only on its seed, and sees about one epoch.
+        self.model = new_model(config, 0).eval()
         plain_head = ends_in_head(self.model)
         self.parameters = stack_modules(self.model, num_models)
         self.model.to(device)

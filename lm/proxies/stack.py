@@ -73,9 +73,9 @@ class ProxyStack:
     def learning_rate(self) -> Floats:
         return self.train_config.schedule.fraction(self.steps_N)
 
-    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
-        """As `Backend.train`: one optimiser step of every active model for each column of windows."""
-        num_steps = windows.shape[1]
+    def train(self, ids: Ids, active: NDArray[np.bool_]) -> Floats:
+        """As `Backend.train`: one optimiser step of every active model for each column of ids."""
+        num_steps = ids.shape[1]
         fractions = self.train_config.schedule.fraction(self.steps_N[:, None] + np.arange(num_steps))
         fractions *= self.lr_scale_N[:, None]
 
@@ -86,18 +86,18 @@ class ProxyStack:
             with shard.frozen(np.flatnonzero(~active[part])):
                 for step in range(num_steps):
                     rate = torch.from_numpy(fractions[part, step]).float()
-                    total += shard.train_step(self._fetch(windows[part, step]), rate).cpu()
+                    total += shard.train_step(self._fetch(ids[part, step]), rate).cpu()
             return total / num_steps
 
         losses = torch.cat(self._each(work)).double().numpy()
         self.steps_N[active] += num_steps
         return np.where(active, losses, np.nan)
 
-    def evaluate(self, windows: Ids, averaged: bool) -> Floats:
+    def evaluate(self, ids: Ids, averaged: bool) -> Floats:
         """As `Backend.evaluate`: the loss of each window, of the running average of the weights or of themselves."""
 
         def work(shard: Shard, part: NDArray[np.intp]) -> Tensor:
-            tokens = self._fetch(windows[part])
+            tokens = self._fetch(ids[part])
             if not averaged:
                 return shard.evaluate(tokens).cpu()
             with shard.holding(shard.average):

@@ -122,9 +122,8 @@ class Checkpoints:
             except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedFile) as error:
                 why = str(error).splitlines()[0] if str(error) else type(error).__name__
                 warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before it", stacklevel=2)
-                path.rename(
-                    path.with_name(f"{DAMAGED}{path.name}")
-                )  # so that it does not count among those that are kept
+                # Under another name, so that it does not count among those that are kept.
+                path.rename(path.with_name(f"{DAMAGED}{path.name}"))
         if damaged := len(list(self.folder.glob(f"{DAMAGED}*"))):
             raise InputError(
                 f"all {damaged} checkpoints in {self.folder} are damaged, expected a complete one to go on from; "

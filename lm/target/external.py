@@ -105,7 +105,7 @@ class ExternalBackend(SingleModelBackend):
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
         """Does nothing: the trainer has initialised the model."""
 
-    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
+    def train(self, ids: Ids, active: NDArray[np.bool_]) -> Floats:
         """InputError: the trainer takes the steps."""
         raise InputError(
             "an external backend was asked to train, expected its own trainer to take the steps: give it the windows "

@@ -61,15 +61,15 @@ class Target(SingleModelBackend):
     def learning_rate(self) -> Floats:
         return self.train_config.schedule.fraction(self.steps_N)
 
-    def train(self, windows: Ids, active: NDArray[np.bool_]) -> Floats:
+    def train(self, ids: Ids, active: NDArray[np.bool_]) -> Floats:
         if not active[0]:
             return np.full(1, np.nan)
         self._fresh_seed, total = None, torch.zeros((), device=self.ranks.device)
-        for ids_W in self.ranks.broadcast(windows[0]):
+        for ids_W in self.ranks.broadcast(ids[0]):
             fraction = float((self.learning_rate() * self.lr_scale_N)[0])
             total += self.model.train_step(*self._share(ids_W), fraction)
             self.steps_N += 1
-        return self.ranks.sum(total).double().cpu().numpy()[None] / windows.shape[1]
+        return self.ranks.sum(total).double().cpu().numpy()[None] / ids.shape[1]
 
     def _share(self, ids_W: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[list[int]], int]:
         """This rank's share of a global batch: tokens of its windows, its sequences of them, and how many tokens the

@@ -69,8 +69,8 @@ class Trials:
 
 
 class GainRegression(EpisodeSearch):
-    """A round tries constant weights on new scenarios: at random, and, once there is a
-    regression, in two slots of a group the weights that it thinks best (in one of them a little off)."""
+    """A round tries constant weights on new scenarios: random ones, and, once there is a regression, in two slots of
+    every group the weights that it thinks best (in one of the two mixed with random ones)."""
 
     def set_up_search(self, rng: np.random.Generator) -> None:
         self.rng, self.round, self.explained = rng, 0, 0.0
