@@ -39,7 +39,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], about: dict[str
     """Replace `path`, whole or not at all; it is on the disk when this returns. about: for JSON; schema: the number of
     the format that the names and shapes of the arrays have."""
     header = {ABOUT: json.dumps(about | {"schema": schema})}
-    write_atomic(path, save({name: np.array(value, order="C") for name, value in arrays.items()}, header))
+    write_atomic(path, save({name: np.asarray(value, order="C") for name, value in arrays.items()}, header))
 
 
 def read_arrays(path: Path, schema: int, cure: str) -> tuple[dict[str, Any], State]:
