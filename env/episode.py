@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..lm.backend import Backend, Ids
 from ..lm.io.errors import InputError
-from ..lm.io.state import nested, under
+from ..lm.io.state import copies, nested, restore, under
 from .cells.sampler import CellSampler
 from .console.agent_scores import AgentScores
 from .console.weights import check_weights
@@ -192,8 +192,7 @@ class Episode:
             if self.done_N[active_N].any():
                 raise InputError("a run is done, expected `enter` with a new scenario and seed for its slot")
             self._set_shares(weights, active_N)
-            start_N = self.measuring.history.tokens_start_N  # which a feature compares with the tokens at its end
-            self.measuring.history.tokens_start_N = np.where(active_N, self.tokens_N, start_N)
+            self.measuring.history.begin_interval(self.tokens_N, active_N)
         with self.stopwatch.part("select"):
             windows = self._windows(active_N, steps)
         self.in_hand = InHand(windows, active_N, 0, np.zeros(self.num_slots))
@@ -279,15 +278,14 @@ class Episode:
 
     def state_dict(self) -> dict[str, NDArray]:
         """All that is needed to go on, but for the backend's own state and the scenarios, which the caller has."""
-        state = {name: getattr(self, name).copy() for name in self._ARRAYS}
+        state = copies(self, self._ARRAYS)
         for part in self._PARTS:
             state |= nested(part, getattr(self, part).state_dict())
         return state if self.in_hand is None else state | nested("in_hand", self.in_hand.state_dict())
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Go on exactly where `state_dict` was taken, with a backend that does too."""
-        for name in self._ARRAYS:
-            setattr(self, name, state[name].copy())
+        restore(self, self._ARRAYS, state)
         for part in self._PARTS:
             getattr(self, part).load_state_dict(under(part, state))
         in_hand = under("in_hand", state)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..lm.backend import Backend
-from ..lm.io.state import nested, under
+from ..lm.io.state import copies, nested, restore, under
 from ..lm.keyed_random import Words, hash64
 from .agents.base import Feedback
 from .cells.sampler import CellSampler
@@ -126,11 +126,10 @@ class Measuring:
         self.seen_gap_NK[active_N] = gap_NK[active_N]
 
     def state_dict(self) -> dict[str, NDArray]:
-        own = {name: getattr(self, name).copy() for name in self._ARRAYS}
-        return own | nested("history", self.history.state_dict()) | nested("moments", self.moments.state_dict())
+        parts = nested("history", self.history.state_dict()) | nested("moments", self.moments.state_dict())
+        return copies(self, self._ARRAYS) | parts
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        for name in self._ARRAYS:
-            setattr(self, name, state[name].copy())
+        restore(self, self._ARRAYS, state)
         self.history.load_state_dict(under("history", state))
         self.moments.load_state_dict(under("moments", state))

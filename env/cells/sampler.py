@@ -6,6 +6,7 @@ The state of a run is its seed and one counter a cell.
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.io.state import copies, restore
 from ...lm.keyed_random import Words, hash64, stream, uniforms
 from .blocks import blocks
 from .index import CellIndex
@@ -16,6 +17,8 @@ class CellSampler:
     """Draws for N runs. used_NC: the windows drawn from each cell so far; pool_NC: the windows of each cell that are in
     the run's pool; pool_tokens_NC: their tokens; natural_NC: each cell's share of the pool's tokens; seed_N: which
     windows of a cell are in the pool, and in which order they come."""
+
+    _ARRAYS = ("used_NC", "pool_NC", "natural_NC", "seed_N")
 
     def __init__(self, cells: CellIndex, num_slots: int) -> None:
         self.cells = cells
@@ -90,13 +93,11 @@ class CellSampler:
 
     def state_dict(self) -> dict[str, NDArray]:
         """What the coming draws depend on."""
-        names = ("used_NC", "pool_NC", "natural_NC", "seed_N")
-        return {name: getattr(self, name).copy() for name in names}
+        return copies(self, self._ARRAYS)
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""
-        for name, value in state.items():
-            setattr(self, name, value.copy())
+        restore(self, self._ARRAYS, state)
         self.pool_tokens_NC = self.pool_NC * self.cells.window_tokens_C
 
 

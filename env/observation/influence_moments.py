@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.io.state import copies, restore
+
 Array = NDArray[np.float64]
 
 
@@ -99,8 +101,7 @@ class InfluenceMoments:
         return solved / np.maximum(spread, 1e-9)[:, None]
 
     def state_dict(self) -> dict[str, NDArray]:
-        return {name: getattr(self, name).copy() for name in self._MOMENTS}
+        return copies(self, self._MOMENTS)
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value.copy())
+        restore(self, self._MOMENTS, state)

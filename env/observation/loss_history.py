@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.io.state import copies, restore
+
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
@@ -34,6 +36,10 @@ class LossHistory:
         for name in ("first_start_N", "first_end_N", "last_start_N", "last_end_N"):
             setattr(self, name, np.where(active_N, loss_N, getattr(self, name)))
 
+    def begin_interval(self, tokens_N: NDArray[np.int64], active_N: Bools) -> None:
+        """The tokens that the active runs had spent when an interval of theirs was drawn."""
+        self.tokens_start_N = np.where(active_N, tokens_N, self.tokens_start_N)
+
     def add(self, loss_N: Array, tokens_N: NDArray[np.int64], first_N: Bools, active_N: Bools) -> None:
         """The losses after an interval of the active runs; of those in `first_N` it was the first."""
         self.first_end_N = np.where(first_N, loss_N, self.first_end_N)
@@ -42,8 +48,7 @@ class LossHistory:
         self.tokens_end_N = np.where(active_N, tokens_N, self.tokens_end_N)
 
     def state_dict(self) -> dict[str, NDArray]:
-        return {field.name: getattr(self, field.name).copy() for field in fields(self)}
+        return copies(self, (field.name for field in fields(self)))
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value.copy())
+        restore(self, (field.name for field in fields(self)), state)

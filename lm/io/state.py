@@ -1,12 +1,24 @@
 """States as one flat mapping of arrays: those of parts under the part's name, JSON values as arrays of bytes."""
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 State = dict[str, NDArray[Any]]
+
+
+def copies(owner: object, names: Iterable[str]) -> State:
+    """The owner's arrays of these names, copied."""
+    return {name: getattr(owner, name).copy() for name in names}
+
+
+def restore(owner: object, names: Iterable[str], state: State) -> None:
+    """Put back what `copies` gave."""
+    for name in names:
+        setattr(owner, name, state[name].copy())
 
 
 def nested(part: str, state: State) -> State:
