@@ -207,7 +207,7 @@ AGENT_FEATURES: tuple[Feature, ...] = (
         "log of lift_useful, which counts as .05 at least",
     ),
     Feature(
-        "lift_min", -5, 5, (0.61, 0.78), lambda s: np.where(s.task_weights_NT[:, None] > 0, s.lift_NKT, np.inf).min(2),
+        "lift_min", -5, 5, (0.61, 0.78), lambda s: np.where(s.in_play_NT[:, None], s.lift_NKT, np.inf).min(2),
         "lift_mean of the reference task in play where it is lowest",
     ),
     Feature(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.corpus import Corpus, reference_split
 from ...lm.corpus.windows import Windows
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
@@ -79,7 +79,7 @@ class Task:
         self.windows = Windows(self.corpus, self.context)
         self.cells = self._index(tuple(columns))
         self.layout = Layout(columns, self.cells.labels_CA)
-        documents = [np.array(self.corpus.splits[f"{task}/validation"]) for task in self.reference_tasks]
+        documents = [np.array(self.corpus.splits[reference_split(task, "validation")]) for task in self.reference_tasks]
         reference, offsets = np.concatenate(documents), self.corpus.token_offsets
         self.reference_labels = np.stack([labels.column[reference] for labels in columns.values()], 1)
         for shared in (self.reference_labels, self.cells.labels_CA):

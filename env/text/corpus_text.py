@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from ...lm.corpus.corpus import reference_split
 from ...lm.corpus.texts import Texts
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class CorpusText:
 
     def validation(self, task: str) -> NDArray[np.int64]:
         """Numbers of the documents of a reference task's validation half. Agents never see the test half."""
-        return np.array(self.splits[f"{task}/validation"], np.int64)
+        return np.array(self.splits[reference_split(task, "validation")], np.int64)
 
     def features(self, documents: NDArray[np.int64]) -> csr_matrix:
         """As TextBatch.features, of these documents (D,), each of the sample or of a validation half."""

@@ -19,6 +19,7 @@ from ...env.episode import Episode, Interval, run_episode
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
+from ...lm.corpus.corpus import reference_split
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def bigram_loss_nats(task: Task, budget_tokens: int) -> float:
     counts = np.zeros((size, size))
     np.add.at(counts, _pairs(task, drawn), 1)
     unigram = (counts.sum(0) + 1) / (counts.sum() + size)
-    references = [task.windows.ids(task.corpus.splits[f"{name}/validation"]) for name in task.reference_tasks]
+    halves = (reference_split(name, "validation") for name in task.reference_tasks)
+    references = [task.windows.ids(task.corpus.splits[half]) for half in halves]
     losses = []
     for weight in (1, 3, 10, 30, 100):
         chance = (counts + weight * unigram) / (counts.sum(1, keepdims=True) + weight)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from ...env.console.action_map import ActionMap
+from ...env.console.weights import natural_weights
 from ...env.episode import Episode, run_episode
 from ...env.recording.config_record import ConfigRecord
 from ...env.recording.episode_record import EpisodeRecord
@@ -108,7 +109,7 @@ def _open_task(config: ConfigRecord, corpus: Path | None) -> Task:
 def weights_of_actions(record: EpisodeRecord, task: Task, config: ConfigRecord) -> NDArray[np.float64]:
     """The weights that the record's actions are mapped to, (I, K); natural's for a control."""
     if record.actions_IK is None:
-        return np.tile(np.eye(len(config.agents))[0], (record.num_intervals, 1))
+        return natural_weights(record.num_intervals, len(config.agents))
     roster = Roster(task.prototypes, list(task.layout.columns), 1)
     roster.begin(0, record.scenario, record.seed)
     mask = np.repeat(roster.mask_NK, record.num_intervals, 0)

@@ -11,6 +11,7 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -168,11 +169,16 @@ def _read(hint: Any, value: Any, where: str, lengths: Lengths) -> Any:
     raise TypeError(f"{where}: a field of type {hint} cannot be read from JSON")
 
 
-def _read_dataclass(kind: Callable[..., Any], value: Any, where: str, lengths: Lengths) -> Any:
+@cache
+def _typed_fields(kind: Callable[..., Any]) -> list[tuple[str, str, Any]]:
+    """Name, key and type of each field of a dataclass."""
     hints = get_type_hints(kind, include_extras=True)
+    return [(field.name, _key(field.name), hints[field.name]) for field in fields(kind)]  # type: ignore[arg-type]
+
+
+def _read_dataclass(kind: Callable[..., Any], value: Any, where: str, lengths: Lengths) -> Any:
     exact_keys(value, keys_of(kind), where)
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    given = {name: _read(hints[name], value[_key(name)], f"{where}.{_key(name)}", lengths) for name in names}
+    given = {name: _read(hint, value[key], f"{where}.{key}", lengths) for name, key, hint in _typed_fields(kind)}
     try:
         return kind(**given)
     except InputError as error:

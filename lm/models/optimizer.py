@@ -100,8 +100,8 @@ class StackedOptimizer:
         placement: Placement | None = None,
     ) -> None:
         self.config, self.products, self.placement = config, products, placement or Placement()
-        self.num_models = len(next(iter(parameters.values())))
-        self.steps_N = torch.zeros(self.num_models, device=next(iter(parameters.values())).device)
+        first = next(iter(parameters.values()))
+        self.steps_N = torch.zeros(len(first), device=first.device)
         self.matrices: dict[torch.Size, list[str]] = defaultdict(list)
         self.parameters = parameters
         self.state: dict[str, Tensor] = {}

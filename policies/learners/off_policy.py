@@ -13,6 +13,7 @@ episodes (tests/policies/learners/test_surrogate_learning.py). To learn with the
 """
 
 import copy
+from functools import partial
 from typing import Any
 
 import gymnasium as gym
@@ -147,11 +148,9 @@ class SetTQCPolicy(_SetOffPolicy, tqc.TQCPolicy):
     actor_kind, critic_kind = TQCActor, TQCCritic
 
 
-KINDS: dict[str, tuple[Any, type[Any]]] = {"sac": (SAC, SetSACPolicy), "tqc": (TQC, SetTQCPolicy)}
-
-
 def make_off_policy(
-    algorithm: str,
+    kind: Any,
+    policy: type[Any],
     env: VecEnv,
     actor: Actor,
     learning_rate: float = 3e-3,
@@ -159,9 +158,9 @@ def make_off_policy(
     seed: int = 0,
     verbose: int = 0,
 ) -> SAC | TQC:
-    """The algorithm of that name in KINDS, which starts from a copy of `actor`: after every episode of all slots,
-    `gradient_steps` of learning from all that was seen. Returns are undiscounted sums, as an episode's are."""
-    kind, policy = KINDS[algorithm]
+    """The algorithm `kind`, SAC or TQC, with that policy of it, which starts from a copy of `actor`: after every
+    episode of all slots, `gradient_steps` of learning from all that was seen. Returns are undiscounted sums, as an
+    episode's are."""
     made: SAC | TQC = kind(
         policy,
         env,
@@ -180,3 +179,7 @@ def make_off_policy(
         verbose=verbose,
     )
     return made
+
+
+make_sac = partial(make_off_policy, SAC, SetSACPolicy)
+make_tqc = partial(make_off_policy, TQC, SetTQCPolicy)

@@ -15,7 +15,7 @@ from ..actors.gain_actor import GainActor, GainConfig
 from ..baselines.rules import Lift
 from . import cma_es, open_loop
 from .cma_es import CMAES
-from .off_policy import make_off_policy
+from .off_policy import make_sac, make_tqc
 from .open_loop import KNOTS, even_weights
 from .ppo import make_ppo
 from .regmix import RegMix
@@ -74,8 +74,8 @@ _TABLE = (
     Learner("response", "a response surface around the start", True, _set_actor(0), ResponseSurface),
     Learner("cma-es", "CMA-ES on a linear actor, from the start", True, _set_actor(0), _search),
     Learner("ppo", "PPO with a network, from the start", True, _set_actor(HIDDEN), make_ppo),
-    Learner("sac", "SAC with a network, from the start", True, _set_actor(HIDDEN), partial(make_off_policy, "sac")),
-    Learner("tqc", "TQC with a network, from the start", True, _set_actor(HIDDEN), partial(make_off_policy, "tqc")),
+    Learner("sac", "SAC with a network, from the start", True, _set_actor(HIDDEN), make_sac),
+    Learner("tqc", "TQC with a network, from the start", True, _set_actor(HIDDEN), make_tqc),
     Learner("regression", "regression of gains on weights and observation", False, _no_gain, GainRegression),
     Learner("best-static", "constant weights by CMA-ES, open loop", False, _even_weights(1), _open_loop_search),
     Learner("regmix", "constant weights by RegMix, open loop", False, _even_weights(1), RegMix),

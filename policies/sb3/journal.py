@@ -15,6 +15,7 @@ import numpy as np
 from stable_baselines3.common.vec_env import VecEnvWrapper
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from ...env.observation.observation import Batch
 from ...lm.io.array_file import check_version
 from ...lm.io.errors import InputError
 from ...lm.io.json_lines import JsonLines
@@ -27,7 +28,6 @@ MAX_LINE = 1 << 30  # bytes of a record
 CURE = "delete it to start anew, or restore it"
 DTYPES = tuple(np.dtype(code).str for code in "?bhilqBHILQefd")  # none that could hold an object
 
-Batch = dict[str, np.ndarray]
 Record = dict[str, np.ndarray]
 Step = tuple[np.ndarray, Batch, np.ndarray, np.ndarray, list[dict[str, Any]]]  # actions, then what step_wait returns
 
@@ -105,9 +105,9 @@ class Journal:
                 if file.read(len(OLD_START)) == OLD_START:
                     check_version(str(self.path), 1, SCHEMA)
         lines = self._log.read(CURE)
-        for where, value in lines:
+        if head := next(lines, None):
+            where, value = head
             check_version(str(self.path), from_json(Head, value, where).schema, SCHEMA)
-            break
         return [from_json(Line, value, where).record(where) for where, value in lines]
 
 

@@ -8,9 +8,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 
+from ...env.observation.observation import Batch
 from ...lm.io.errors import InputError
-
-Batch = dict[str, np.ndarray]
 
 
 class SB3ConsoleVecEnv(VecEnv):
