@@ -27,8 +27,8 @@ class Weights(nn.Module):
         super().__init__()
         self.actor = policy.actor
 
-    def forward(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        return as_weights(self.actor(agents, mask, training), mask, self.actor.action_map)
+    def forward(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
+        return as_weights(self.actor(agents, mask, statistics), mask, self.actor.action_map)
 
 
 def export_onnx(policy: LearnedPolicy, path: Path) -> None:
@@ -54,7 +54,7 @@ def export_onnx(policy: LearnedPolicy, path: Path) -> None:
         # exported here, as ONNX's own exporter silently goes on with fixed axes where an operation wants them
         graph = torch.export.export(Weights(policy).eval(), example, dynamic_shapes=axes)
         program = torch.onnx.export(
-            graph, input_names=["agents", "mask", "training"], output_names=["weights"], dynamo=True, verbose=False
+            graph, input_names=["agents", "mask", "statistics"], output_names=["weights"], dynamo=True, verbose=False
         )
     assert program is not None
     model = program.model_proto

@@ -69,7 +69,7 @@ def check(request: pytest.FixtureRequest) -> Callable[[dict[str, float], dict[st
 
 def test_surrogate(tiny_corpus: Corpus, check: Any) -> None:
     env: Any = gym.make_vec(
-        "pretraingym.env:PretrainGym/Surrogate-v0", num_envs=4, group_size=2, corpus=tiny_corpus.path
+        "pretraingym.env:PretrainGym/Surrogate-v1", num_envs=4, group_size=2, corpus=tiny_corpus.path
     )
     env.reset(seed=3)
     rng, returns = np.random.default_rng(0), np.zeros(4)

@@ -91,7 +91,7 @@ class PairedRuns:
     def observation_shapes(self) -> dict[str, tuple[int, ...]]:
         num_agents = len(self.task.agent_names)
         agents = (num_agents, len(AGENT_FEATURES))
-        return {"agents": agents, "mask": (num_agents,), "training": (len(TRAINING_FEATURES),)}
+        return {"agents": agents, "mask": (num_agents,), "statistics": (len(TRAINING_FEATURES),)}
 
     @property
     def next_number(self) -> int:

@@ -51,7 +51,7 @@ class ConsoleEnv(Stateful, gym.Env):
     | 19 | epochs_used | 0 | 5 | 1 | log(1 + epochs) already used of the cells the agent favours (score above 1) |
     | 20 | epochs_projected | 0 | 5 | 1 | log(1 + epochs) of those cells if all tokens left were drawn from them alone |
 
-    `training` (9,):
+    `statistics` (9,), of the run as a whole:
 
     | index | feature | minimum | maximum | unit | meaning |
     |---|---|---|---|---|---|
@@ -103,6 +103,8 @@ class ConsoleEnv(Stateful, gym.Env):
 
     ## Version history
 
+    v1: the observation's key `training` is now `statistics`, since Stable-Baselines3 puts the keys into a
+    `torch.nn.ModuleDict`, which refuses names of a module's attributes.
     v0: the first version.
     """
 

@@ -1,4 +1,4 @@
-"""The environments of `PretrainGym/Surrogate-v0`: the same as the console's, on formulas in place of models."""
+"""The environments of `PretrainGym/Surrogate-v1`: the same as the console's, on formulas in place of models."""
 
 from ..settings.surrogate_setting import SurrogateSetting
 from .single_env import ConsoleEnv

@@ -23,9 +23,9 @@ def spaces(runs: PairedRuns) -> tuple[gym.spaces.Dict, gym.spaces.Box]:
     shape = runs.observation_shapes
     low, high = bounds(AGENT_FEATURES)
     agents = gym.spaces.Box(np.tile(low, shape["agents"][0]), np.tile(high, shape["agents"][0]))
-    training = gym.spaces.Box(*bounds(TRAINING_FEATURES))
+    statistics = gym.spaces.Box(*bounds(TRAINING_FEATURES))
     mask = gym.spaces.Box(0.0, 1.0, shape["mask"], np.float32)
-    observation = gym.spaces.Dict({"agents": agents, "mask": mask, "training": training})
+    observation = gym.spaces.Dict({"agents": agents, "mask": mask, "statistics": statistics})
     return observation, gym.spaces.Box(-1.0, 1.0, shape["mask"], np.float32)
 
 

@@ -133,7 +133,7 @@ def run_piece(
         "weights": finished.weights_INK[0, 1:].tolist(),
         "agents": first.agents[0].tolist(),
         "mask": first.mask[0].tolist(),
-        "training": first.training[0].tolist(),
+        "training": first.statistics[0].tolist(),
     }
 
 

@@ -88,7 +88,7 @@ def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: in
 
     def choose(seen: Observation) -> Array:
         with torch.no_grad():
-            action = actor(*map(torch.from_numpy, (seen.agents, seen.mask, seen.training)))
+            action = actor(*map(torch.from_numpy, (seen.agents, seen.mask, seen.statistics)))
         return env.action_map.weights(action.numpy(), seen.mask)
 
     return choose

@@ -30,8 +30,8 @@ import pretraingym.env  # noqa: F401 (registers the environments)
 class PlainConfig:
     """What is learned, and how."""
 
-    env: str = "PretrainGym/Surrogate-v0"
-    """id of the environment; PretrainGym/Console-v0 trains real proxies"""
+    env: str = "PretrainGym/Surrogate-v1"
+    """id of the environment; PretrainGym/Console-v1 trains real proxies"""
     corpus: str | None = None
     """folder of a built corpus (default: the environment's own)"""
     num_envs: int = 64
@@ -53,7 +53,7 @@ class Observed(NamedTuple):
 
     agents: Tensor  # (N, K, features of an agent)
     mask: Tensor  # (N, K): 1 where the run has the agent, else 0
-    training: Tensor  # (N, features of the training)
+    statistics: Tensor  # (N, features of the training)
 
 
 class Step(NamedTuple):
@@ -79,15 +79,15 @@ class Policy(nn.Module):
     def forward(self, observed: Observed) -> torch.distributions.Normal:
         agents, present = observed.agents, observed.mask[..., None]
         mean_agent = (agents * present).sum(1, keepdim=True) / present.sum(1, keepdim=True)
-        shared = torch.cat([mean_agent, observed.training[:, None]], 2).expand(-1, agents.shape[1], -1)
+        shared = torch.cat([mean_agent, observed.statistics[:, None]], 2).expand(-1, agents.shape[1], -1)
         mean = torch.tanh(self.network(torch.cat([agents, shared], 2))[..., 0])
         return torch.distributions.Normal(mean, self.log_std.exp())
 
 
 def observed_of(observation: dict[str, np.ndarray]) -> Observed:
     """The environment's observation as tensors; it has the features of all agents of a run in one row."""
-    agents, mask, training = (torch.from_numpy(observation[key]) for key in ("agents", "mask", "training"))
-    return Observed(agents.view(len(mask), mask.shape[1], -1), mask, training)
+    agents, mask, statistics = (torch.from_numpy(observation[key]) for key in ("agents", "mask", "statistics"))
+    return Observed(agents.view(len(mask), mask.shape[1], -1), mask, statistics)
 
 
 def log_probability(distribution: torch.distributions.Normal, action: Tensor, mask: Tensor) -> Tensor:
@@ -146,7 +146,7 @@ def main(config: PlainConfig) -> dict[str, float]:
     ).unwrapped
     observation, _ = env.reset(seed=config.seed)
     first = observed_of(observation)
-    policy = Policy(first.agents.shape[2], first.training.shape[1])
+    policy = Policy(first.agents.shape[2], first.statistics.shape[1])
     optimizer = torch.optim.Adam(policy.parameters(), config.learning_rate)
     returns = []
     for number in range(config.rounds):

@@ -15,17 +15,17 @@ from ...env.observation.observation import Observation
 
 
 class ObservationTensors(NamedTuple):
-    """What actors take, in this order. agents: (N, K, F) float32; mask: (N, K) bool; training: (N, S) float32; F and S
-    are the numbers of AGENT_FEATURES and TRAINING_FEATURES."""
+    """What actors take, in this order. agents: (N, K, F) float32; mask: (N, K) bool; statistics: (N, S) float32; F and
+    S are the numbers of AGENT_FEATURES and TRAINING_FEATURES."""
 
     agents: Tensor
     mask: Tensor
-    training: Tensor
+    statistics: Tensor
 
     @classmethod
     def of(cls, observation: Observation) -> "ObservationTensors":
         """The same as tensors, which share memory with the arrays where they can."""
-        arrays = (observation.agents, observation.mask, observation.training)
+        arrays = (observation.agents, observation.mask, observation.statistics)
         return cls(*(torch.from_numpy(np.ascontiguousarray(array)) for array in arrays))
 
 
@@ -44,7 +44,7 @@ class Actor(nn.Module, ABC):
         self.action_map = action_map
 
     @abstractmethod
-    def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+    def log_weights(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
         """Logarithms of the weights meant, up to a constant, before clipping and the action map's floor, (N, K)."""
 
     def bind(self, agents: tuple[str, ...]) -> None:
@@ -54,14 +54,14 @@ class Actor(nn.Module, ABC):
         """Every feature of the observation that it reads, by its name there."""
         return {}
 
-    def forward(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+    def forward(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
         """Actions (N, K) in [-1, 1], 0 for absent agents."""
-        return as_actions(self.log_weights(agents, mask, training), mask, self.action_map)
+        return as_actions(self.log_weights(agents, mask, statistics), mask, self.action_map)
 
     @torch.no_grad()
-    def weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> NDArray[np.float64]:
+    def weights(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> NDArray[np.float64]:
         """Weights on the simplex, (N, K): those that its actions mean."""
-        return self.weights_of(self(agents, mask, training), mask)
+        return self.weights_of(self(agents, mask, statistics), mask)
 
     def weights_of(self, actions: Tensor, mask: Tensor) -> NDArray[np.float64]:
         """The weights that these actions mean in the environment, (N, K)."""

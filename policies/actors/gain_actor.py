@@ -64,10 +64,10 @@ class GainActor(Actor):
         known = AGENT_BY_NAME | TRAINING_BY_NAME
         return {name: known[name] for name in (*self.config.agents, *self.config.training)}
 
-    def terms(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+    def terms(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
         """Terms of every agent's value, (N, K, num_terms); 0 for null and absent agents."""
         own = self.agent_scale(agents[..., [column(AGENT_FEATURES, name) for name in self.config.agents]])
-        around = self.training_scale(training[:, [column(TRAINING_FEATURES, name) for name in self.config.training]])
+        around = self.training_scale(statistics[:, [column(TRAINING_FEATURES, name) for name in self.config.training]])
         compared = own[..., [self.config.agents.index(name) for name in self.config.relative]]
         highest = compared.masked_fill(~other_agents(mask)[..., None], -torch.inf).amax(1, keepdim=True)
         below = torch.where(highest.isfinite(), compared - highest, 0.0)
@@ -76,17 +76,17 @@ class GainActor(Actor):
         products = (own[..., :, None] * around[..., None, :]).flatten(2)
         return products.masked_fill(~other_agents(mask)[..., None], 0.0)
 
-    def design(self, weights: Tensor, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+    def design(self, weights: Tensor, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
         """What the coefficients multiply, for weights (N, K) -> (N, 2 num_terms + 1)."""
         others = weights.masked_fill(~other_agents(mask), 0.0)
         strength = others.sum(1, keepdim=True)
-        linear = torch.einsum("bk,bkp->bp", others, self.terms(agents, mask, training))
+        linear = torch.einsum("bk,bkp->bp", others, self.terms(agents, mask, statistics))
         concentration = others.square().sum(1, keepdim=True) / strength.clamp(min=1e-9)
         return torch.cat([linear, strength * linear, concentration], 1)
 
-    def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+    def log_weights(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
         other, size = other_agents(mask), self.config.num_terms
-        terms = self.terms(agents, mask, training)
+        terms = self.terms(agents, mask, statistics)
         value, cost = terms @ self.coefficients[:size], terms @ self.coefficients[size:-1]
         net = value[:, None] + STRENGTHS[:, None] * cost[:, None]  # (N, strengths, K)
         count = other.sum(1).clamp(min=1)[:, None, None]

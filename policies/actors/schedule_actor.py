@@ -61,8 +61,8 @@ class ScheduleActor(Actor):
         """What the agents of each family weigh together, (N, families); null is of none."""
         return np.asarray(weights_NK[:, 1:] @ np.eye(len(self.config.families))[self._family[1:]])
 
-    def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        position = training[:, PROGRESS].clamp(0, 1) * (self.config.knots - 1)
+    def log_weights(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
+        position = statistics[:, PROGRESS].clamp(0, 1) * (self.config.knots - 1)
         left = position.floor().long().clamp(max=max(self.config.knots - 2, 0))
         right, share = (left + 1).clamp(max=self.config.knots - 1), (position - left)[:, None]
         strength = torch.lerp(self.strength[left, None], self.strength[right, None], share)

@@ -63,27 +63,27 @@ class SetActor(Actor):
     def observed(self) -> dict[str, Feature]:
         return self.config.observed()
 
-    def log_weights(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
-        trust = self._trust(agents, mask, training)
-        strength = self._strength(agents, mask, training, trust)
+    def log_weights(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
+        trust = self._trust(agents, mask, statistics)
+        strength = self._strength(agents, mask, statistics, trust)
         log_weights = functional.logsigmoid(strength) + trust
         return torch.cat([functional.logsigmoid(-strength), log_weights[:, 1:]], 1)
 
-    def _trust(self, agents: Tensor, mask: Tensor, training: Tensor) -> Tensor:
+    def _trust(self, agents: Tensor, mask: Tensor, statistics: Tensor) -> Tensor:
         """Log-shares of the agents other than null, (N, K)."""
         other = other_agents(mask)
         features = self.trust_features(agents, other)
         logit = self.trust(features)[..., 0]
         if self.config.hidden:
             columns = [column(TRAINING_FEATURES, name) for name in self.config.training]
-            context = torch.cat([training[:, columns], _mean(features, other)], 1)
+            context = torch.cat([statistics[:, columns], _mean(features, other)], 1)
             around = context[:, None].expand(-1, features.shape[1], -1)
             logit = logit + self.trust_residual(torch.cat([features, around], 2))[..., 0]
         return logit.masked_fill(~other, ABSENT).log_softmax(1)
 
-    def _strength(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
+    def _strength(self, agents: Tensor, mask: Tensor, statistics: Tensor, trust: Tensor) -> Tensor:
         """Log-odds of the strength, (N, 1)."""
-        inputs = self.strength_features(agents, mask, training, trust)
+        inputs = self.strength_features(agents, mask, statistics, trust)
         strength: Tensor = self.strength(inputs)
         if self.config.hidden:
             mean = _mean(self.trust_features(agents, other_agents(mask)), other_agents(mask))
@@ -96,13 +96,13 @@ class SetActor(Actor):
         scaled: Tensor = self.trust_scale(agents[..., columns])
         return scaled.masked_fill(~other[..., None], 0.0)
 
-    def strength_features(self, agents: Tensor, mask: Tensor, training: Tensor, trust: Tensor) -> Tensor:
+    def strength_features(self, agents: Tensor, mask: Tensor, statistics: Tensor, trust: Tensor) -> Tensor:
         """What the strength's log-odds are linear in, (N, len(config.strength)), where these are the log-shares."""
         other = other_agents(mask)
         values = []
         for name in self.config.strength:
             if name in TRAINING_BY_NAME:
-                values.append(training[:, column(TRAINING_FEATURES, name)])
+                values.append(statistics[:, column(TRAINING_FEATURES, name)])
                 continue
             pool, feature = name.split(".")
             value = agents[..., column(AGENT_FEATURES, feature)].masked_fill(~other, 0.0)

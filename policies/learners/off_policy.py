@@ -73,7 +73,7 @@ class AgentValues(nn.Module):
 
     def forward(self, seen: ObservationTensors, action: Tensor) -> Tensor:
         agents, present = self.agent_scale(seen.agents), seen.mask[..., None]
-        around = self.training_scale(seen.training)[:, None].expand(-1, agents.shape[1], -1)
+        around = self.training_scale(seen.statistics)[:, None].expand(-1, agents.shape[1], -1)
         latent = self.row(torch.cat([agents, around, action[..., None]], 2)).masked_fill(~present, 0.0)
         value: Tensor = self.head(latent.sum(1) / present.sum(1))
         return value

@@ -74,7 +74,7 @@ class ResponseSurface(EpisodeSearch):
         steps: list[Array] = []
 
         def act(seen: ObservationTensors) -> Tensor:
-            turn = 2 * seen.training[:, PROGRESS] - 1
+            turn = 2 * seen.statistics[:, PROGRESS] - 1
             change = STRENGTH_NOISE * strength_N + TURN_NOISE * turn_N * turn
             actor = self.policy.actor
             with torch.no_grad():
@@ -101,7 +101,7 @@ class ResponseSurface(EpisodeSearch):
 
     def _step_terms(self, seen: ObservationTensors, weights: Tensor) -> Array:
         """What the coefficients of one step multiply, (N, terms): c, d, k_u, k_v."""
-        mean = ObservationTensors(self._group_mean(seen.agents), seen.mask, self._group_mean(seen.training))
+        mean = ObservationTensors(self._group_mean(seen.agents), seen.mask, self._group_mean(seen.statistics))
         other = other_agents(seen.mask)
         with torch.no_grad():
             strength_N, trust_NK = _split(self.rule.log_weights(*mean), other)

@@ -24,7 +24,7 @@ def observed_values(actor: Actor, observation: Observation) -> dict[str, NDArray
         if name in AGENT_BY_NAME:
             values[name] = observation.agents[..., column(AGENT_FEATURES, name)][present]
         else:
-            values[name] = observation.training[:, column(TRAINING_FEATURES, name)]
+            values[name] = observation.statistics[:, column(TRAINING_FEATURES, name)]
     return values
 
 

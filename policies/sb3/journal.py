@@ -25,6 +25,7 @@ from .vec_env import SB3ConsoleVecEnv
 SCHEMA = 2  # of a journal; 1 was a binary file, which began with OLD_START
 OLD_START = b"PGJ1"
 MAX_LINE = 1 << 30  # bytes of a record
+OLD_KEY, KEY = "training", "statistics"  # of the observation, before version 1 of the environments and since
 CURE = "delete it to start anew, or restore it"
 DTYPES = tuple(np.dtype(code).str for code in "?bhilqBHILQefd")  # none that could hold an object
 
@@ -108,7 +109,13 @@ class Journal:
         if head := next(lines, None):
             where, value = head
             check_version(str(self.path), from_json(Head, value, where).schema, SCHEMA)
-        return [from_json(Line, value, where).record(where) for where, value in lines]
+        return [_renamed(from_json(Line, value, where).record(where)) for where, value in lines]
+
+
+def _renamed(record: Record) -> Record:
+    """A record with the observation's present keys."""
+    old = {f"{part}{OLD_KEY}": f"{part}{KEY}" for part in ("", "seen.", "last.")}
+    return {old.get(name, name): array for name, array in record.items()}
 
 
 class JournalVecEnv(VecEnvWrapper):

@@ -47,7 +47,7 @@ class ActorAndCritic(nn.Module):
         """Features of the training and of the mean present agent -> (N, hidden)."""
         present = seen.mask[..., None]
         agents = self.agent_scale(seen.agents).masked_fill(~present, 0.0).sum(1) / present.sum(1)
-        latent: Tensor = self.critic(torch.cat([agents, self.training_scale(seen.training)], 1))
+        latent: Tensor = self.critic(torch.cat([agents, self.training_scale(seen.statistics)], 1))
         return latent
 
 

@@ -92,7 +92,7 @@ def test_state_goes_on_exactly(task: Task, make: Callable[[int], Episode]) -> No
     other.backend.load_state_dict(one.backend.state_dict())
     seen = [one.observe(), other.observe()]
     np.testing.assert_array_equal(seen[0].agents, seen[1].agents)
-    np.testing.assert_array_equal(seen[0].training, seen[1].training)
+    np.testing.assert_array_equal(seen[0].statistics, seen[1].statistics)
     np.testing.assert_array_equal(finish(one, weights), finish(other, weights))
 
 

@@ -48,7 +48,7 @@ class ToyRun:
         training[column(TRAINING_FEATURES, "progress")] = self.step_number / HORIZON
         training[column(TRAINING_FEATURES, "scarcity")] = self.scarcity
         mask = np.ones(len(AGENTS), np.float32)
-        self.seen = {"agents": agents.reshape(-1), "mask": mask, "training": training}
+        self.seen = {"agents": agents.reshape(-1), "mask": mask, "statistics": training}
 
     def step(self, action: np.ndarray, slot: int) -> tuple[float, bool]:
         weights = self.action_map.weights(action[None], np.ones((1, len(AGENTS)), bool))[0]
@@ -78,7 +78,7 @@ def toy_spaces() -> tuple[gym.spaces.Dict, gym.spaces.Box]:
         {
             "agents": gym.spaces.Box(np.tile(low, len(AGENTS)), np.tile(high, len(AGENTS))),
             "mask": gym.spaces.Box(0.0, 1.0, shape, np.float32),
-            "training": gym.spaces.Box(*bounds(TRAINING_FEATURES)),
+            "statistics": gym.spaces.Box(*bounds(TRAINING_FEATURES)),
         }
     )
     return observation, gym.spaces.Box(-1.0, 1.0, shape, np.float32)

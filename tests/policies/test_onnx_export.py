@@ -57,7 +57,7 @@ def test_the_file_gives_the_policys_weights_for_any_number_of_runs_and_agents(ac
     for num_runs, num_agents in SIZES:
         seen = random_observation(num_runs, num_agents)
         policy.reset(tuple(map(str, range(num_agents))), num_runs)
-        parts = {"agents": seen.agents, "mask": seen.mask, "training": seen.training}
+        parts = {"agents": seen.agents, "mask": seen.mask, "statistics": seen.statistics}
         np.testing.assert_allclose(session.run(None, parts)[0], policy.act(seen), rtol=0, atol=1e-6)
 
 

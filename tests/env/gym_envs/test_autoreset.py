@@ -111,10 +111,10 @@ def test_next_step_ignores_the_action_that_begins_an_episode(make: Make, break_m
     np.testing.assert_array_equal(seen["agents"][1], first[0]["agents"][1])  # after divergence, the same again
     last, _, done, _, _ = env.step(actions_of(env))
     assert done.tolist() == [True, False]
-    assert last["training"][0, 0] == 1
+    assert last["statistics"][0, 0] == 1
     seen, reward, done, _, _ = env.step(actions_of(env))
     assert (reward[0], done.any()) == (0, False)
-    np.testing.assert_array_equal(seen["training"][0], first[1]["training"][0])
+    np.testing.assert_array_equal(seen["statistics"][0], first[1]["statistics"][0])
 
 
 def test_a_mask_begins_some_slots_and_leaves_the_others(make: Make) -> None:

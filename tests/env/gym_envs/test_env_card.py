@@ -18,7 +18,7 @@ from pretraingym.lm.corpus.corpus import Corpus
 CARD = inspect.getdoc(ConsoleEnv) or ""
 
 
-HEADINGS = [("`agents` (K * F,)", AGENT_FEATURES), ("`training` (", TRAINING_FEATURES)]
+HEADINGS = [("`agents` (K * F,)", AGENT_FEATURES), ("`statistics` (", TRAINING_FEATURES)]
 
 
 @pytest.mark.parametrize(("heading", "features"), HEADINGS)
@@ -32,13 +32,13 @@ def test_the_tables_are_the_feature_tables(heading: str, features: tuple[Feature
 
 
 def test_the_sizes_are_those_of_the_spaces(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
-    env: Any = gym.make("pretraingym.env:PretrainGym/Console-v0", corpus=tiny_corpus.path, setting=tiny_setting)
-    features, training = re.search(r"F = (\d+)\s", CARD), re.search(r"`training` \((\d+),\)", CARD)
+    env: Any = gym.make("pretraingym.env:PretrainGym/Console-v1", corpus=tiny_corpus.path, setting=tiny_setting)
+    features, statistics = re.search(r"F = (\d+)\s", CARD), re.search(r"`statistics` \((\d+),\)", CARD)
     assert features is not None
-    assert training is not None
+    assert statistics is not None
     spaces, num_agents = env.observation_space, len(env.unwrapped.agent_names)
     assert spaces["agents"].shape == (num_agents * int(features[1]),)
-    assert spaces["training"].shape == (int(training[1]),)
+    assert spaces["statistics"].shape == (int(statistics[1]),)
     assert spaces["mask"].shape == env.action_space.shape == (num_agents,)
 
 

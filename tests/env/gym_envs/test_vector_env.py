@@ -18,7 +18,7 @@ from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
-ID = "PretrainGym/Console-v0"
+ID = "PretrainGym/Console-v1"
 
 
 @pytest.fixture
@@ -37,6 +37,14 @@ def test_both_checkers_pass_without_a_warning(options: dict[str, Any]) -> None:
         warnings.simplefilter("error")
         check_env(env.unwrapped, skip_render_check=True)
         check_env_sb3(env.unwrapped)
+
+
+@pytest.mark.filterwarnings("ignore:.*out of date")
+@pytest.mark.parametrize("name", ["Console", "Surrogate"])
+def test_the_first_version_is_told_to_be_out_of_date(name: str) -> None:
+    for make in (gym.make, gym.make_vec):
+        with pytest.raises(gym.error.DeprecatedEnv, match=f"Please use `PretrainGym/{name}-v1` instead"):
+            make(f"PretrainGym/{name}-v0")
 
 
 def test_single_and_vector_face_agree(options: dict[str, Any]) -> None:
@@ -64,9 +72,9 @@ def test_episodes_end_with_the_budget_and_begin_anew(options: dict[str, Any]) ->
     steps = roll(env, np.zeros(env.action_space.shape, np.float32), 6, seed=0)
     assert [step[2].all() for step in steps] == [False, False, True] * 2
     assert not any(step[3].any() for step in steps)
-    progress = steps[2][0]["training"][:, 0]
+    progress = steps[2][0]["statistics"][:, 0]
     assert (progress < 0.2).all()  # the observation is that of the next episode
-    assert (steps[2][4]["final_obs"]["training"][:, 0] == 1).all()
+    assert (steps[2][4]["final_obs"]["statistics"][:, 0] == 1).all()
     assert steps[2][4]["_final_obs"].all()
     assert env.observation_space.contains(steps[2][0])
 

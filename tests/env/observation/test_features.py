@@ -35,7 +35,7 @@ def feature(seen: Observation, name: str) -> np.ndarray:
 
 
 def training(seen: Observation, name: str) -> np.ndarray:
-    return seen.training[:, column(TRAINING_FEATURES, name)]
+    return seen.statistics[:, column(TRAINING_FEATURES, name)]
 
 
 def test_a_scarce_favoured_cell_shows(task: Task) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from torch import nn
 
 from pretraingym.env.cells.sampler import CellSampler
 from pretraingym.env.episode import Episode
@@ -14,12 +15,22 @@ from pretraingym.env.observation.features import (
     seen_gaps,
 )
 from pretraingym.env.observation.influence_moments import InfluenceMoments
+from pretraingym.env.observation.observation import Observation
 from pretraingym.env.observation.probe import sample_probe
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.keyed_random import hash64
+
+
+def test_no_key_is_an_attribute_of_a_torch_module() -> None:
+    agents, mask = np.zeros((2, 3, len(AGENT_FEATURES)), np.float32), np.ones((2, 3), bool)
+    batch = Observation(agents, mask, np.zeros((2, len(TRAINING_FEATURES)), np.float32)).as_batch()
+    taken = set(dir(nn.Module())) | set(dir(nn.ModuleDict()))
+    assert "training" in taken
+    assert taken.isdisjoint(batch)
+    assert set(nn.ModuleDict({key: nn.Identity() for key in batch})) == set(batch)
 
 
 def test_observations_are_named_bounded_and_finite(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
@@ -32,13 +43,13 @@ def test_observations_are_named_bounded_and_finite(tiny_corpus: Corpus, tiny_set
     weights[:, -1] = 1.0
     for _ in range(tiny_setting.episode.num_intervals):
         seen = episode.observe()
-        for values, features in ((seen.agents, AGENT_FEATURES), (seen.training, TRAINING_FEATURES)):
+        for values, features in ((seen.agents, AGENT_FEATURES), (seen.statistics, TRAINING_FEATURES)):
             low, high = bounds(features)
             assert values.dtype == np.float32
             assert values.shape[-1] == len(features)
             assert ((values >= low) & (values <= high)).all()
         episode.run_interval(weights)
-    scarce, plentiful = seen.training[:, column(TRAINING_FEATURES, "scarcity")]
+    scarce, plentiful = seen.statistics[:, column(TRAINING_FEATURES, "scarcity")]
     assert scarce > plentiful + 1
     used = seen.agents[:, :, column(AGENT_FEATURES, "epochs_used")]
     assert (used[0, 1:] > used[1, 1:]).all()

@@ -89,7 +89,7 @@ def test_a_run_does_not_depend_on_its_company(task: Task) -> None:
     )
     alone, crowd = observed(task, [odd]), observed(task, [PLAIN, odd, PLAIN])
     np.testing.assert_allclose(crowd.agents[1], alone.agents[0], atol=1e-6)
-    np.testing.assert_allclose(crowd.training[1], alone.training[0], atol=1e-6)
+    np.testing.assert_allclose(crowd.statistics[1], alone.statistics[0], atol=1e-6)
 
 
 @pytest.mark.parametrize(

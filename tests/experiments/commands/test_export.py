@@ -18,7 +18,7 @@ def test_a_shipped_policy_becomes_a_file_that_runs(tmp_path: Path) -> None:
     path = tmp_path / "policy.onnx"
     result = export("--policy", "ten-tasks", "--file", str(path))
     assert result == {"file": str(path), "bytes": path.stat().st_size}
-    assert [given.name for given in onnxruntime.InferenceSession(path).get_inputs()] == ["agents", "mask", "training"]
+    assert [given.name for given in onnxruntime.InferenceSession(path).get_inputs()] == ["agents", "mask", "statistics"]
 
 
 def test_a_rule_and_a_folder_that_is_not_there_are_refused(tmp_path: Path) -> None:

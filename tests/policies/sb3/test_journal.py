@@ -162,6 +162,14 @@ def test_damage_before_the_last_record_is_an_error(journal: Journal) -> None:
             assert journal.path.read_bytes() == damaged
 
 
+def test_a_journal_with_the_observations_old_key_is_read(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    journal.append({"training": np.zeros(2), "mask": np.ones(2)})
+    journal.append({"seen.training": np.ones(2), "last.training": np.ones(3), "dones": np.ones(1, bool)})
+    first, batch = journal.read()
+    assert (set(first), set(batch)) == ({"statistics", "mask"}, {"seen.statistics", "last.statistics", "dones"})
+
+
 def test_two_records_that_ran_together_are_an_error(journal: Journal) -> None:
     data = journal.path.read_bytes()
     end = data.index(b"\n", data.index(b"\n") + 1)

@@ -51,8 +51,8 @@ def test_what_is_returned_is_not_reused(toy: Make) -> None:
     seen = [env.step(actions) for _ in range(8)]
     last = seen[3][3][0]["terminal_observation"]
     progress = column(TRAINING_FEATURES, "progress")
-    assert last["training"][progress] == 1
-    assert seen[3][0]["training"][0, progress] == 0
+    assert last["statistics"][progress] == 1
+    assert seen[3][0]["statistics"][0, progress] == 0
     assert len({id(step[3]) for step in seen}) == 8
     assert len({id(info) for step in seen for info in step[3]}) == 32
 
