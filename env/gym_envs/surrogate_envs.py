@@ -5,11 +5,13 @@ from .single_env import ConsoleEnv
 from .vector_env import ConsoleVectorEnv
 
 
-def surrogate_env(**options: object) -> ConsoleEnv:
+class SurrogateEnv(ConsoleEnv):
     """`ConsoleEnv` on the surrogate: its arguments, of which `setting` is a `SurrogateSetting`."""
-    return ConsoleEnv(**{"setting": SurrogateSetting(), **options})  # type: ignore[arg-type]
+
+    default_setting = SurrogateSetting
 
 
-def surrogate_vector_env(**options: object) -> ConsoleVectorEnv:
+class SurrogateVectorEnv(ConsoleVectorEnv):
     """`ConsoleVectorEnv` on the surrogate: its arguments, of which `setting` is a `SurrogateSetting`."""
-    return ConsoleVectorEnv(**{"setting": SurrogateSetting(), **options})  # type: ignore[arg-type]
+
+    default_setting = SurrogateSetting

@@ -26,7 +26,10 @@ class SB3ConsoleVecEnv(VecEnv):
     def __init__(self, env: VectorEnv) -> None:
         if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
             mode = env.metadata.get("autoreset_mode")
-            raise InputError(f"the environment's autoreset_mode is {mode}, expected AutoresetMode.SAME_STEP")
+            raise InputError(
+                f"the environment's autoreset_mode is {mode}, expected AutoresetMode.SAME_STEP: make it with "
+                "autoreset_mode='SameStep'"
+            )
         self.env = env
         self.episode, self._steps = -1, 0
         self._apart = False  # whether a slot has ended before the others
@@ -54,12 +57,11 @@ class SB3ConsoleVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         observation, rewards, terminated, truncated, info = self.env.step(self._actions)
         done = terminated | truncated
-        own = {key: value for key, value in info.items() if key.removeprefix("_") not in ("final_obs", "final_info")}
-        infos = [_of_slot(own, slot) for slot in range(self.num_envs)]
+        infos = [_of_slot(info, slot) for slot in range(self.num_envs)]
         for slot in np.flatnonzero(done):
-            last = {key: value[slot].copy() for key, value in info["final_obs"].items()}
+            begun = infos[slot]  # but for the two, the info is of the episode that has begun
+            last, infos[slot], self.reset_infos[slot] = begun.pop("final_obs"), begun.pop("final_info"), begun
             infos[slot] |= _ending(last, bool(truncated[slot] and not terminated[slot]))
-            self.reset_infos[slot] = {}
         self._steps += 1
         self._apart |= not done.all() if self._steps == self.horizon else bool(done.any())
         if self._steps == self.horizon:
@@ -68,8 +70,8 @@ class SB3ConsoleVecEnv(VecEnv):
                 for slot in np.flatnonzero(~done):
                     infos[slot] |= _ending({key: value[slot].copy() for key, value in observation.items()}, True)
                 done = np.ones(self.num_envs, bool)
-                observation, _ = self.env.reset(options={"episode": self.episode})
-                self.reset_infos = [{} for _ in range(self.num_envs)]
+                observation, info = self.env.reset(options={"episode": self.episode})
+                self.reset_infos = [_of_slot(info, slot) for slot in range(self.num_envs)]
                 self._apart = False
         return observation, rewards.astype(np.float32), done, infos
 
@@ -105,5 +107,10 @@ def _ending(terminal_observation: Batch, truncated: bool) -> dict[str, Any]:
 
 
 def _of_slot(info: dict[str, Any], slot: int) -> dict[str, Any]:
-    """One slot's part of a vector environment's info, whose `_key` marks the slots that have `key`."""
-    return {key: value[slot] for key, value in info.items() if not key.startswith("_") and info[f"_{key}"][slot]}
+    """One slot's part of a vector environment's info, whose `_key` marks the slots that have `key`; without that mark
+    all have it. So also in dicts inside, where some of Gymnasium's wrappers leave the marks out."""
+    return {
+        key: _of_slot(value, slot) if isinstance(value, dict) else value[slot]
+        for key, value in info.items()
+        if not key.startswith("_") and (f"_{key}" not in info or info[f"_{key}"][slot])
+    }
