@@ -28,9 +28,7 @@ def seed_or_list(seed: Any, num_envs: int) -> int | list[int | None] | None:
     if not isinstance(seed, list | tuple | np.ndarray):
         return whole_number(seed, f" or a list of {num_envs}")
     if np.shape(seed) != (num_envs,):
-        raise InputError(
-            f"seed has shape {np.shape(seed)}, expected a whole number or a list of {num_envs}: one a slot"
-        )
+        raise InputError(f"seed has shape {np.shape(seed)}, expected a whole number or a list of {num_envs}")
     return [whole_number(each) for each in seed]
 
 

@@ -38,7 +38,7 @@ def assert_same(one: Any, other: Any) -> None:
         assert one.keys() == other.keys()
         for key in one:
             assert_same(one[key], other[key])
-    elif isinstance(one, tuple) or getattr(one, "dtype", None) == object:
+    elif isinstance(one, tuple) or (isinstance(one, np.ndarray) and one.dtype.hasobject):
         for each, its in zip(one, other, strict=True):
             assert_same(each, its)
     else:
