@@ -79,7 +79,9 @@ def test_every_room_has_a_floor(layer: str) -> None:
 def test_rooms_have_four_to_nine_modules() -> None:
     rooms = {path.parent for layer in LAYERS for path in (ROOT / layer).glob("*/__init__.py")}
     count = {room.relative_to(ROOT).as_posix(): len(list(room.glob("*.py"))) - 1 for room in rooms}
-    assert {room: number for room, number in count.items() if room not in {*SIBLINGS, TOP} and not 4 <= number <= 9} == {}
+    assert {
+        room: number for room, number in count.items() if room not in {*SIBLINGS, TOP} and not 4 <= number <= 9
+    } == {}
 
 
 def test_no_file_outgrows_its_room() -> None:

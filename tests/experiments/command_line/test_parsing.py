@@ -9,7 +9,6 @@ from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.command_line.table import COMMANDS
 from pretraingym.lm.io.errors import InputError
 
-
 NEEDED = {  # without which a command says so first
     "pretrain": "--policy lift",
     "replay": "file",
