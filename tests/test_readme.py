@@ -16,7 +16,7 @@ import pytest
 
 from pretraingym.env import check_agent
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.lm.corpus.corpus import Corpus
 
 ROOT = Path(__file__).parent.parent

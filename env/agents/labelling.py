@@ -1,6 +1,7 @@
 """Labelling a corpus: agents are fitted on a sample, then read all documents once, batch by batch, on all cores."""
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -10,8 +11,8 @@ from ...lm.cores import usable_cores
 from ...lm.corpus.corpus import Labels
 from ...lm.corpus.texts import Texts
 from ...lm.corpus.token_set import batches
-from ...lm.io.errors import InputError
 from ..text.corpus_text import CorpusText, TextBatch
+from .asking import measured, naming_agent_errors
 from .base import LabelAgent
 
 BATCH_BYTES = 2_000_000  # of text: several batches are in memory at once, one in each process
@@ -32,13 +33,26 @@ def label_corpus(
     documents = CorpusText(texts, splits, domain.column)
     for agent in agents:
         key = int.from_bytes(hashlib.sha256(agent.name.encode()).digest()[:4], "big")
-        agent.fit(documents, np.random.default_rng([seed, key]))
-    measured = np.zeros((len(agents), len(texts)))
+        with naming_agent_errors(agent, "fit"):
+            agent.fit(documents, np.random.default_rng([seed, key]))
+    measured_AD = np.zeros((len(agents), len(texts)))
     for values, batch in _measure_all(agents, documents):
-        measured[:, batch.start : batch.stop] = values
+        measured_AD[:, batch.start : batch.stop] = values
         if progress:
             progress(batch.stop / len(texts))
-    return {agent.name: agent.annotate(values, documents) for agent, values in zip(agents, measured, strict=True)}
+    return {agent.name: _annotated(agent, values, documents) for agent, values in zip(agents, measured_AD, strict=True)}
+
+
+def _annotated(agent: LabelAgent, measured_D: NDArray[np.float64], documents: CorpusText) -> Labels:
+    with naming_agent_errors(agent, "annotate"):
+        labels = agent.annotate(measured_D, documents)
+    train = labels.column[documents.train.start : documents.train.stop]
+    if (train == train[0]).all():
+        warnings.warn(
+            f"agent '{agent.name}' gives all training documents one category: it cannot prefer any of them",
+            stacklevel=2,
+        )
+    return labels
 
 
 def _measure_all(agents: Sequence[LabelAgent], documents: CorpusText) -> Iterator[tuple[NDArray[np.float64], range]]:
@@ -68,15 +82,6 @@ def _measure(agents: Sequence[LabelAgent], batch: TextBatch) -> NDArray[np.float
     """What the agents measured, (agents, D)."""
     found = np.zeros((len(agents), len(batch.texts)))
     for own_D, agent in zip(found, agents, strict=True):
-        values = np.asarray(agent.measure(batch), np.float64)
-        if values.shape != own_D.shape:
-            raise InputError(
-                f"agent '{agent.name}' measured {values.shape} numbers, expected {own_D.shape}: one a document"
-            )
-        if np.isinf(values).any():
-            worst = batch.first + int(np.flatnonzero(np.isinf(values))[0])
-            raise InputError(
-                f"agent '{agent.name}' measured an infinite number of document {worst}, expected finite ones"
-            )
-        own_D[:] = values
+        with naming_agent_errors(agent, "measure"):
+            own_D[:] = measured(agent, batch)
     return found

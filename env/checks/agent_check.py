@@ -2,21 +2,27 @@
 
 import copy
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from ...lm.corpus.corpus import Corpus
+from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ..agents.base import Agent, LabelAgent
 from ..text.corpus_text import CorpusText
 from .label_check import checked_labels
 from .run_check import check_runs
 
+DOCUMENTS_PER_DOMAIN = 20  # of the made-up corpus, which has five domains
 
-def check_agent(agent: Agent, corpus: Corpus) -> None:
+
+def check_agent(agent: Agent, corpus: Corpus | None = None) -> None:
     """Label `corpus` with the agent, start it in a few runs with made-up probes, and check what it does.
 
     Args:
         agent: a new object, neither fitted nor started. It stays so, because copies of it are used.
-        corpus: a small one, because an agent that labels text reads it three times. It is not changed.
+        corpus: a small one, because an agent that labels text reads it three times. It is not changed. Without one a
+            small made-up corpus is built for the check and removed after it: its text is made of made-up words.
 
     Raises:
         InputError: the first fault, with its likely cause. Exceptions of the agent's own code pass through, except for
@@ -30,6 +36,13 @@ def check_agent(agent: Agent, corpus: Corpus) -> None:
             f"agent '{agent.name}' cannot be copied ({type(error).__name__}: {error}): make files, locks and models in "
             "fit or start, not in __init__"
         ) from error
+    if corpus is not None:
+        return _check_on(agent, corpus)
+    with TemporaryDirectory() as folder:
+        _check_on(agent, build_synthetic(Path(folder) / "corpus", documents_per_domain=DOCUMENTS_PER_DOMAIN))
+
+
+def _check_on(agent: Agent, corpus: Corpus) -> None:
     documents = CorpusText(corpus.texts, corpus.splits, corpus.labels["domain"].column)
     columns = dict(corpus.labels)
     if isinstance(agent, LabelAgent) and type(agent).measure is not LabelAgent.measure:

@@ -9,6 +9,7 @@ import numpy as np
 from ...lm.corpus.corpus import Labels
 from ...lm.corpus.token_set import batches
 from ...lm.io.errors import InputError
+from ..agents.asking import measured
 from ..agents.base import Array, LabelAgent
 from ..agents.labelling import BATCH_BYTES
 from ..text.corpus_text import CorpusText
@@ -19,8 +20,8 @@ SLACK = 1e-4  # of the spread of what was measured: sums over batches of other s
 
 def checked_labels(agent: LabelAgent, documents: CorpusText) -> Labels:
     """The labels that a copy of `agent` gives to all documents. InputError: the first fault."""
-    fitted, measured, labels = _labelled(agent, documents, 1)
-    _check_labels(agent, labels, len(documents.texts))
+    fitted, measured_D, labels = _labelled(agent, documents, 1)
+    _check_labels(agent, labels, documents)
     again = _labelled(agent, documents, 2)[2]
     if not (again.names, again.values) == (labels.names, labels.values) or not np.array_equal(
         again.column, labels.column
@@ -29,7 +30,7 @@ def checked_labels(agent: LabelAgent, documents: CorpusText) -> Labels:
             f"agent '{agent.name}' gave other labels when it was fitted again: it draws from a global generator "
             "(random, numpy.random, torch) or an unseeded one; draw from the `rng` that fit is given"
         )
-    _check_batches(_as_sent(fitted), documents, measured)
+    _check_batches(_as_sent(fitted), documents, measured_D)
     return labels
 
 
@@ -38,37 +39,26 @@ def _labelled(agent: LabelAgent, documents: CorpusText, seed: int) -> tuple[Labe
     fitted = copy.deepcopy(agent)
     with global_seeds(seed):
         fitted.fit(documents, np.random.default_rng(0))
-        measured = _measure(fitted, documents, batches(documents.texts, BATCH_BYTES))
-        train = measured[documents.train.start : documents.train.stop]
+        measured_D = _measure(fitted, documents, batches(documents.texts, BATCH_BYTES))
+        train = measured_D[documents.train.start : documents.train.stop]
         if np.isnan(train).all():
             raise InputError(
                 f"agent '{agent.name}' measured NaN of every training document: NaN is for the few documents "
                 "that have no number"
             )
-        return fitted, measured, fitted.annotate(measured.copy(), documents)
+        return fitted, measured_D, fitted.annotate(measured_D.copy(), documents)
 
 
 def _measure(agent: LabelAgent, documents: CorpusText, parts: Iterable[range]) -> Array:
     """What the fitted agent measures of all documents, (D,), read in these batches."""
-    measured = np.zeros(len(documents.texts))
+    measured_D = np.zeros(len(documents.texts))
     for part in parts:
-        found = np.asarray(agent.measure(documents.batch(part)), np.float64)
-        if found.shape != (len(part),):
-            raise InputError(
-                f"agent '{agent.name}' measured {found.shape} of a batch of {len(part)} documents, expected "
-                f"({len(part)},): measure gives one number a document, in their order"
-            )
-        if np.isinf(found).any():
-            raise InputError(
-                f"agent '{agent.name}' measured an infinite number of document "
-                f"{part[int(np.isinf(found).argmax())]}: it divides by zero or takes the log of 0; NaN means unknown"
-            )
-        measured[part.start : part.stop] = found
-    return measured
+        measured_D[part.start : part.stop] = measured(agent, documents.batch(part))
+    return measured_D
 
 
-def _check_labels(agent: LabelAgent, labels: Labels, num_documents: int) -> None:
-    name = f"agent '{agent.name}'"
+def _check_labels(agent: LabelAgent, labels: Labels, documents: CorpusText) -> None:
+    name, num_documents = f"agent '{agent.name}'", len(documents.texts)
     if not isinstance(labels, Labels):
         raise InputError(f"{name}: annotate gave {type(labels).__name__}, expected Labels(names, values, column)")
     column = labels.column
@@ -87,6 +77,12 @@ def _check_labels(agent: LabelAgent, labels: Labels, num_documents: int) -> None
         raise InputError(
             f"{name}: labels go up to {column.max()}, expected below {len(names)}, the number of names: they count "
             "from 0, and a -1 for 'missing' wraps around to 65535"
+        )
+    train = column[documents.train.start : documents.train.stop]
+    if (train == train[0]).all():
+        raise InputError(
+            f"{name} gives all training documents the category '{names[train[0]]}': it cannot prefer any of them; "
+            "measure what differs between documents, or check it on a corpus in which it does"
         )
     values = labels.values
     if values is not None and not (len(values) == len(names) and np.isfinite(np.asarray(values, np.float64)).all()):
@@ -115,15 +111,15 @@ def _as_sent(agent: LabelAgent) -> LabelAgent:
     return copied
 
 
-def _check_batches(agent: LabelAgent, documents: CorpusText, measured: Array) -> None:
+def _check_batches(agent: LabelAgent, documents: CorpusText, measured_D: Array) -> None:
     """Measure all documents once more in other batches, and compare."""
     with global_seeds(1):
         found = _measure(agent, documents, _growing(len(documents.texts)))
-    same = np.isclose(found, measured, rtol=SLACK, atol=SLACK * float(np.nanstd(measured)), equal_nan=True)
+    same = np.isclose(found, measured_D, rtol=SLACK, atol=SLACK * float(np.nanstd(measured_D)), equal_nan=True)
     if not same.all():
         worst = int(np.argmin(same))
         raise InputError(
-            f"agent '{agent.name}' measured {measured[worst]:.6g} of document {worst}, and {found[worst]:.6g} in "
+            f"agent '{agent.name}' measured {measured_D[worst]:.6g} of document {worst}, and {found[worst]:.6g} in "
             "another batch: measure must not look at the rest of the batch or count calls; learn what it needs in fit"
         )
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
 from ...lm.io.state import nested, under
+from ..agents.asking import naming_agent_errors, scored
 from ..agents.base import Feedback
 from ..cells.sampler import CellSampler
 from ..scenarios.roster import NoiseScales, Roster
@@ -49,7 +50,8 @@ class AgentScores:
         num_slots = len(sampler.seed_N)
         self.roster = Roster(self.members, list(task.layout.columns), num_slots)
         for agent in self.members:
-            agent.start(num_slots, task.layout)
+            with naming_agent_errors(agent, "start"):
+                agent.start(num_slots, task.layout)
         self._kept: tuple[Array, Standardiser, NoiseScales] | None = None
 
     @property
@@ -61,7 +63,7 @@ class AgentScores:
         """Mean standardised score of each reference task's validation documents, (N, K, T); 0 of an agent that cannot
         score text outside the cells."""
         labels_DA, known_KD = self.task.reference_labels, self.task.reference_known
-        score_NKD = self.roster.by_place(np.stack([agent.score(labels_DA) for agent in self.members], 1))
+        score_NKD = self.roster.by_place(self._asked("score", labels_DA))
         _, standardiser, scales = self._standardised()
         z_NKD = standardiser(score_NKD)
         self.roster.apply_to(z_NKD, labels_DA, scales)
@@ -76,14 +78,20 @@ class AgentScores:
     def update(self, feedback: Feedback) -> None:
         """Let all agents learn from one probe of all N runs."""
         for agent in self.members:
-            agent.update(feedback)
+            with naming_agent_errors(agent, "update"):
+                agent.update(feedback)
         self._kept = None
+
+    def _asked(self, method: str, labels_MA: NDArray[np.uint16]) -> Array:
+        """What every agent gives of M cells or documents, (N, K, M), in the order of `members`."""
+        num_runs = len(self.sampler.seed_N)
+        return np.stack([scored(agent, method, labels_MA, num_runs) for agent in self.members], 1)
 
     def _standardised(self) -> tuple[Array, Standardiser, NoiseScales]:
         """The cells' scores, what standardises them, and the scales of the noisy agents' scores."""
         if self._kept is None:
             labels_CA, natural_NC = self.task.cells.labels_CA, self.sampler.natural_NC
-            score_NKC = np.stack([agent.score_cells(labels_CA) for agent in self.members], 1)
+            score_NKC = self._asked("score_cells", labels_CA)
             if not np.isfinite(score_NKC).all():
                 worst = self.members[int(np.argmin(np.isfinite(score_NKC).all((0, 2))))].name
                 raise InputError(

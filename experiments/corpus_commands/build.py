@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 from ...env.agents.labelling import label_corpus
 from ...env.agents.registry import check_column_name, make_labellers
-from ...env.settings.default_corpus import build_default
 from ...lm.corpus.corpus import Corpus
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
@@ -136,6 +135,8 @@ def _build(config: BuildConfig, tell: Any) -> Corpus:
     if config.source == "synthetic":
         return build_synthetic(config.corpus)
     if config.source == "installed":
+        from ...env.settings.default_corpus import build_default  # which loads torch: other corpora need none
+
         return build_default(config.corpus, config.vocab_size, tell)
     counts: Counter[str] = Counter()
     annotate = partial(label_corpus, agents=make_labellers(config.agents, config.tasks)) if config.agents else None

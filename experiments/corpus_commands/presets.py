@@ -32,7 +32,7 @@ def slimpajama_corpus() -> BuildConfig:
     )
 
 
-CORPUS_PRESETS: dict[type, dict[str, Callable[[], object]]] = {
+PRESETS: dict[type, dict[str, Callable[[], object]]] = {
     BuildConfig: {
         "files": files_corpus,
         "installed": installed_corpus,

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import pytest
 
 from pretraingym.env import check_agent
@@ -14,8 +15,9 @@ from pretraingym.env.agents.match import MatchAgent
 from pretraingym.env.agents.plugins import SHIPPED
 from pretraingym.env.agents.quality import QualityAgent
 from pretraingym.env.text import language_model
-from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.ingest.synthetic import build_synthetic
+from pretraingym.lm.io.errors import InputError
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +32,12 @@ def test_shipped_agents_pass(small_corpus: Corpus, kind: Callable[[], Agent], mo
     for size, small in (("WIDTH", 16), ("NUM_LAYERS", 1), ("STEP_WINDOWS", 4), ("CONTEXT", 16)):
         monkeypatch.setattr(language_model, size, small)
     check_agent(kind(), small_corpus)
+
+
+def test_no_corpus_is_needed() -> None:
+    check_agent(QualityAgent())
+    with pytest.raises(InputError, match="agent 'mine' needs labels, and the corpus has none of that name"):
+        check_agent(ColumnAgent("mine", Labels(("a", "b"), (0.0, 1.0), np.zeros(1, np.uint16))))
 
 
 def test_columns_pass(tiny_corpus: Corpus) -> None:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from pretraingym.experiments import __main__ as command_line
-from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.lm.corpus.tokenizer import train_tokenizer
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.causal_lm import llama

@@ -5,7 +5,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.lm.io.errors import InputError
 
 

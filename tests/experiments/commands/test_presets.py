@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.commands.presets import PRESETS
 from pretraingym.experiments.commands.pretrain import PretrainConfig, main
 from pretraingym.experiments.commands.train_console import LearnConfig, TrainConsoleConfig

@@ -12,8 +12,8 @@ from pretraingym.env.gym_envs.vector_env import ConsoleVectorEnv
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.settings.fitted_dynamics import LEAST_WORTH, FittedDynamics
 from pretraingym.env.settings.surrogate_setting import CLOCK, SurrogateSetting
-from pretraingym.experiments.__main__ import parse
 from pretraingym.experiments.analysis.worth_model import EpisodeTable, Noise
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.commands import surrogate_fit
 from pretraingym.experiments.commands.surrogate_fit import SurrogateFitConfig, main, score
 from pretraingym.lm.corpus.corpus import Corpus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.corpus_commands.build import BuildConfig, main
 from pretraingym.lm.corpus.corpus import Corpus
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from pretraingym.experiments import __main__ as command_line
-from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.io.errors import InputError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pretraingym.env.console.action_map import ActionMap
-from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.commands.train_console import LearnConfig
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies import learners
