@@ -12,6 +12,7 @@ from ...env.agents.labelling import label_corpus
 from ...env.agents.registry import check_column_name, make_labellers
 from ...env.settings.default_corpus import build_default
 from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns, Document
@@ -29,7 +30,9 @@ class BuildConfig:
     made-up text, and print its data card. The manifest in the folder has the hash of every file."""
 
     corpus: Path
-    """folder to build the corpus in; it must not exist yet"""
+    """folder to build the corpus in"""
+    overwrite: bool = False
+    """replace the corpus in that folder; the old one stays in use until the new one is whole"""
     preset: Literal["files", "installed", "synthetic", "slimpajama"] = "files"
     """what the other fields start from: the defaults, the installed packages' text, made-up text, or the columns of the
     labelled SlimPajama"""
@@ -93,18 +96,16 @@ class BuildConfig:
 
 def main(config: BuildConfig) -> dict[str, Any]:
     """Build the corpus, print its data card and save it in the folder; return what was built."""
-    if config.corpus.exists():
-        raise InputError(f"{config.corpus} exists; name a new folder, or delete that one first")
     for source, given, flag in (("files", config.files, "--files"), ("dataset", config.dataset, "--dataset")):
         if (config.source == source) != bool(given):
             what = f"{flag} is missing" if config.source == source else f"{flag} is given"
             raise InputError(
                 f"the source is '{config.source}' and {what}; give --files, or --source dataset --dataset NAME"
             )
-    with Progress() as progress:
+    with built_aside(config.corpus, config.overwrite) as aside, Progress() as progress:
         progress.stage("read", None)
-        corpus = _build(config, _StageProgress(progress, "read"))
-    write_card(corpus)
+        corpus = _build(replace(config, corpus=aside), _StageProgress(progress, "read"))
+        write_card(corpus)
     print(data_card(corpus))
     tokens = int(corpus.token_offsets[-1])
     return {
@@ -140,7 +141,8 @@ def _build(config: BuildConfig, tell: Any) -> Corpus:
     counts: Counter[str] = Counter()
     annotate = partial(label_corpus, agents=make_labellers(config.agents, config.tasks)) if config.agents else None
     about = asdict(config)
-    del about["corpus"]
+    for where in ("corpus", "overwrite"):
+        del about[where]
     return build_corpus(
         config.corpus,
         _splits(config, counts, tell),

@@ -16,9 +16,12 @@ import pytest
 
 from pretraingym.experiments import __main__ as command_line
 from pretraingym.experiments.__main__ import parse
+from pretraingym.experiments.corpus_commands import label as label_command
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.io.errors import InputError
+
+COMMAND = ("-m", "pretraingym.experiments", "corpus")
 
 
 def run(*arguments: object) -> dict[str, Any]:
@@ -69,17 +72,17 @@ def test_the_same_bytes_again_and_after_a_kill(rows: Path, tmp_path: Path) -> No
     """A build that is killed leaves a part that the next one clears away; what it builds has the same fingerprint."""
     arguments = ("build", "--files", rows, "--hold-out", "0.1", "--corpus")
     first = run(*arguments, tmp_path / "a")["fingerprint"]
-    command = [sys.executable, "-m", "pretraingym.experiments", "corpus", *map(str, arguments), str(tmp_path / "b")]
+    command = [sys.executable, *COMMAND, *map(str, arguments), str(tmp_path / "b")]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     begun = time.monotonic()
-    while not list(tmp_path.glob(".b.*.part/tokens.bin")):
+    while not list(tmp_path.glob(".b.build/.b.new.*.part/tokens.bin")):
         assert killed.poll() is None, "it ended before it could be killed"
         assert time.monotonic() - begun < 100
         time.sleep(0.002)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / "b").exists()
-    assert list(tmp_path.glob(".b.*.part"))
+    assert list(tmp_path.glob(".b.build/.b.new.*.part"))
     assert run(*arguments, tmp_path / "b")["fingerprint"] == first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
@@ -124,6 +127,70 @@ def test_labels_for_a_built_corpus(built: Path, tmp_path: Path, capsys: pytest.C
     capsys.readouterr()
     assert run("card", "--corpus", built)["fingerprint"] == corpus.fingerprint
     assert "| age | value |" in capsys.readouterr().out
+
+
+def test_labels_that_are_there(built: Path, tmp_path: Path) -> None:
+    """They are refused before the work, and replaced where it is said."""
+    np.save(tmp_path / "scores.npy", np.arange(Corpus.open(built).num_documents))
+    run("label", "--corpus", built, "--scores", "age", tmp_path / "scores.npy")
+    before = Corpus.open(built).fingerprint
+    np.save(tmp_path / "scores.npy", -np.arange(Corpus.open(built).num_documents))
+    for given in (("--scores", "age", tmp_path / "scores.npy"), ("--agents", "quality", "topic")):
+        with pytest.raises(InputError, match=r"c has a label '(age|topic)'; add --overwrite to replace it"):
+            run("label", "--corpus", built, *given)
+    with pytest.raises(InputError, match="nothing to add is given; name --agents, or --scores"):
+        run("label", "--corpus", built)
+    assert Corpus.open(built, verify=True).fingerprint == before
+    run("label", "--corpus", built, "--scores", "age", tmp_path / "scores.npy", "--overwrite")
+    corpus = Corpus.open(built, verify=True)
+    assert (np.diff(corpus.labels["age"].column.astype(int)) <= 0).all()
+    assert "| age | value |" in (built / "card.md").read_text()
+
+
+def test_a_corpus_is_built_anew(rows: Path, built: Path) -> None:
+    """Its name stays; without the flag nothing is touched, and a build that fails leaves the old one."""
+    before = Corpus.open(built)
+    arguments = ("build", "--files", rows, "--agents", "topic", "--hold-out", "0.2", "--corpus", built)
+    with pytest.raises(InputError, match="c exists; name a new folder, or add --overwrite"):
+        run(*arguments)
+    with pytest.raises(InputError, match="unknown agent"):
+        run(*arguments, "--overwrite", "--agents", "topics")
+    assert Corpus.open(built, verify=True).fingerprint == before.fingerprint
+    run(*arguments, "--overwrite")
+    after = Corpus.open(built, verify=True)
+    assert len(after.splits["heldout/test"]) > len(before.splits["heldout/test"])
+    assert f"| heldout/test | {len(after.splits['heldout/test'])} |" in (built / "card.md").read_text()
+    assert len(before.texts[:]) == before.num_documents  # what was open is still read
+    assert [path.name for path in built.parent.iterdir()] == ["c"]
+    assert run(*arguments, "--overwrite")["fingerprint"] == after.fingerprint
+
+
+def test_one_command_at_a_time(rows: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a corpus is labelled or built, another such command is refused in one line, and nothing is lost."""
+    np.save(tmp_path / "scores.npy", np.arange(Corpus.open(built).num_documents))
+    commands: list[tuple[object, ...]] = [
+        ("label", "--scores", "two", tmp_path / "scores.npy", "--corpus", built),
+        ("build", "--files", rows, "--overwrite", "--corpus", built),
+    ]
+    add_labels, refused = label_command.add_labels, []
+
+    def meanwhile(*arguments: Any) -> Corpus:
+        for command in commands:
+            refused.append(
+                subprocess.run([sys.executable, *COMMAND, *map(str, command)], capture_output=True, text=True)
+            )
+        return add_labels(*arguments)
+
+    monkeypatch.setattr(label_command, "add_labels", meanwhile)
+    run("label", "--scores", "one", tmp_path / "scores.npy", "--corpus", built)
+    for done in refused:
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1] == (
+            f"pretraingym: another process is at work in {built}; wait for it, or name another folder"
+        )
+    assert list(Corpus.open(built, verify=True).labels) == ["domain", "one", "topic"]
+    run(*commands[0])
+    assert list(Corpus.open(built, verify=True).labels) == ["domain", "one", "topic", "two"]
 
 
 def test_bad_scores_are_refused(built: Path, tmp_path: Path) -> None:
