@@ -27,10 +27,14 @@ PARTS = re.compile(
 def built_aside(path: Path, overwrite: bool) -> Iterator[Path]:
     """The path at which to build the corpus that then takes the place of `path`; inside, no other process builds it.
     Leaving the block with an error leaves `path` as it was. overwrite: a corpus may be there, and is replaced.
-    InputError: another process builds or labels it, it is there and not to be replaced, or it is no corpus."""
+    InputError: another process builds or labels it, it is there and not to be replaced, it is no corpus, or the folder
+    around it cannot be written."""
     path = path.resolve()  # what a link names is replaced, not the link
     work = _work_folder(path)
-    work.mkdir(parents=True, exist_ok=True)
+    try:
+        work.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}); name a folder where you may write") from None
     try:
         with locked(work, path), _cleared(work, path):
             _check_place(path, overwrite)

@@ -109,6 +109,56 @@ def test_references_from_files(rows: Path, tmp_path: Path) -> None:
     assert list(corpus.labels) == ["domain", "match-quiz"]
 
 
+def lines(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def test_near_duplicates_are_in_no_split(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not beside the first one, not beside one that is held out, and not beside reference text."""
+    run("build", "--files", rows, "--agents", "--hold-out", "0.3", "--corpus", tmp_path / "c")
+    corpus = Corpus.open(tmp_path / "c")
+    texts, held = list(corpus.texts), list(corpus.texts[corpus.splits["heldout/validation"].start :])
+    repeated = lines(tmp_path / "more.jsonl", [f"{text} tail" for text in texts])
+    command = ("build", "--files", rows, repeated, "--agents", "--near-duplicates", "0.7")
+    run(*command, "--hold-out", "0.3", "--corpus", tmp_path / "d")
+    corpus = Corpus.open(tmp_path / "d")
+    assert sorted(corpus.texts) == sorted(texts), "the documents differ from each other, and each stays once"
+    assert corpus.counts == {"near-duplicates of training documents, left out": len(texts)}
+    assert f"\n{len(texts)} near-duplicates of training documents, left out.\n" in capsys.readouterr().out
+    reference = lines(tmp_path / "quiz.jsonl", held)
+    run(*command, "--reference", "quiz", reference, "--corpus", tmp_path / "e")
+    corpus = Corpus.open(tmp_path / "e")
+    assert {corpus.text(d) for d in corpus.splits["train"]} == set(texts) - set(held)
+    assert corpus.counts["near-duplicates of reference documents, left out"] >= len(held)
+    assert sum(corpus.counts.values()) == len(texts) + len(held)
+    with pytest.raises(
+        InputError, match=r"no training document is left: 80 documents that share .* left out; give --fi"
+    ):
+        run(*command, "--files", reference, "--reference", "quiz", reference, "--corpus", tmp_path / "f")
+
+
+def test_large_documents_are_named(tmp_path: Path) -> None:
+    texts = [f"a few words of the document {i}" for i in range(400)]
+    texts[100:105] = ["word " * 600, "word " * 100, "word " * 900, "word " * 800, "word " * 400]
+    files = lines(tmp_path / "mail.jsonl", texts)
+    with pytest.warns(UserWarning, match="alone is|more doc") as warned:
+        run("build", "--files", files, "--agents", "--hold-out", "0.05", "--corpus", tmp_path / "c")
+    corpus = Corpus.open(tmp_path / "c")
+    train = corpus.splits["train"]
+    tokens = np.diff(corpus.token_offsets[train.start : train.stop + 1])
+    largest = [train.start + int(number) for number in np.argsort(-tokens)[:3]]
+    told = [str(each.message) for each in warned]
+    assert told[:3] == [
+        f"document {d} (domain mail) alone is {tokens[d - train.start] / tokens.sum():.1%} of the training tokens"
+        for d in largest
+    ]
+    more = np.count_nonzero(tokens / tokens.sum() > 0.01) - 3
+    assert told[3:] == [f"{more} more documents are more than 1% of the training tokens each"]
+    card = (tmp_path / "c" / "card.md").read_text()
+    assert all(f"- {line}\n" in card for line in told)
+
+
 @pytest.fixture
 def built(rows: Path, tmp_path: Path) -> Path:
     """The folder of a corpus that one agent has labelled."""
@@ -172,22 +222,19 @@ def test_one_command_at_a_time(rows: Path, built: Path, tmp_path: Path, monkeypa
         ("label", "--scores", "two", tmp_path / "scores.npy", "--corpus", built),
         ("build", "--files", rows, "--overwrite", "--corpus", built),
     ]
-    add_labels, refused = label_command.add_labels, []
+    add_labels = label_command.add_labels
 
     def meanwhile(*arguments: Any) -> Corpus:
         for command in commands:
-            refused.append(
-                subprocess.run([sys.executable, *COMMAND, *map(str, command)], capture_output=True, text=True)
-            )
+            with pytest.raises(
+                InputError, match=f"another process is at work in {built}; wait for it, or name another"
+            ):
+                run(*command)
         return add_labels(*arguments)
 
     monkeypatch.setattr(label_command, "add_labels", meanwhile)
     run("label", "--scores", "one", tmp_path / "scores.npy", "--corpus", built)
-    for done in refused:
-        assert done.returncode == 2
-        assert done.stderr.splitlines()[-1] == (
-            f"pretraingym: another process is at work in {built}; wait for it, or name another folder"
-        )
+    monkeypatch.undo()
     assert list(Corpus.open(built, verify=True).labels) == ["domain", "one", "topic"]
     run(*commands[0])
     assert list(Corpus.open(built, verify=True).labels) == ["domain", "one", "topic", "two"]
@@ -234,6 +281,13 @@ def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "2,1"), "expected rising numbers"),
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "low"), "expected numbers with commas"),
         (("--files", "x", "--max-documents", "0"), "max_documents is 0, expected at least 1"),
+        (("--files", "x"), "makes of 1 documents 0 for validation, 0 for the test and 1 for training, expected"),
+        (("--files", "x", "--max-documents", "1"), "give --hold-out 0.5, a --max-documents above 1, or --reference"),
+        (("--files", "x", "--hold-out", "1"), "hold_out is 1.0, expected a share between 0 and 1"),
+        (("--files", "x", "--reference", "r", "x/a.jsonl"), "task 'r' has 1 documents with text, expected at least 2"),
+        (("--files", "x", "--reference", "r", "x/b.jsonl"), "task 'r' has 0 documents with text, expected at least 2"),
+        (("--files", "x/b.jsonl"), "no training document is left: 1 documents without text, left out; give --files"),
+        (("--files", "x", "--near-duplicates", "2"), "near_duplicates is 2.0, expected a similarity above 0 and at"),
         (("--files", "x", "--vocab-size", "99999999999"), "expected 256, one token a byte, to 1,048,576"),
         (("--files", "x", "--reference", "a/b", "x"), "the name 'a/b' is given, expected letters, digits"),
         (("--files", "x", "--columns.scores", "null", "q"), "'null' is given, which is that of an agent without"),
@@ -251,6 +305,7 @@ def test_bad_input_is_one_line(
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own: put back after the test
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "a.jsonl").write_text('{"text": "a", "attr-cc_en_topic": 1, "attr-fineweb-edu": 1}\n')
+    (tmp_path / "x" / "b.jsonl").write_text('{"text": " "}\n')
     monkeypatch.setattr(sys, "argv", ["pretraingym", "corpus", "build", "--corpus", "c", *arguments])
     with pytest.raises(SystemExit) as end:
         command_line.main()

@@ -143,3 +143,9 @@ def test_only_a_corpus_is_replaced(old: Path, other: Corpus, tmp_path: Path) -> 
     (old / "manifest.json").write_text("{")  # a damaged corpus, whose cure it is
     rebuild(old, other)
     assert Corpus.open(old, verify=True).fingerprint == other.fingerprint
+
+
+def test_a_place_that_cannot_be_written(tmp_path: Path, other: Corpus) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"file/c cannot be written \(Not a directory\); name a folder where you may"):
+        rebuild(tmp_path / "file" / "c", other)

@@ -16,7 +16,7 @@ import pytest
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.corpus.token_set import check_tokens
 from pretraingym.lm.corpus.tokenizer import train_tokenizer
-from pretraingym.lm.corpus.writer import MAX_CATEGORIES, add_labels
+from pretraingym.lm.corpus.writer import MAX_CATEGORIES, add_labels, labelling
 from pretraingym.lm.ingest import build as module
 from pretraingym.lm.ingest.build import build_corpus
 from pretraingym.lm.ingest.documents import Document
@@ -159,6 +159,28 @@ def test_a_label_that_is_put_back(tmp_path: Path) -> None:
     path.write_bytes(bytes(6))
     with pytest.raises(InputError, match="labels-new@.* is corrupted"):
         Corpus.open(corpus.path, verify=True)
+
+
+def test_a_full_disk_and_a_read_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = build(tmp_path / "c", {})
+
+    def fails(number: int) -> Any:
+        raise OSError(number, "")
+
+    for number, line in (
+        (errno.ENOSPC, "no space left in .*c; free some"),
+        (errno.EFBIG, "c may not hold such a large"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr("pretraingym.lm.corpus.writer.write_atomic", lambda *_, number=number: fails(number))
+            with pytest.raises(InputError, match=line), labelling(corpus.path):
+                add_labels(corpus, {"new": column(0, 0, 0)})
+    with monkeypatch.context() as patch:
+        patch.setattr("pretraingym.lm.io.folder_lock.os.open", lambda *_: fails(errno.EROFS))
+        with pytest.raises(InputError, match="c cannot be written, and keeps its labels"), labelling(corpus.path):
+            raise AssertionError("nothing is computed that cannot be kept")
+    assert Corpus.open(corpus.path, verify=True).fingerprint == corpus.fingerprint
+    assert not (corpus.path / ".lock").exists()
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
