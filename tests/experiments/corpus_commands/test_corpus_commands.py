@@ -226,9 +226,7 @@ def test_one_command_at_a_time(rows: Path, built: Path, tmp_path: Path, monkeypa
 
     def meanwhile(*arguments: Any) -> Corpus:
         for command in commands:
-            with pytest.raises(
-                InputError, match=f"another process is at work in {built}; wait for it, or name another"
-            ):
+            with pytest.raises(InputError, match=f"another process is at work in {built}; wait for it, or name"):
                 run(*command)
         return add_labels(*arguments)
 
