@@ -1,8 +1,11 @@
 """Fixtures that all tests share."""
 
+import itertools
 import multiprocessing
 import os
+import signal
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +78,34 @@ def all_ranks(on_ranks: Any) -> Callable[[int, Callable[[], Any]], None]:
         for process in processes:
             process.join(120)
         assert [process.exitcode for process in processes] == [0] * count
+
+    return run
+
+
+CHANGES = {"os.mkdir", "os.rename", "os.remove", "os.rmdir", "shutil.rmtree", "shutil.copytree"}
+
+
+@pytest.fixture
+def killed_at() -> Callable[[int, Callable[[], Any]], bool]:
+    """Does some work in a forked process that is killed just before it makes, renames or deletes a file or folder for
+    the so-many-th time; False: the work was done before."""
+
+    def run(step: int, work: Callable[[], Any]) -> bool:
+        def forked() -> None:
+            seen = itertools.count(1)
+
+            def hook(event: str, _: tuple[Any, ...]) -> None:
+                if event in CHANGES and next(seen) == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.addaudithook(hook)
+            work()
+
+        process = multiprocessing.get_context("fork").Process(target=forked)
+        process.start()
+        process.join()
+        assert process.exitcode in (0, -signal.SIGKILL)
+        return process.exitcode != 0
 
     return run
 

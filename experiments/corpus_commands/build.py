@@ -1,7 +1,8 @@
 """pretraingym corpus build: documents of files or a dataset become a folder of text, labels and tokens."""
 
+import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -11,15 +12,17 @@ from typing import Any, Literal
 from ...env.agents.labelling import label_corpus
 from ...env.agents.registry import check_column_name, make_labellers
 from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns, Document
 from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, halves
+from ...lm.ingest.near_duplicates import NearDuplicates, check_threshold
 from ...lm.ingest.readers import FileReader, dataset_records, expand
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ..progress import Progress
-from .data_card import CARD, data_card, write_card
+from .data_card import CARD, data_card, large_documents, write_card
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class BuildConfig:
     made-up text, and print its data card. The manifest in the folder has the hash of every file."""
 
     corpus: Path
-    """folder to build the corpus in; it must not exist yet"""
+    """folder to build the corpus in"""
+    overwrite: bool = False
+    """replace the corpus in that folder; the old one stays in use until the new one is whole"""
     preset: Literal["files", "installed", "synthetic", "slimpajama"] = "files"
     """what the other fields start from: the defaults, the installed packages' text, made-up text, or the columns of the
     labelled SlimPajama"""
@@ -68,6 +73,9 @@ class BuildConfig:
     """folder of a tokenizer to use instead of training one"""
     max_documents: int | None = None
     """how many training documents to read at most"""
+    near_duplicates: float | None = None
+    """leave out documents that are an earlier or a reference document to this share of their runs of five words
+    (estimated Jaccard similarity), as in: 0.8 (default: all stay)"""
     document_a_line: bool = False
     """take each line of a text file as a document (default: the whole file is one)"""
     refuse_invalid_utf8: bool = False
@@ -79,6 +87,8 @@ class BuildConfig:
         check_vocab_size(self.vocab_size)
         if self.max_documents is not None and self.max_documents < 1:
             raise InputError(f"max_documents is {self.max_documents}, expected at least 1")
+        if self.near_duplicates is not None:
+            check_threshold(self.near_duplicates)
         for option in ("reference_text", "reference_group"):
             if unknown := getattr(self, option).keys() - self.reference.keys():
                 raise InputError(f"{option} names the task '{min(unknown)}', which has no files; add --reference")
@@ -92,19 +102,19 @@ class BuildConfig:
 
 def main(config: BuildConfig) -> dict[str, Any]:
     """Build the corpus, print its data card and save it in the folder; return what was built."""
-    if config.corpus.exists():
-        raise InputError(f"{config.corpus} exists; name a new folder, or delete that one first")
     for source, given, flag in (("files", config.files, "--files"), ("dataset", config.dataset, "--dataset")):
         if (config.source == source) != bool(given):
             what = f"{flag} is missing" if config.source == source else f"{flag} is given"
             raise InputError(
                 f"the source is '{config.source}' and {what}; give --files, or --source dataset --dataset NAME"
             )
-    with Progress() as progress:
+    with built_aside(config.corpus, config.overwrite) as aside, Progress() as progress:
         progress.stage("read", None)
-        corpus = _build(config, _StageProgress(progress, "read"))
-    write_card(corpus)
+        corpus = _build(replace(config, corpus=aside), _StageProgress(progress, "read"))
+        write_card(corpus)
     print(data_card(corpus))
+    for line in large_documents(corpus):
+        warnings.warn(line, stacklevel=2)
     tokens = int(corpus.token_offsets[-1])
     return {
         "corpus": str(config.corpus),
@@ -141,7 +151,8 @@ def _build(config: BuildConfig, tell: Any) -> Corpus:
     counts: Counter[str] = Counter()
     annotate = partial(label_corpus, agents=make_labellers(config.agents, config.tasks)) if config.agents else None
     about = asdict(config)
-    del about["corpus"]
+    for where in ("corpus", "overwrite"):
+        del about[where]
     return build_corpus(
         config.corpus,
         _splits(config, counts, tell),
@@ -161,8 +172,8 @@ def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str
     if config.max_documents is not None:
         train = islice(train, config.max_documents)
     if not config.reference:
-        held = HeldOut(config.hold_out, counts)
-        return {"train": held.train(train), **held.splits()}
+        held = HeldOut(config.hold_out, counts, config.max_documents)
+        return {"train": held.train(_first_ones(config, train, (), counts)), **held.splits()}
     references: dict[str, list[Document]] = {}
     for task, pattern in config.reference.items():
         text, group = config.reference_text.get(task, config.columns.text), config.reference_group.get(task, "")
@@ -170,8 +181,24 @@ def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str
         reader = FileReader(columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
         found = columns.documents(reader.records(expand([pattern])), Counter(), labelled=False)
         references |= halves(task, [replace(document, domain=task) for document in found])
-    clean = Decontamination(document for documents in references.values() for document in documents)
-    return {"train": clean.clean(train, counts), **references}
+    reference = [document for documents in references.values() for document in documents]
+    train = _first_ones(config, Decontamination(reference).clean(train, counts), reference, counts)
+    return {"train": train, **references}
+
+
+def _first_ones(
+    config: BuildConfig, train: Iterable[Document], reference: Sequence[Document], counts: Counter[str]
+) -> Iterator[Document]:
+    """The training documents without near-duplicates, if it is asked for; at least one. What is held out of them is
+    taken from what stays, so that no near-duplicate of it is trained on."""
+    if config.near_duplicates is not None:
+        train = NearDuplicates(config.near_duplicates, reference).first_ones(train, counts)
+    document = None
+    for document in train:
+        yield document
+    if document is None:
+        left_out = "; ".join(f"{number:,} {count}" for count, number in counts.items() if number)
+        raise InputError(f"no training document is left: {left_out or 'none was read'}; give --files with others")
 
 
 def _records(config: BuildConfig, counts: Counter[str], tell: Any) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from ...lm.corpus.corpus import TRAIN, Corpus, Labels
 from ...lm.io.files import write_atomic
 
 CARD = "card.md"
+LARGE, NAMED = 0.01, 3  # share of the training tokens from which a document is large; how many of them are named
 
 
 def write_card(corpus: Corpus) -> None:
@@ -31,10 +32,29 @@ def data_card(corpus: Corpus) -> str:
         lines.append(f"| {name} | {len(part):,} | {size:,.2f} | {tokens:,} |")
     for count, number in corpus.counts.items():
         lines += ["", f"{number:,} {count}."]
+    if large := large_documents(corpus):
+        lines += ["", *(f"- {line}" for line in large)]
     train = corpus.splits[TRAIN]
     for name, labels in corpus.labels.items():
         lines += ["", *_table(name, labels, tokens_D[train.start : train.stop], train)]
     return "\n".join(lines) + "\n"
+
+
+def large_documents(corpus: Corpus) -> list[str]:
+    """A line for each of the NAMED largest training documents that alone are more than LARGE of the training tokens,
+    and one line for all others of that size."""
+    train, domain = corpus.splits[TRAIN], corpus.labels.get("domain")
+    tokens_D = np.diff(corpus.token_offsets[train.start : train.stop + 1])
+    share_D = tokens_D / max(int(tokens_D.sum()), 1)
+    order = np.argsort(-share_D, kind="stable")
+    large = [int(number) for number in order[: np.count_nonzero(share_D > LARGE)]]
+    lines = []
+    for number in large[:NAMED]:
+        source = f" (domain {domain.names[domain.column[train.start + number]]})" if domain else ""
+        lines.append(f"document {train.start + number}{source} alone is {share_D[number]:.1%} of the training tokens")
+    if more := len(large[NAMED:]):
+        lines.append(f"{more:,} more documents are more than {LARGE:.0%} of the training tokens each")
+    return lines
 
 
 def _table(name: str, labels: Labels, tokens_D: np.ndarray, train: range) -> list[str]:

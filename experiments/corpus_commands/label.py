@@ -13,7 +13,7 @@ from ...env.agents.registry import check_column_name, make_labellers
 from ...lm.corpus.bins import quantile_bins
 from ...lm.corpus.corpus import Corpus, Labels
 from ...lm.corpus.token_set import check_tokens
-from ...lm.corpus.writer import add_labels
+from ...lm.corpus.writer import add_labels, check_new_labels, labelling
 from ...lm.io.errors import InputError
 from ..progress import Progress
 from .data_card import data_card, write_card
@@ -23,8 +23,8 @@ DOMAIN = "domain"  # the label column of sources, which `corpus build` makes
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Add label columns to a built corpus: those of agents, or scores from elsewhere. A column of the same name is
-    replaced. Runs that began with the corpus as it was cannot be resumed with it."""
+    """Add label columns to a built corpus: those of agents, or scores from elsewhere. Runs that began with the corpus
+    as it was cannot be resumed with it."""
 
     corpus: Path
     """folder of the corpus"""
@@ -32,6 +32,8 @@ class LabelConfig:
     """agents that label text, as in: perplexity quality:model=FOLDER"""
     scores: dict[str, Path] = field(default_factory=dict)
     """a label's name and a .npy file with one number for each document, in the corpus's order; NaN for none"""
+    overwrite: bool = False
+    """replace columns that have the same names; the old ones count until the new ones are whole"""
 
 
 @dataclass(frozen=True)
@@ -44,23 +46,34 @@ class CardConfig:
 
 def label(config: LabelConfig) -> dict[str, Any]:
     """Add the columns and write the data card again."""
-    corpus = Corpus.open(config.corpus, verify=True)
+    with labelling(config.corpus):
+        corpus = Corpus.open(config.corpus, verify=True)
+        corpus = add_labels(corpus, _columns(config, corpus), config.overwrite)
+        write_card(corpus)
+    return {"corpus": str(config.corpus), "labels": list(corpus.labels), "fingerprint": corpus.fingerprint}
+
+
+def _columns(config: LabelConfig, corpus: Corpus) -> dict[str, Labels]:
+    """The columns to add. InputError: they are none, or cannot be added to this corpus."""
     for name in config.scores:
         check_column_name(name)
     if DOMAIN in config.scores:
         raise InputError(f"a score is called '{DOMAIN}', as the column of the text's sources is; take another name")
     agents = make_labellers(config.agents, corpus.reference_tasks)
-    found = {name: _scores(name, path, corpus) for name, path in config.scores.items()}
-    if both := found.keys() & {agent.name for agent in agents}:
+    names = [*config.scores, *(agent.name for agent in agents)]
+    if not names:
+        raise InputError("nothing to add is given; name --agents, or --scores with their files")
+    if both := config.scores.keys() & {agent.name for agent in agents}:
         raise InputError(f"'{min(both)}' is named as an agent and as a score; leave one out")
+    if not config.overwrite:
+        check_new_labels(corpus, names)
+    found = {name: _scores(name, path, corpus) for name, path in config.scores.items()}
     if agents:
         with Progress() as progress:
             progress.stage("label", None)
             tell = partial(progress.update, total=1.0)
             found |= label_corpus(corpus.texts, corpus.splits, corpus.labels[DOMAIN], tell, agents=agents)
-    corpus = add_labels(corpus, found)
-    write_card(corpus)
-    return {"corpus": str(config.corpus), "labels": list(corpus.labels), "fingerprint": corpus.fingerprint}
+    return found
 
 
 def card(config: CardConfig) -> dict[str, Any]:

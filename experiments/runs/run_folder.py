@@ -1,6 +1,5 @@
 """A run folder: the configuration it belongs to, its metrics, and what is needed to go on after a kill."""
 
-import fcntl
 import json
 import os
 import resource
@@ -17,13 +16,13 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.io.array_file import read_arrays, write_arrays
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
+from ...lm.io.folder_lock import LOCK, lock_folder
 from ...lm.io.json_lines import JsonLines
 from ...lm.io.state import State
 from ...lm.io.typed_json import Natural, to_json
 from .run_corpus import RECORD, read_checked
 
 SCHEMA = 2  # of the checkpoint of the stage in flight; those of earlier versions have no number
-LOCK = ".lock"
 HASHES = "sha256"  # in config.json; runs of earlier versions have none
 NAMED = 6  # differing fields of a configuration
 
@@ -75,7 +74,7 @@ class RunFolder:
                     f"{path} already holds a run of this configuration; add --resume, or name another --folder"
                 )
         path.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(path)
+        self._lock = lock_folder(path)
         if not saved.exists():
             write_atomic(path / RECORD, json.dumps(to_json(CorpusUsed.of(corpus))).encode())
             write_atomic(saved, json.dumps(wanted, indent=1).encode())
@@ -157,17 +156,6 @@ class RunFolder:
 def _is_ours(name: str) -> bool:
     """Whether a folder in which no run has begun may hold this: the first writes of one that was killed."""
     return name in (RECORD, LOCK) or name.endswith(".part")
-
-
-def _locked(path: Path) -> int:
-    """An open file in `path` that no other process may lock; the lock ends when it is closed, or with the process."""
-    file = os.open(path / LOCK, os.O_RDWR | os.O_CREAT)
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(file)
-        raise InputError(f"another process is at work in {path}; wait for it, or name another --folder") from None
-    return file
 
 
 def _peak_rss_mib() -> int:

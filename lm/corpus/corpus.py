@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..io.flat_files import check_files, map_flat, map_offsets
+from ..io.errors import InputError
+from ..io.flat_files import STORED, check_files, map_flat, map_offsets
+from .exchange import end_exchange
 from .manifest import read_manifest
 from .texts import Texts
 from .token_set import TOKENIZER, TokenSet, other_tokens
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
-TRAIN = "train"
+TRAIN, TEXT = "train", "text.bin"
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,11 @@ class Labels:
     names: tuple[str, ...]
     values: tuple[float, ...] | None
     column: NDArray[np.uint16]
+
+
+def label_file(name: str) -> str:
+    """The file of a label column."""
+    return f"labels-{name}.bin"
 
 
 def reference_split(task: str, half: str) -> str:
@@ -52,6 +59,8 @@ class Corpus:
 
     def __init__(self, path: Path, manifest: dict[str, Any], verify: bool = False):
         self.path, self._verify = path, verify
+        files = manifest["files"]
+        self._text_hash: str = files[TEXT]["sha256"]
         self.fingerprint: str = manifest["fingerprint"]
         self.num_documents: int = manifest["documents"]
         self.reference_tasks: tuple[str, ...] = tuple(manifest["reference_tasks"])
@@ -59,31 +68,34 @@ class Corpus:
         self.about: dict[str, Any] = manifest["about"]
         self.counts: dict[str, int] = manifest["counts"]
         self.texts = Texts(
-            path / "text.bin",
+            path / TEXT,
             map_offsets(path / "text_offsets.bin", self.num_documents, manifest["text_bytes"]),
         )
         self.labels: dict[str, Labels] = {
             name: Labels(
                 tuple(table["names"]),
                 None if table["values"] is None else tuple(table["values"]),
-                map_flat(path / f"labels-{name}.bin", "uint16", self.num_documents),
+                map_flat(path / files[file].get(STORED, file), "uint16", self.num_documents),
             )
             for name, table in manifest["labels"].items()
+            for file in [label_file(name)]
         }
         self._use(TokenSet.open(path, manifest, self.num_documents))
 
     @classmethod
     def open(cls, path: Path, verify: bool = False) -> "Corpus":
         """Open the corpus in folder `path`, in a time that does not depend on its size; `verify` also hashes all its
-        bytes, and later those of another tokenizer's tokens."""
+        bytes, and later those of another tokenizer's tokens. It stays readable when it is rebuilt or labelled anew
+        meanwhile."""
         path = Path(path)
+        end_exchange(path)
         manifest = read_manifest(path)
         check_files(path, manifest["files"], verify)
         return cls(path, manifest, verify)
 
     def with_tokenizer(self, folder: Path, progress: "Callable[[float], None] | None" = None) -> "Corpus":
         """This corpus in the tokens of the tokenizer.json in `folder`. On first use the corpus is tokenised anew."""
-        other = Corpus.open(self.path)
+        other = _open_same(self.path, self._text_hash)
         tokens, name = other_tokens(self.path, self.texts, folder, progress, self._verify)
         other._use(tokens)
         other.fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
@@ -91,11 +103,12 @@ class Corpus:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its path, and opened again from there; its arrays may be larger than memory."""
-        return _reopened, (self.path, self._token_folder)
+        return _reopened, (self.path, self._token_folder, self._text_hash)
 
     def _use(self, tokens: TokenSet) -> None:
         self._token_folder, self.vocab_size = tokens.folder, tokens.vocab_size
         self.tokens, self.token_offsets = tokens.tokens, tokens.offsets
+        self._tokenizer_json = np.memmap(tokens.folder / TOKENIZER, np.uint8, "r")  # this one, whatever comes there
 
     def text(self, document: int) -> str:
         """The text of one document."""
@@ -105,7 +118,7 @@ class Corpus:
         """The tokenizer that made the tokens."""
         from tokenizers import Tokenizer  # here, so that reading tokens needs only numpy
 
-        return Tokenizer.from_file(str(self._token_folder / TOKENIZER))
+        return Tokenizer.from_str(bytes(self._tokenizer_json).decode())
 
     def tokens_per_byte(self, split: str) -> float:
         """Tokens over UTF-8 bytes of a split's text, by which nats per token become nats per byte."""
@@ -114,6 +127,14 @@ class Corpus:
         return float(tokens / (self.texts.offsets[documents.stop] - self.texts.offsets[documents.start]))
 
 
-def _reopened(path: Path, token_folder: Path) -> Corpus:
-    corpus = Corpus.open(path)
+def _reopened(path: Path, token_folder: Path, text_hash: str) -> Corpus:
+    corpus = _open_same(path, text_hash)
     return corpus if token_folder == path else corpus.with_tokenizer(token_folder)
+
+
+def _open_same(path: Path, text_hash: str) -> Corpus:
+    """InputError: the corpus there has another text by now."""
+    corpus = Corpus.open(path)
+    if corpus._text_hash != text_hash:
+        raise InputError(f"{path} was built anew while this process read it; start the process again")
+    return corpus

@@ -7,15 +7,18 @@ from typing import Any
 
 from ..io.errors import InputError
 from ..io.files import write_atomic
-from ..io.flat_files import REBUILD
+from ..io.flat_files import REBUILD, STORED
 
 SCHEMA = 2
 NAME = "manifest.json"
 
 
 def fingerprint(manifest: dict[str, Any]) -> str:
-    """SHA-256 of a manifest's content. That holds the hash of every file, so it stands for all of a folder's bytes."""
+    """SHA-256 of a manifest's content. That holds the hash of every file, so it stands for all of a folder's bytes. The
+    names under which replaced files are stored do not count: a column that is put back is the one that was."""
     content = {key: value for key, value in manifest.items() if key != "fingerprint"}
+    if isinstance(files := content.get("files"), dict):
+        content["files"] = {name: {key: facts[key] for key in facts if key != STORED} for name, facts in files.items()}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

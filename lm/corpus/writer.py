@@ -1,12 +1,14 @@
 """Writing a corpus: in a temporary folder, renamed at the end, so that an interruption leaves nothing behind."""
 
 import errno
+import hashlib
 import os
 import re
 import shutil
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,9 @@ import numpy as np
 
 from ..io.errors import InputError
 from ..io.files import remove_dead_parts, sync_folder, write_atomic
-from ..io.flat_files import file_facts
-from .corpus import TRAIN, Corpus, Labels, reference_split
+from ..io.flat_files import STORED, file_facts
+from ..io.folder_lock import locked
+from .corpus import TEXT, TRAIN, Corpus, Labels, label_file, reference_split
 from .manifest import read_manifest, write_manifest
 from .texts import Texts
 from .token_set import encode
@@ -47,21 +50,18 @@ class CorpusWriter:
         self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
         shutil.rmtree(self._part, ignore_errors=True)
         self._part.mkdir()
-        self._text = open(self._part / "text.bin", "wb")
+        self._text = open(self._part / TEXT, "wb")
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            self._text.close()
-            if error is not None:
-                raise error
-            self._finish()
-        except OSError as problem:
-            if problem.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise InputError(f"no space left to write {self.path}; free some, or name another folder") from problem
-            raise
+            with _naming_full_disks(self.path.parent):
+                self._text.close()
+                if error is not None:
+                    raise error
+                self._finish()
         finally:
             shutil.rmtree(self._part, ignore_errors=True)
 
@@ -89,7 +89,7 @@ class CorpusWriter:
     def texts(self) -> Texts:
         """All documents added so far."""
         self._text.flush()
-        return Texts(self._part / "text.bin", np.array(self._offsets, np.int64))
+        return Texts(self._part / TEXT, np.array(self._offsets, np.int64))
 
     def encode(self, tokenizer: "Tokenizer", progress: Callable[[float], None] | None = None) -> None:
         """Tokenise all documents; `progress` is told the share that is done."""
@@ -98,7 +98,7 @@ class CorpusWriter:
     def add_labels(self, name: str, labels: Labels) -> None:
         """Add a label column, one label a document in their order."""
         self._manifest["labels"][name] = _checked(name, labels, self.num_documents)
-        np.asarray(labels.column).tofile(self._part / f"labels-{name}.bin")
+        np.asarray(labels.column).tofile(self._part / label_file(name))
 
     def _finish(self) -> None:
         """Check that all splits are there, write the manifest, and move the folder to its place."""
@@ -118,23 +118,64 @@ class CorpusWriter:
         os.replace(self._part, self.path)
 
 
-def add_labels(corpus: Corpus, labels: dict[str, Labels]) -> Corpus:
-    """Add label columns to a built corpus, in place of any that have the same names, and open it anew. If the process
-    is killed meanwhile, the corpus is as it was, or lacks the columns that were to be replaced."""
+@contextmanager
+def labelling(folder: Path) -> Iterator[None]:
+    """Inside, no other process labels or builds the corpus in `folder`. InputError: one does, or the folder is no
+    corpus, cannot be written, or is on a full disk."""
+    read_manifest(folder)
+    with ExitStack() as stack:
+        stack.enter_context(_naming_full_disks(folder))
+        try:
+            stack.enter_context(locked(folder))
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
+                raise
+            raise InputError(f"{folder} cannot be written, and keeps its labels there; copy the corpus") from None
+        yield
+
+
+def check_new_labels(corpus: Corpus, names: Iterable[str]) -> None:
+    """InputError: the corpus has a label column of one of these names."""
+    if there := sorted(set(names) & corpus.labels.keys()):
+        raise InputError(f"{corpus.path} has a label '{there[0]}'; add --overwrite to replace it, or leave it out")
+
+
+def add_labels(corpus: Corpus, labels: dict[str, Labels], overwrite: bool = False) -> Corpus:
+    """Add label columns to a built corpus, all or none of them, and open it anew; call it inside `labelling`.
+    overwrite: in place of those that have the same names. A column that is replaced stays on the disk until the next
+    ones are added, for processes that are just opening the corpus; so does what a killed process had written."""
+    if not overwrite:
+        check_new_labels(corpus, labels)
     manifest = read_manifest(corpus.path)
     tables = {name: _checked(name, added, corpus.num_documents) for name, added in labels.items()}
-    # First the columns to be replaced leave the manifest, so that no file ever differs from its hash there.
-    if replaced := tables.keys() & manifest["labels"].keys():
-        for name in replaced:
-            del manifest["labels"][name], manifest["files"][f"labels-{name}.bin"]
-        write_manifest(corpus.path, manifest)
+    files: dict[str, dict[str, Any]] = manifest["files"]
+    used = {facts.get(STORED, name) for name, facts in files.items()}
+    for path in corpus.path.glob(label_file("*")):
+        if path.name not in used:
+            path.unlink()
     for name, added in labels.items():
-        file = corpus.path / f"labels-{name}.bin"
-        write_atomic(file, np.asarray(added.column).tobytes())
-        manifest["files"] |= file_facts([file])
+        file, data = label_file(name), np.asarray(added.column).tobytes()
+        facts: dict[str, Any] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        if file in files:  # so that no file ever differs from its hash in the manifest that is there
+            facts[STORED] = label_file(f"{name}@{facts['sha256'][:16]}")
+        write_atomic(corpus.path / facts.get(STORED, file), data)
+        files[file] = facts
     manifest["labels"] |= tables
     write_manifest(corpus.path, manifest)
     return Corpus.open(corpus.path)
+
+
+@contextmanager
+def _naming_full_disks(folder: Path) -> Iterator[None]:
+    """Inside, a full disk is an InputError."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            raise InputError(f"no space left in {folder}; free some, or name another folder") from error
+        if error.errno == errno.EFBIG:
+            raise InputError(f"{folder} may not hold such a large file; raise the limit (ulimit -f)") from error
+        raise
 
 
 def check_label_name(name: str) -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .files import sha256_file
 
-REBUILD = "delete the corpus folder and build it again"
+REBUILD = "delete the corpus folder, or build it again with --overwrite"
+STORED = "stored"  # in the facts about a file: the name that it has on the disk, if that is another
 
 
 def map_flat(path: Path, dtype: str, count: int) -> NDArray[Any]:
@@ -38,7 +39,7 @@ def file_facts(paths: list[Path]) -> dict[str, dict[str, Any]]:
 def check_files(folder: Path, facts: dict[str, dict[str, Any]], verify: bool) -> None:
     """InputError: a file is missing, of another size, or (if `verify`) of another hash than its manifest says."""
     for name, fact in facts.items():
-        path = folder / name
+        path = folder / fact.get(STORED, name)
         if not path.is_file():
             raise InputError(f"{path} is missing; {REBUILD}")
         size = path.stat().st_size

@@ -16,9 +16,12 @@ import pytest
 
 from pretraingym.experiments import __main__ as command_line
 from pretraingym.experiments.command_line.parsing import parse
+from pretraingym.experiments.corpus_commands import label as label_command
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.io.errors import InputError
+
+COMMAND = ("-m", "pretraingym.experiments", "corpus")
 
 
 def run(*arguments: object) -> dict[str, Any]:
@@ -69,17 +72,17 @@ def test_the_same_bytes_again_and_after_a_kill(rows: Path, tmp_path: Path) -> No
     """A build that is killed leaves a part that the next one clears away; what it builds has the same fingerprint."""
     arguments = ("build", "--files", rows, "--hold-out", "0.1", "--corpus")
     first = run(*arguments, tmp_path / "a")["fingerprint"]
-    command = [sys.executable, "-m", "pretraingym.experiments", "corpus", *map(str, arguments), str(tmp_path / "b")]
+    command = [sys.executable, *COMMAND, *map(str, arguments), str(tmp_path / "b")]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     begun = time.monotonic()
-    while not list(tmp_path.glob(".b.*.part/tokens.bin")):
+    while not list(tmp_path.glob(".b.build/.b.new.*.part/tokens.bin")):
         assert killed.poll() is None, "it ended before it could be killed"
         assert time.monotonic() - begun < 100
         time.sleep(0.002)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / "b").exists()
-    assert list(tmp_path.glob(".b.*.part"))
+    assert list(tmp_path.glob(".b.build/.b.new.*.part"))
     assert run(*arguments, tmp_path / "b")["fingerprint"] == first
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
 
@@ -106,6 +109,56 @@ def test_references_from_files(rows: Path, tmp_path: Path) -> None:
     assert list(corpus.labels) == ["domain", "match-quiz"]
 
 
+def lines(path: Path, texts: list[str]) -> Path:
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    return path
+
+
+def test_near_duplicates_are_in_no_split(rows: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not beside the first one, not beside one that is held out, and not beside reference text."""
+    run("build", "--files", rows, "--agents", "--hold-out", "0.3", "--corpus", tmp_path / "c")
+    corpus = Corpus.open(tmp_path / "c")
+    texts, held = list(corpus.texts), list(corpus.texts[corpus.splits["heldout/validation"].start :])
+    repeated = lines(tmp_path / "more.jsonl", [f"{text} tail" for text in texts])
+    command = ("build", "--files", rows, repeated, "--agents", "--near-duplicates", "0.7")
+    run(*command, "--hold-out", "0.3", "--corpus", tmp_path / "d")
+    corpus = Corpus.open(tmp_path / "d")
+    assert sorted(corpus.texts) == sorted(texts), "the documents differ from each other, and each stays once"
+    assert corpus.counts == {"near-duplicates of training documents, left out": len(texts)}
+    assert f"\n{len(texts)} near-duplicates of training documents, left out.\n" in capsys.readouterr().out
+    reference = lines(tmp_path / "quiz.jsonl", held)
+    run(*command, "--reference", "quiz", reference, "--corpus", tmp_path / "e")
+    corpus = Corpus.open(tmp_path / "e")
+    assert {corpus.text(d) for d in corpus.splits["train"]} == set(texts) - set(held)
+    assert corpus.counts["near-duplicates of reference documents, left out"] >= len(held)
+    assert sum(corpus.counts.values()) == len(texts) + len(held)
+    with pytest.raises(
+        InputError, match=r"no training document is left: 80 documents that share .* left out; give --fi"
+    ):
+        run(*command, "--files", reference, "--reference", "quiz", reference, "--corpus", tmp_path / "f")
+
+
+def test_large_documents_are_named(tmp_path: Path) -> None:
+    texts = [f"a few words of the document {i}" for i in range(400)]
+    texts[100:105] = ["word " * 600, "word " * 100, "word " * 900, "word " * 800, "word " * 400]
+    files = lines(tmp_path / "mail.jsonl", texts)
+    with pytest.warns(UserWarning, match="alone is|more doc") as warned:
+        run("build", "--files", files, "--agents", "--hold-out", "0.05", "--corpus", tmp_path / "c")
+    corpus = Corpus.open(tmp_path / "c")
+    train = corpus.splits["train"]
+    tokens = np.diff(corpus.token_offsets[train.start : train.stop + 1])
+    largest = [train.start + int(number) for number in np.argsort(-tokens)[:3]]
+    told = [str(each.message) for each in warned]
+    assert told[:3] == [
+        f"document {d} (domain mail) alone is {tokens[d - train.start] / tokens.sum():.1%} of the training tokens"
+        for d in largest
+    ]
+    more = np.count_nonzero(tokens / tokens.sum() > 0.01) - 3
+    assert told[3:] == [f"{more} more documents are more than 1% of the training tokens each"]
+    card = (tmp_path / "c" / "card.md").read_text()
+    assert all(f"- {line}\n" in card for line in told)
+
+
 @pytest.fixture
 def built(rows: Path, tmp_path: Path) -> Path:
     """The folder of a corpus that one agent has labelled."""
@@ -124,6 +177,65 @@ def test_labels_for_a_built_corpus(built: Path, tmp_path: Path, capsys: pytest.C
     capsys.readouterr()
     assert run("card", "--corpus", built)["fingerprint"] == corpus.fingerprint
     assert "| age | value |" in capsys.readouterr().out
+
+
+def test_labels_that_are_there(built: Path, tmp_path: Path) -> None:
+    """They are refused before the work, and replaced where it is said."""
+    np.save(tmp_path / "scores.npy", np.arange(Corpus.open(built).num_documents))
+    run("label", "--corpus", built, "--scores", "age", tmp_path / "scores.npy")
+    before = Corpus.open(built).fingerprint
+    np.save(tmp_path / "scores.npy", -np.arange(Corpus.open(built).num_documents))
+    for given in (("--scores", "age", tmp_path / "scores.npy"), ("--agents", "quality", "topic")):
+        with pytest.raises(InputError, match=r"c has a label '(age|topic)'; add --overwrite to replace it"):
+            run("label", "--corpus", built, *given)
+    with pytest.raises(InputError, match="nothing to add is given; name --agents, or --scores"):
+        run("label", "--corpus", built)
+    assert Corpus.open(built, verify=True).fingerprint == before
+    run("label", "--corpus", built, "--scores", "age", tmp_path / "scores.npy", "--overwrite")
+    corpus = Corpus.open(built, verify=True)
+    assert (np.diff(corpus.labels["age"].column.astype(int)) <= 0).all()
+    assert "| age | value |" in (built / "card.md").read_text()
+
+
+def test_a_corpus_is_built_anew(rows: Path, built: Path) -> None:
+    """Its name stays; without the flag nothing is touched, and a build that fails leaves the old one."""
+    before = Corpus.open(built)
+    arguments = ("build", "--files", rows, "--agents", "topic", "--hold-out", "0.2", "--corpus", built)
+    with pytest.raises(InputError, match="c exists; name a new folder, or add --overwrite"):
+        run(*arguments)
+    with pytest.raises(InputError, match="unknown agent"):
+        run(*arguments, "--overwrite", "--agents", "topics")
+    assert Corpus.open(built, verify=True).fingerprint == before.fingerprint
+    run(*arguments, "--overwrite")
+    after = Corpus.open(built, verify=True)
+    assert len(after.splits["heldout/test"]) > len(before.splits["heldout/test"])
+    assert f"| heldout/test | {len(after.splits['heldout/test'])} |" in (built / "card.md").read_text()
+    assert len(before.texts[:]) == before.num_documents  # what was open is still read
+    assert [path.name for path in built.parent.iterdir()] == ["c"]
+    assert run(*arguments, "--overwrite")["fingerprint"] == after.fingerprint
+
+
+def test_one_command_at_a_time(rows: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a corpus is labelled or built, another such command is refused in one line, and nothing is lost."""
+    np.save(tmp_path / "scores.npy", np.arange(Corpus.open(built).num_documents))
+    commands: list[tuple[object, ...]] = [
+        ("label", "--scores", "two", tmp_path / "scores.npy", "--corpus", built),
+        ("build", "--files", rows, "--overwrite", "--corpus", built),
+    ]
+    add_labels = label_command.add_labels
+
+    def meanwhile(*arguments: Any) -> Corpus:
+        for command in commands:
+            with pytest.raises(InputError, match=f"another process is at work in {built}; wait for it, or name"):
+                run(*command)
+        return add_labels(*arguments)
+
+    monkeypatch.setattr(label_command, "add_labels", meanwhile)
+    run("label", "--scores", "one", tmp_path / "scores.npy", "--corpus", built)
+    monkeypatch.undo()
+    assert list(Corpus.open(built, verify=True).labels) == ["domain", "one", "topic"]
+    run(*commands[0])
+    assert list(Corpus.open(built, verify=True).labels) == ["domain", "one", "topic", "two"]
 
 
 def test_bad_scores_are_refused(built: Path, tmp_path: Path) -> None:
@@ -167,6 +279,13 @@ def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "2,1"), "expected rising numbers"),
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "low"), "expected numbers with commas"),
         (("--files", "x", "--max-documents", "0"), "max_documents is 0, expected at least 1"),
+        (("--files", "x"), "makes of 1 documents 0 for validation, 0 for the test and 1 for training, expected"),
+        (("--files", "x", "--max-documents", "1"), "give --hold-out 0.5, a --max-documents above 1, or --reference"),
+        (("--files", "x", "--hold-out", "1"), "hold_out is 1.0, expected a share between 0 and 1"),
+        (("--files", "x", "--reference", "r", "x/a.jsonl"), "task 'r' has 1 documents with text, expected at least 2"),
+        (("--files", "x", "--reference", "r", "x/b.jsonl"), "task 'r' has 0 documents with text, expected at least 2"),
+        (("--files", "x/b.jsonl"), "no training document is left: 1 documents without text, left out; give --files"),
+        (("--files", "x", "--near-duplicates", "2"), "near_duplicates is 2.0, expected a similarity above 0 and at"),
         (("--files", "x", "--vocab-size", "99999999999"), "expected 256, one token a byte, to 1,048,576"),
         (("--files", "x", "--reference", "a/b", "x"), "the name 'a/b' is given, expected letters, digits"),
         (("--files", "x", "--columns.scores", "null", "q"), "'null' is given, which is that of an agent without"),
@@ -184,6 +303,7 @@ def test_bad_input_is_one_line(
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # main sets its own: put back after the test
     (tmp_path / "x").mkdir()
     (tmp_path / "x" / "a.jsonl").write_text('{"text": "a", "attr-cc_en_topic": 1, "attr-fineweb-edu": 1}\n')
+    (tmp_path / "x" / "b.jsonl").write_text('{"text": " "}\n')
     monkeypatch.setattr(sys, "argv", ["pretraingym", "corpus", "build", "--corpus", "c", *arguments])
     with pytest.raises(SystemExit) as end:
         command_line.main()

@@ -1,10 +1,14 @@
 """Building from documents: their labels, and what is refused."""
 
 import errno
+import hashlib
+import itertools
 import pickle
 import shutil
 from collections import Counter
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ import pytest
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.corpus.token_set import check_tokens
 from pretraingym.lm.corpus.tokenizer import train_tokenizer
-from pretraingym.lm.corpus.writer import MAX_CATEGORIES, add_labels
+from pretraingym.lm.corpus.writer import MAX_CATEGORIES, add_labels, labelling
 from pretraingym.lm.ingest import build as module
 from pretraingym.lm.ingest.build import build_corpus
 from pretraingym.lm.ingest.documents import Document
@@ -122,37 +126,81 @@ def test_a_tokenizer_that_is_given(tiny_corpus: Corpus, tmp_path: Path) -> None:
         build(tmp_path / "d", {}, tokenizer=tmp_path)
 
 
+def column(*numbers: int) -> Labels:
+    return Labels(("a", "b"), (0.0, 1.0), np.array(numbers, np.uint16))
+
+
 def test_labels_are_added_and_replaced(tmp_path: Path) -> None:
     corpus = build(tmp_path / "c", {}, {})
-    first = add_labels(corpus, {"new": Labels(("a", "b"), (0.0, 1.0), np.array([0, 1, 0, 0], np.uint16))})
+    first = add_labels(corpus, {"new": column(0, 1, 0, 0)})
     assert first.labels["new"].column.tolist() == [0, 1, 0, 0]
     assert first.fingerprint != corpus.fingerprint
-    second = add_labels(first, {"new": Labels(("a",), None, np.zeros(4, np.uint16))})
-    assert second.labels["new"].names == ("a",)
+    with pytest.raises(InputError, match="c has a label 'new'; add --overwrite to replace it"):
+        add_labels(first, {"other": column(0, 0, 0, 0), "new": column(1, 1, 1, 1)})
+    second = add_labels(first, {"new": column(1, 1, 0, 1)}, overwrite=True)
+    assert second.labels["new"].column.tolist() == [1, 1, 0, 1]
     assert first.labels["new"].column.tolist() == [0, 1, 0, 0]  # what was mapped is not written over
-    Corpus.open(corpus.path, verify=True)
+    assert list(Corpus.open(corpus.path, verify=True).labels) == ["domain", "new"]
     with pytest.raises(InputError, match=r"labels 'new' are uint16 \(3,\), expected uint16 \(4,\)"):
-        add_labels(second, {"new": Labels(("a",), None, np.zeros(3, np.uint16))})
+        add_labels(second, {"new": column(0, 0, 0)}, overwrite=True)
     assert Corpus.open(corpus.path, verify=True).fingerprint == second.fingerprint
 
 
-def test_a_kill_while_labels_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The corpus opens and verifies whatever had been written."""
-    corpus = add_labels(build(tmp_path / "c", {}), {"new": Labels(("a",), None, np.zeros(3, np.uint16))})
-    writes = 0
-
-    def stop(*_: object) -> None:
-        nonlocal writes
-        writes += 1
-        raise KeyboardInterrupt
-
-    for place in ("write_atomic", "write_manifest"):
-        with monkeypatch.context() as patch:
-            patch.setattr("pretraingym.lm.corpus.writer." + place, stop)
-            with pytest.raises(KeyboardInterrupt):
-                add_labels(corpus, {"new": Labels(("a", "b"), None, np.ones(3, np.uint16))})
+def test_a_label_that_is_put_back(tmp_path: Path) -> None:
+    """Then the corpus is the one that it was: runs that began with it go on. No more than one old column is kept."""
+    corpus = add_labels(build(tmp_path / "c", {}), {"new": column(0, 1, 0)})
+    for numbers in ((1, 1, 1), (0, 0, 1), (0, 1, 0)):
+        again = add_labels(corpus, {"new": column(*numbers)}, overwrite=True)
+        assert again.labels["new"].column.tolist() == list(numbers)
+        assert (again.fingerprint == corpus.fingerprint) == (numbers == (0, 1, 0))
+    assert Corpus.open(corpus.path, verify=True).fingerprint == corpus.fingerprint
+    assert len(list(corpus.path.glob("labels-new*"))) == 2
+    path = next(corpus.path.glob(f"labels-new@{hashlib.sha256(bytes([0, 0, 1, 0, 0, 0])).hexdigest()[:16]}.bin"))
+    path.write_bytes(bytes(6))
+    with pytest.raises(InputError, match="labels-new@.* is corrupted"):
         Corpus.open(corpus.path, verify=True)
-    assert writes == 2
+
+
+def test_a_full_disk_and_a_read_only_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = build(tmp_path / "c", {})
+
+    def fails(number: int) -> Any:
+        raise OSError(number, "")
+
+    for number, line in (
+        (errno.ENOSPC, "no space left in .*c; free some"),
+        (errno.EFBIG, "c may not hold such a large"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr("pretraingym.lm.corpus.writer.write_atomic", lambda *_, number=number: fails(number))
+            with pytest.raises(InputError, match=line), labelling(corpus.path):
+                add_labels(corpus, {"new": column(0, 0, 0)})
+    with monkeypatch.context() as patch:
+        patch.setattr("pretraingym.lm.io.folder_lock.os.open", lambda *_: fails(errno.EROFS))
+        with pytest.raises(InputError, match="c cannot be written, and keeps its labels"), labelling(corpus.path):
+            raise AssertionError("nothing is computed that cannot be kept")
+    assert Corpus.open(corpus.path, verify=True).fingerprint == corpus.fingerprint
+    assert not (corpus.path / ".lock").exists()
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_kill_while_labels_are_replaced(tmp_path: Path, killed_at: Any) -> None:
+    """At every step the corpus is whole, with the old labels or with the new ones; the next labelling clears up."""
+    old, new = {"new": [0, 0, 0], "own": [1, 1, 1]}, {"new": [1, 1, 1], "own": [0, 0, 0], "more": [0, 1, 0]}
+    corpus = add_labels(build(tmp_path / "c", {}), {name: column(*old[name]) for name in old})
+    found = []
+    for step in itertools.count(1):
+        copy = Corpus.open(Path(shutil.copytree(corpus.path, tmp_path / f"killed-{step}")))
+        changed = {name: column(*new[name]) for name in new}
+        if not killed_at(step, partial(add_labels, copy, changed, overwrite=True)):
+            break
+        there = Corpus.open(copy.path, verify=True).labels
+        found.append({name: there[name].column.tolist() for name in sorted(there.keys() - {"domain"})})
+        again = add_labels(copy, {"new": column(0, 1, 1)}, overwrite=True)
+        assert again.labels["new"].column.tolist() == [0, 1, 1]
+        assert len(list(copy.path.glob("labels-*.bin"))) == len(again.labels) + 1
+    assert found == [old] * found.count(old) + [new] * found.count(new)
+    assert min(found.count(old), found.count(new)) >= 1
 
 
 def test_tokens_per_byte(tiny_corpus: Corpus) -> None:

@@ -14,8 +14,11 @@ DOCUMENTS = [Document(f"document number {i}", "d") for i in range(4000)]
 
 def test_neighbours_stay_together() -> None:
     assert halves("t", DOCUMENTS[:5]) == {"t/validation": DOCUMENTS[:2], "t/test": DOCUMENTS[2:5]}
-    with pytest.raises(InputError, match="reference task 't' has 1 documents, expected at least 2"):
-        halves("t", DOCUMENTS[:1])
+    for number in (0, 1):
+        with pytest.raises(
+            InputError, match=f"'t' has {number} documents with text, expected .*; name files with more"
+        ):
+            halves("t", DOCUMENTS[:number])
 
 
 def test_groups_stay_together() -> None:
@@ -23,7 +26,7 @@ def test_groups_stay_together() -> None:
     documents = [Document(text, "d", group=of.strip()) for text, of in group.items()]
     parts = {name: "".join(each.text for each in half) for name, half in halves("t", documents).items()}
     assert parts == {"t/validation": "acbe", "t/test": "dfgh"}
-    with pytest.raises(InputError, match="reference task 't' has one group of documents, expected at least 2"):
+    with pytest.raises(InputError, match="'t' has one group of documents, expected at least 2.*--reference-group"):
         halves("t", [Document(text, "d", group="x") for text in "abc"])
 
 
@@ -73,3 +76,26 @@ def test_repeats_are_left_out() -> None:
 def test_a_share_over_1_is_refused() -> None:
     with pytest.raises(InputError, match="hold_out is 1.5, expected a share between 0 and 1"):
         HeldOut(1.5)
+
+
+@pytest.mark.parametrize(
+    ("share", "count", "limit", "line"),
+    [
+        (0.01, 40, None, "--hold-out 0.01 makes of 40 documents 0 for validation, 0 for the test and 40 for training"),
+        (0.01, 40, None, "expected at least one each: give --hold-out 0.5, more text, or --reference files"),
+        (0.01, 80, 80, "give --hold-out 0.25, a --max-documents above 80, or --reference files"),
+        (0.99, 8, None, "0 for training, expected at least one each: give --hold-out 0.5, more text"),
+        (0.5, 1, 1, "give a --max-documents above 1, or --reference files"),
+    ],
+)
+def test_a_split_that_starves_says_which_flag(share: float, count: int, limit: int | None, line: str) -> None:
+    held = HeldOut(share, limit=limit)
+    with pytest.raises(InputError) as error:
+        list(held.train(DOCUMENTS[:count]))
+    assert line in str(error.value)
+
+
+def test_the_share_that_is_named_does() -> None:
+    for start in range(0, 4000, 200):
+        held = HeldOut(held_out.EXPECTED / 200)
+        list(held.train(DOCUMENTS[start : start + 200]))
