@@ -161,6 +161,8 @@ def test_no_wrapper_is_left_out() -> None:
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # in Gymnasium's Box of float64
 @pytest.mark.parametrize("name", VECTOR_WRAPPERS)
 def test_vector_wrappers_take_it_as_it_is_made(native: Make, single: Make, name: str) -> None:
+    if name not in vector.__all__:
+        pytest.skip("this version of Gymnasium does not have it")
     ours, theirs = (VECTOR_WRAPPERS[name](env) for env in (native(), SyncVectorEnv([single] * 2)))
     assert ours.observation_space == theirs.observation_space
     answers = []
@@ -188,15 +190,14 @@ def _arrays(value: Any) -> list[np.ndarray]:
 
 
 def test_the_statistics_of_episodes(native: Make) -> None:
-    env = vector.DictInfoToList(vector.RecordEpisodeStatistics(native()))
+    env = vector.RecordEpisodeStatistics(native())
     env.reset(seed=0)
-    rewards, infos = [], []
+    rewards, info = [], {}
     for actions, _ in zip(actions_of(env), range(HORIZON), strict=False):
         _, reward, *_, info = env.step(actions)
         rewards.append(reward)
-        infos = info
-    assert [info["episode"]["l"] for info in infos] == [HORIZON] * 2
-    np.testing.assert_allclose([info["episode"]["r"] for info in infos], np.sum(rewards, 0), rtol=1e-5)
+    assert info["episode"]["l"].tolist() == [HORIZON] * 2
+    np.testing.assert_allclose(info["episode"]["r"], np.sum(rewards, 0), rtol=1e-5)
 
 
 SINGLE_WRAPPERS: dict[str, Callable[[Any], Any]] = {
