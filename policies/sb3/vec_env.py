@@ -130,7 +130,7 @@ class SB3ConsoleVecEnv(VecEnv):
         return [wrapped for _ in self._get_indices(indices)]
 
 
-def _slot_of(observation: Any, slot: int) -> Any:
+def _slot_of(observation: Any, slot: int | np.integer) -> Any:
     """One slot's part of a batch of observations, copied."""
     if isinstance(observation, dict):
         return {key: value[slot].copy() for key, value in observation.items()}
