@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 from ..lm.backend import Backend, Ids
 from ..lm.io.errors import InputError
 from ..lm.io.state import copies, nested, restore, under
-from .cells.sampler import CellSampler
+from .cells.sampler import CellSampler, in_random_order, sums_by_cell
 from .console.agent_scores import AgentScores
+from .console.feasibility import check_limits
+from .console.limited_cells import LimitedCells
+from .console.limits import Limit
+from .console.quotas import Quotas
 from .console.weights import check_weights
 from .episode_config import EpisodeConfig
 from .measuring import Measuring
@@ -94,7 +98,8 @@ class InHand:
 
 class Episode:
     """N runs on one task. `enter` puts scenarios and seeds into slots; then come, in turn, `draw` (first of the
-    warm-up, without weights), `train` and `measure`; `observe` before a decision.
+    warm-up, without weights), `train` and `measure`; `observe` before a decision. drawn_NC: tokens drawn from each cell
+    so far. limits: what every run keeps, whatever the weights ask for (`console/quotas.py` says how).
 
     All randomness of a run derives from its seed, so a run's numbers do not depend on N or on its slot, as far as the
     backend's do not (`ProxyStack` says where)."""
@@ -102,8 +107,8 @@ class Episode:
     _ARRAYS = ("seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "train_loss_N")
     _PARTS = ("sampler", "agents", "measuring", "stopwatch")
 
-    def __init__(self, task: Task, backend: Backend, config: EpisodeConfig) -> None:
-        self.task, self.backend, self.config = task, backend, config
+    def __init__(self, task: Task, backend: Backend, config: EpisodeConfig, limits: tuple[Limit, ...] = ()) -> None:
+        self.task, self.backend, self.config, self.limits = task, backend, config, limits
         num_slots, num_agents = backend.num_slots, len(task.agent_names)
         self.num_slots = num_slots
         self.stopwatch = Stopwatch()
@@ -115,9 +120,11 @@ class Episode:
         self.task_weights_NT = np.zeros((num_slots, len(task.reference_tasks)))
         self.weights_NK = np.zeros((num_slots, num_agents))
         self.tokens_N = np.zeros(num_slots, np.int64)
+        self.drawn_NC = np.zeros((num_slots, task.cells.num_cells), np.int64)
         self.shares_NC = np.zeros((num_slots, task.cells.num_cells))
         self.train_loss_N = np.zeros(num_slots)
         self.in_hand: InHand | None = None
+        self._quotas: dict[int, Quotas] = {}  # of each slot, where there are limits
 
     @property
     def mask_NK(self) -> Bools:
@@ -130,7 +137,8 @@ class Episode:
         return self.interval_N >= self.config.num_intervals
 
     def enter(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> Bools:
-        """Put fresh models and pools into `slots` -> which slots these are, (N,). Their warm-up is due."""
+        """Put fresh models and pools into `slots` -> which slots these are, (N,). Their warm-up is due. InputError: the
+        limits cannot be kept in a run from such a pool."""
         index = np.array(slots, np.intp)
         budget = self.config.budget_tokens(self.task.context)
         for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
@@ -139,14 +147,20 @@ class Episode:
             pool = make_pool(self.task, scenario)
             pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
             self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
+            if self.limits:
+                self._check_limits(slot)
             self.agents.roster.begin(slot, scenario, seed)
             self.backend.start(slot, seed, scenario.lr_scale)
         self.agents.reset(index)
         self.measuring.reset(index)
         self.weights_NK[index] = self.config.action_map.weights(np.zeros(self.mask_NK.shape), self.mask_NK)[index]
-        self.tokens_N[index] = 0
+        self.tokens_N[index] = self.drawn_NC[index] = 0
         self.shares_NC[index] = self.sampler.natural_NC[index]
         return np.isin(np.arange(self.num_slots), index)
+
+    def _check_limits(self, slot: int) -> None:
+        columns, cells, windows = self.task.layout.columns, self.task.cells, self.config.total_windows
+        check_limits(self.limits, columns, cells, self.sampler.pool_NC[slot], self.task.context, windows)
 
     def observe(self) -> Observation:
         """What the policies see now, of all N runs."""
@@ -211,14 +225,41 @@ class Episode:
 
     def _windows(self, active_N: Bools, steps: int) -> Ids:
         """Draw windows from the cells by their shares, (N, steps, batch)."""
-        shape = (self.num_slots, steps * self.config.batch_windows)
-        ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
+        count = steps * self.config.batch_windows
+        ids = np.full((self.num_slots, count), self.task.cells.window_ids(np.zeros(1, np.int64)))  # of the inactive
         slots, key_N = np.flatnonzero(active_N), stream_keys(self.seed_N, DRAW, self.interval_N + 1)
-        ids[slots] = self.sampler.draw(slots, self.shares_NC[slots], ids.shape[1], key_N[slots])
-        drawn_N = active_N * self.task.windows.lengths(ids).sum(1)
-        self.tokens_N += drawn_N
-        self.stopwatch.trained_tokens += int(drawn_N.sum())
+        count_NC = self._counts(slots, count, key_N)
+        drawn = self.sampler.take(slots, count_NC)
+        tokens_NC = sums_by_cell(self.task.windows.lengths(drawn), count_NC)
+        ids[slots] = in_random_order(drawn, key_N[slots])
+        self.drawn_NC[slots] += tokens_NC
+        self.tokens_N[slots] += tokens_NC.sum(1)
+        self.stopwatch.trained_tokens += int(tokens_NC.sum())
         return ids.reshape(self.num_slots, steps, -1)
+
+    def _counts(self, slots: NDArray[np.intp], count: int, key_N: Words) -> NDArray[np.int64]:
+        """How many of the coming `count` windows of the runs in `slots` come from each cell. Under limits the shares
+        become those of the mixture that keeps them."""
+        if not self.limits:
+            return self.sampler.counts(self.shares_NC[slots], count, key_N[slots])
+        clock, counts = self.config, np.zeros((len(slots), self.task.cells.num_cells), np.int64)
+        shares_NC = self.shares_NC.copy()  # the array may be that of the last interval
+        for row, slot in enumerate(slots.tolist()):
+            done = 0 if self.interval_N[slot] == WARMUP else clock.steps_before(int(self.interval_N[slot]))
+            left = (clock.total_steps - done) * clock.batch_windows
+            trial = self._quotas_of(slot).choose(
+                shares_NC[slot], self.drawn_NC[slot], count, left, key_N[slot : slot + 1]
+            )
+            counts[row], shares_NC[slot] = trial.count_C, trial.share_C
+        self.shares_NC = shares_NC
+        return counts
+
+    def _quotas_of(self, slot: int) -> Quotas:
+        if slot not in self._quotas:
+            columns, sampler = self.task.layout.columns, self.sampler
+            limited = LimitedCells(self.limits, columns, sampler.cells, sampler.pool_NC[slot], self.task.context)
+            self._quotas[slot] = Quotas(limited, sampler, slot, self.task.windows.lengths)
+        return self._quotas[slot]
 
     def train(self, steps: int | None = None) -> Array:
         """Train the backend on the next `steps` steps of the interval in hand (default: all that are left) -> mean loss
