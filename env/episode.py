@@ -17,8 +17,6 @@ from ..lm.io.errors import InputError
 from ..lm.io.state import copies, nested, restore, under
 from .cells.sampler import CellSampler, in_random_order, sums_by_cell
 from .console.agent_scores import AgentScores
-from .console.feasibility import check_limits
-from .console.limited_cells import LimitedCells
 from .console.limits import Limit
 from .console.quotas import Quotas
 from .console.weights import check_weights
@@ -104,15 +102,26 @@ class Episode:
     All randomness of a run derives from its seed, so a run's numbers do not depend on N or on its slot, as far as the
     backend's do not (`ProxyStack` says where)."""
 
-    _ARRAYS = ("seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "train_loss_N")
+    _ARRAYS = (
+        "seed_N",
+        "interval_N",
+        "task_weights_NT",
+        "weights_NK",
+        "tokens_N",
+        "drawn_NC",
+        "shares_NC",
+        "train_loss_N",
+    )
     _PARTS = ("sampler", "agents", "measuring", "stopwatch")
 
     def __init__(self, task: Task, backend: Backend, config: EpisodeConfig, limits: tuple[Limit, ...] = ()) -> None:
-        self.task, self.backend, self.config, self.limits = task, backend, config, limits
+        self.task, self.backend, self.config = task, backend, config
         num_slots, num_agents = backend.num_slots, len(task.agent_names)
         self.num_slots = num_slots
         self.stopwatch = Stopwatch()
         self.sampler = CellSampler(task.cells, num_slots)
+        total_windows = config.total_steps * config.batch_windows
+        self.quotas = Quotas(limits, task.layout.columns, self.sampler, task.windows, total_windows)
         self.agents = AgentScores(task, self.sampler)
         self.measuring = Measuring(task, backend, config, self.sampler, self.agents, self.stopwatch)
         self.seed_N = np.zeros(num_slots, np.int64)
@@ -124,7 +133,6 @@ class Episode:
         self.shares_NC = np.zeros((num_slots, task.cells.num_cells))
         self.train_loss_N = np.zeros(num_slots)
         self.in_hand: InHand | None = None
-        self._quotas: dict[int, Quotas] = {}  # of each slot, where there are limits
 
     @property
     def mask_NK(self) -> Bools:
@@ -147,8 +155,7 @@ class Episode:
             pool = make_pool(self.task, scenario)
             pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
             self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
-            if self.limits:
-                self._check_limits(slot)
+            self.quotas.check(slot)
             self.agents.roster.begin(slot, scenario, seed)
             self.backend.start(slot, seed, scenario.lr_scale)
         self.agents.reset(index)
@@ -157,10 +164,6 @@ class Episode:
         self.tokens_N[index] = self.drawn_NC[index] = 0
         self.shares_NC[index] = self.sampler.natural_NC[index]
         return np.isin(np.arange(self.num_slots), index)
-
-    def _check_limits(self, slot: int) -> None:
-        columns, cells, windows = self.task.layout.columns, self.task.cells, self.config.total_windows
-        check_limits(self.limits, columns, cells, self.sampler.pool_NC[slot], self.task.context, windows)
 
     def observe(self) -> Observation:
         """What the policies see now, of all N runs."""
@@ -228,7 +231,12 @@ class Episode:
         count = steps * self.config.batch_windows
         ids = np.full((self.num_slots, count), self.task.cells.window_ids(np.zeros(1, np.int64)))  # of the inactive
         slots, key_N = np.flatnonzero(active_N), stream_keys(self.seed_N, DRAW, self.interval_N + 1)
-        count_NC = self._counts(slots, count, key_N)
+        shares_NC, count_NC = self.quotas.counts(
+            slots, self.shares_NC[slots], self.drawn_NC[slots], count, key_N[slots]
+        )
+        if self.quotas.limits:
+            self.shares_NC = self.shares_NC.copy()  # it may be that of an interval that others hold
+            self.shares_NC[slots] = shares_NC
         drawn = self.sampler.take(slots, count_NC)
         tokens_NC = sums_by_cell(self.task.windows.lengths(drawn), count_NC)
         ids[slots] = in_random_order(drawn, key_N[slots])
@@ -236,30 +244,6 @@ class Episode:
         self.tokens_N[slots] += tokens_NC.sum(1)
         self.stopwatch.trained_tokens += int(tokens_NC.sum())
         return ids.reshape(self.num_slots, steps, -1)
-
-    def _counts(self, slots: NDArray[np.intp], count: int, key_N: Words) -> NDArray[np.int64]:
-        """How many of the coming `count` windows of the runs in `slots` come from each cell. Under limits the shares
-        become those of the mixture that keeps them."""
-        if not self.limits:
-            return self.sampler.counts(self.shares_NC[slots], count, key_N[slots])
-        clock, counts = self.config, np.zeros((len(slots), self.task.cells.num_cells), np.int64)
-        shares_NC = self.shares_NC.copy()  # the array may be that of the last interval
-        for row, slot in enumerate(slots.tolist()):
-            done = 0 if self.interval_N[slot] == WARMUP else clock.steps_before(int(self.interval_N[slot]))
-            left = (clock.total_steps - done) * clock.batch_windows
-            trial = self._quotas_of(slot).choose(
-                shares_NC[slot], self.drawn_NC[slot], count, left, key_N[slot : slot + 1]
-            )
-            counts[row], shares_NC[slot] = trial.count_C, trial.share_C
-        self.shares_NC = shares_NC
-        return counts
-
-    def _quotas_of(self, slot: int) -> Quotas:
-        if slot not in self._quotas:
-            columns, sampler = self.task.layout.columns, self.sampler
-            limited = LimitedCells(self.limits, columns, sampler.cells, sampler.pool_NC[slot], self.task.context)
-            self._quotas[slot] = Quotas(limited, sampler, slot, self.task.windows.lengths)
-        return self._quotas[slot]
 
     def train(self, steps: int | None = None) -> Array:
         """Train the backend on the next `steps` steps of the interval in hand (default: all that are left) -> mean loss
@@ -326,7 +310,9 @@ class Episode:
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Go on exactly where `state_dict` was taken, with a backend that does too."""
-        restore(self, self._ARRAYS, state)
+        # States of earlier versions count no tokens by cell: their expectation stands in.
+        expected_NC = np.rint(state["sampler/used_NC"] * self.task.cells.window_tokens_C).astype(np.int64)
+        restore(self, self._ARRAYS, {"drawn_NC": expected_NC} | state)
         for part in self._PARTS:
             getattr(self, part).load_state_dict(under(part, state))
         in_hand = under("in_hand", state)

@@ -41,7 +41,14 @@ def achieved(
     """By label column, its SHOWN largest categories of the pool and those that are `named` (label, category), largest
     first, then all others as one. drawn_C: tokens drawn from each cell. Categories without text are left out."""
     return {
-        label: _uses(label, column, labels_CA[:, place], drawn_C, pool_tokens_C, {c for l, c in named if l == label})
+        label: _uses(
+            label,
+            column,
+            labels_CA[:, place],
+            drawn_C,
+            pool_tokens_C,
+            {category for of, category in named if of == label},
+        )
         for place, (label, column) in enumerate(columns.items())
     }
 
@@ -73,7 +80,10 @@ def _uses(
 
 def achieved_table(uses: Mapping[str, list[CategoryUse]]) -> list[str]:
     """The lines of a Markdown table of them."""
-    lines = ["| label | category | tokens drawn | share | share of the corpus | epochs |", "|---|---|---:|---:|---:|---:|"]
+    lines = [
+        "| label | category | tokens drawn | share | share of the corpus | epochs |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
     for use in (use for of_label in uses.values() for use in of_label):
         name = f"{use.categories:,} others" if use.category is None else use.category
         name = " ".join(name.split()).replace("|", "\\|")

@@ -46,30 +46,25 @@ def check_limits(
     raise InputError(f"no run of {tokens:,} tokens can keep {names}: {told}; {_most(fewest, possible, num_windows)}")
 
 
-def limit_lines(limits: Sequence[Limit], limited: LimitedCells, tokens: int) -> list[str]:
-    """What each limit comes to in a run of so many tokens, a line each."""
-    return [_told(limit, tokens, int(own)) for limit, own in zip(limits, limited.pool_tokens, strict=True)]
+def limit_lines(limits: Sequence[Limit], columns: Mapping[str, Labels], cells: CellIndex, num_tokens: int) -> list[str]:
+    """What each limit comes to in a run of `num_tokens` from the whole corpus, a line each."""
+    limited = LimitedCells(limits, columns, cells, cells.windows_C, 1)
+    return [_told(limit, num_tokens, int(own)) for limit, own in zip(limits, limited.pool_tokens, strict=True)]
 
 
 def _told(limit: Limit, tokens: int, own: int) -> str:
     """What a limit comes to, of a category with `own` tokens in the pool."""
     if limit.kind == EPOCHS:
         return f"{limit.name} gives at most {limit.number:g} x {own:,} = {limit.number * own:,.0f} tokens"
-    return f"{limit.name} needs at least {limit.number:g} x {tokens:,} = {limit.number * tokens:,.0f} of {own:,} tokens"
+    needed = limit.number * tokens
+    return f"{limit.name} needs {limit.number:g} x {tokens:,} = {needed:,.0f} tokens (the pool has {own:,})"
 
 
 def _most(fewest: list[Limit], possible: Callable[..., bool], num_windows: int) -> str:
     """How much would be possible, by halving, and what to do."""
     shares = [limit for limit in fewest if limit.kind == SHARE]
     if not shares:
-        least, most = 0, num_windows
-        while most - least > 1:
-            middle = (least + most) // 2
-            least, most = (middle, most) if possible(fewest, middle) else (least, middle)
-        return (
-            f"with the rest of the pool that is enough for {least:,} of the run's {num_windows:,} windows: raise the "
-            "epochs, or shorten the run"
-        )
+        return _most_windows(lambda windows: possible(fewest, windows), num_windows)
     wanted, others = shares[0], [limit for limit in fewest if limit is not shares[0]]
     low, high = 0.0, wanted.number
     for _ in range(STEPS):
@@ -77,5 +72,16 @@ def _most(fewest: list[Limit], possible: Callable[..., bool], num_windows: int) 
         fits = possible([*others, Limit(SHARE, wanted.label, wanted.category, middle)])
         low, high = (middle, high) if fits else (low, middle)
     beside = "beside the others " if others else ""
-    what = "lower a share, raise the epochs, or shorten the run" if len(shares) < len(fewest) else "lower a share"
-    return f"{beside}{wanted.name} can have a share of {low:.4f} at most, in whole windows: {what}"
+    cure = "lower a share, raise the epochs, or shorten the run" if len(shares) < len(fewest) else "lower a share"
+    return f"{beside}{wanted.name} can have a share of {low:.4f} at most, in whole windows: {cure}"
+
+
+def _most_windows(enough: Callable[[int], bool], num_windows: int) -> str:
+    low, high = 0, num_windows
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if enough(middle) else (low, middle)
+    return (
+        f"with the rest of the pool they allow {low:,} of the run's {num_windows:,} windows: raise the epochs, or "
+        "shorten the run"
+    )

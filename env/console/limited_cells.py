@@ -67,7 +67,7 @@ class LimitedCells:
 
     def sums(self, value_C: NDArray) -> Array:
         """Sums over the cells of each group, (B,)."""
-        return np.bincount(self.group_C, value_C, self.inside.shape[1])
+        return np.asarray(np.bincount(self.group_C, value_C, self.inside.shape[1]), np.float64)
 
     def room(self, used_C: Counts) -> Array:
         """How often each cell may still be drawn from, (C,)."""
@@ -126,13 +126,12 @@ def least_divergence(wish: Array, rows: Array, bounds: Array) -> Array:
 
     def tilted(price: Array) -> tuple[Array, float]:
         logits = log_wish - price @ rows
-        highest = logits.max()
-        weight = np.exp(logits - highest)
-        return weight / weight.sum(), highest + np.log(weight.sum())
+        weight = np.exp(logits - logits.max())
+        return weight / weight.sum(), float(logits.max() + np.log(weight.sum()))
 
     def dual(price: Array) -> tuple[float, Array]:
         share, log_sum = tilted(price)
-        return log_sum + bounds @ price, bounds - rows @ share
+        return log_sum + float(bounds @ price), bounds - rows @ share
 
     found = minimize(
         dual,

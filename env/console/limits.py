@@ -10,7 +10,10 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 
 EPOCHS, SHARE = "epochs", "share"  # the kinds, which are the names of the command line's flags
-SPELLING = {EPOCHS: "LABEL=CATEGORY:EPOCHS, as in domain=wikipedia:4", SHARE: "LABEL=CATEGORY:SHARE, as in domain=code:0.1"}
+SPELLING = {
+    EPOCHS: "LABEL=CATEGORY:EPOCHS, as in domain=wikipedia:4",
+    SHARE: "LABEL=CATEGORY:SHARE, as in domain=code:0.1",
+}
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,11 @@ def _read_short(kind: str, text: str, columns: Mapping[str, Labels]) -> Limit:
     labels = [label for label, column in columns.items() if category in column.names]
     if len(labels) != 1:
         full = " or ".join(f"{label}={category}:{number:g}" for label in labels)
-        why = f"which {len(labels)} labels have: write {full}" if labels else f"which no label has: write {SPELLING[kind]}"
+        why = (
+            f"which {len(labels)} labels have: write {full}"
+            if labels
+            else f"which no label has: write {SPELLING[kind]}"
+        )
         raise InputError(f"--{kind} {text} names category '{category}', {why}")
     return _checked(Limit(kind, labels[0], category, number))
 

@@ -1,14 +1,18 @@
 """Quotas: draws that keep hard limits exactly, whatever the mixture asks for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.corpus.corpus import Labels
+from ...lm.corpus.windows import Windows
 from ...lm.keyed_random import Words
 from ..cells.sampler import CellSampler, sums_by_cell
+from .feasibility import check_limits
 from .limited_cells import Array, Counts, LimitedCells, Progress
+from .limits import Limit
 
 MARGIN = 2.0  # windows by which the rest of a run must be able to keep each limit: what rounding may take of it
 HALVINGS = 5  # of the search between the closest mixture and the plan that is safe
@@ -32,10 +36,56 @@ class Trial:
 
 
 class Quotas:
+    """Limits on N runs that `sampler` draws, each of `total_windows`. columns: the label columns, in the order of the
+    cells' labels."""
+
+    def __init__(
+        self,
+        limits: Sequence[Limit],
+        columns: Mapping[str, Labels],
+        sampler: CellSampler,
+        windows: Windows,
+        total_windows: int,
+    ) -> None:
+        self.limits, self.columns, self.sampler = tuple(limits), columns, sampler
+        self.windows, self.total_windows = windows, total_windows
+        self._runs: dict[int, RunQuotas] = {}  # by slot
+
+    def check(self, slot: int) -> None:
+        """InputError: the limits cannot be kept in a run from the pool of `slot`."""
+        if self.limits:
+            cells, pool_C = self.sampler.cells, self.sampler.pool_NC[slot]
+            check_limits(self.limits, self.columns, cells, pool_C, self.windows.context, self.total_windows)
+
+    def counts(
+        self, slots: NDArray[np.intp], share_NC: Array, drawn_NC: Counts, count: int, key_N: Words
+    ) -> tuple[Array, Counts]:
+        """For each of the N runs in `slots` the mixture of tokens, (N, C), that keeps the limits and is near to
+        `share_NC`, and how many of the coming `count` windows come from each cell, (N, C). drawn_NC: tokens drawn from
+        the cells so far; key_N: as in `CellSampler.counts`."""
+        if not self.limits:
+            return share_NC, self.sampler.counts(share_NC, count, key_N)
+        trials = [
+            self._run(slot).choose(share_NC[row], drawn_NC[row], count, self.total_windows, key_N[row : row + 1])
+            for row, slot in enumerate(slots.tolist())
+        ]
+        tokens_NC = np.stack([trial.target_C for trial in trials]) * self.sampler.cells.window_tokens_C
+        return tokens_NC / tokens_NC.sum(1, keepdims=True), np.stack([trial.count_C for trial in trials])
+
+    def _run(self, slot: int) -> "RunQuotas":
+        """The quotas of one run, made anew when its pool is another one."""
+        pool_C, run = self.sampler.pool_NC[slot], self._runs.get(slot)
+        if run is None or not np.array_equal(run.cells.pool_C, pool_C):
+            limited = LimitedCells(self.limits, self.columns, self.sampler.cells, pool_C.copy(), self.windows.context)
+            run = self._runs[slot] = RunQuotas(limited, self.sampler, slot, self.windows.lengths)
+        return run
+
+
+class RunQuotas:
     """Chooses how many windows come from each cell of one run, in slot `slot` of `sampler`, so that its limits hold.
 
-    At every interval tokens drawn of a category stay at or below its epochs, and at or above its share of all tokens so
-    far, as far as whole windows allow; at the end of the run both hold exactly. Tokens are counted window by window.
+    After every interval tokens drawn of a category are at or below its epochs, and at or above its share of all tokens
+    so far, as far as whole windows allow; at the end of the run both hold exactly. Tokens are counted window by window.
     The mixture is the closest one that keeps the limits now. Where the run could then not keep them to its end, it goes
     as far as needed towards a plan for the rest of the run that does.
 
@@ -47,11 +97,12 @@ class Quotas:
         self.cells, self.sampler, self.lengths = cells, sampler, lengths
         self.slots = np.array([slot], np.intp)
 
-    def choose(self, share_C: Array, drawn_C: Counts, count: int, windows_left: int, key_N: Words) -> Trial:
-        """The coming `count` windows of a run that has `windows_left` with them and has drawn `drawn_C` tokens of each
-        cell, under the mixture `share_C` of tokens. key_N: (1,), as in `CellSampler.counts`."""
+    def choose(self, share_C: Array, drawn_C: Counts, count: int, total_windows: int, key_N: Words) -> Trial:
+        """The coming `count` of a run's `total_windows`, when `drawn_C` tokens were drawn of each cell, under the
+        mixture `share_C` of tokens. key_N: (1,), as in `CellSampler.counts`."""
         slot, cells = self.slots[0], self.cells
-        at = Progress(self.sampler.used_NC[slot], drawn_C, windows_left)
+        used_C = self.sampler.used_NC[slot]
+        at = Progress(used_C, drawn_C, total_windows - int(used_C.sum()))
         wish_C = (share_C + UNWANTED * self.sampler.natural_NC[slot]) / cells.cells.window_tokens_C
         closest_C = cells.closest(wish_C * count / wish_C.sum(), at, count)
         best = self._trial(closest_C, at, count, key_N)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,9 +13,9 @@ from pretraingym.env.cells.sampler import CellSampler
 from pretraingym.env.console.feasibility import check_limits
 from pretraingym.env.console.limited_cells import LimitedCells
 from pretraingym.env.console.limits import EPOCHS, SHARE, Limit
-from pretraingym.env.console.quotas import Quotas
+from pretraingym.env.console.quotas import RunQuotas
 from pretraingym.lm.corpus.corpus import Labels
-from pretraingym.lm.corpus.windows import PART_BITS, count_parts
+from pretraingym.lm.corpus.windows import PART_BITS
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.keyed_random import hash64
 
@@ -89,14 +88,14 @@ def simulate(
     sampler = CellSampler(text.cells, 1)
     sampler.reset(0, int(rng.integers(2**40)), 1e12, text.cells.natural_C)
     limited = LimitedCells(limits, text.columns, text.cells, sampler.pool_NC[0], CONTEXT)
-    quotas = Quotas(limited, sampler, 0, text.lengths)
-    drawn_C, left, intervals = np.zeros(text.cells.num_cells, np.int64), sum(clock), []
+    quotas = RunQuotas(limited, sampler, 0, text.lengths)
+    drawn_C, intervals = np.zeros(text.cells.num_cells, np.int64), []
     for turn, count in enumerate(clock):
         key = hash64(np.array([turn], np.uint64))
-        trial = quotas.choose(wish(rng, text), drawn_C, count, left, key)
+        trial = quotas.choose(wish(rng, text), drawn_C, count, sum(clock), key)
         ids = sampler.take(np.array([0]), trial.count_C[None])[0]
         assert len(ids) == count
-        drawn_C, left = drawn_C + trial.tokens_C, left - count
+        drawn_C = drawn_C + trial.tokens_C
         assert drawn_C.sum() == text.lengths(np.concatenate([*intervals, ids])).sum()
         intervals.append(ids)
     return intervals
@@ -121,7 +120,10 @@ def test_a_run_keeps_its_limits_or_is_refused(seed: int, long: bool, wish: str) 
             tokens, drawn = text.tokens(limit, ids), text.lengths(ids).sum()
             if limit.kind == EPOCHS:
                 assert tokens <= limit.number * text.tokens(limit, every), f"{limit} after interval {end}"
-                times = np.unique(ids[text.category(limit.label, ids) == text.columns[limit.label].names.index(limit.category)], return_counts=True)[1]
+                times = np.unique(
+                    ids[text.category(limit.label, ids) == text.columns[limit.label].names.index(limit.category)],
+                    return_counts=True,
+                )[1]
                 assert times.max(initial=0) <= np.ceil(limit.number), f"{limit} after interval {end}"
             elif end == len(clock):
                 assert tokens >= limit.number * drawn, f"{limit} after interval {end}"
