@@ -22,7 +22,7 @@ def check_limits(
     context: int,
     num_windows: int,
 ) -> None:
-    """InputError: no run of `num_windows` windows from this pool keeps these limits with a few windows to spare. It
+    """InputError: no run of `num_windows` windows from this pool keeps these limits with windows to spare. It
     names the fewest limits that do not go together, and the arithmetic."""
 
     def possible(some: Sequence[Limit], windows: int = num_windows) -> bool:
@@ -73,7 +73,7 @@ def _most(fewest: list[Limit], possible: Callable[..., bool], num_windows: int) 
         low, high = (middle, high) if fits else (low, middle)
     beside = "beside the others " if others else ""
     cure = "lower a share, raise the epochs, or shorten the run" if len(shares) < len(fewest) else "lower a share"
-    return f"{beside}{wanted.name} can have a share of {low:.4f} at most, in whole windows: {cure}"
+    return f"{beside}{wanted.name} can have a share of {low:.4f} at most, with windows to spare: {cure}"
 
 
 def _most_windows(enough: Callable[[int], bool], num_windows: int) -> str:
@@ -82,6 +82,6 @@ def _most_windows(enough: Callable[[int], bool], num_windows: int) -> str:
         middle = (low + high) // 2
         low, high = (middle, high) if enough(middle) else (low, middle)
     return (
-        f"with the rest of the pool they allow {low:,} of the run's {num_windows:,} windows: raise the epochs, or "
-        "shorten the run"
+        f"with the rest of the pool they allow {low:,} of the run's {num_windows:,} windows, with some to spare: "
+        "raise the epochs, or shorten the run"
     )

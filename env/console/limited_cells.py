@@ -53,6 +53,7 @@ class LimitedCells:
         self.group_C = self.group_C.reshape(-1)
         self.caps = np.array([limit.kind == EPOCHS for limit in limits])  # (M,)
         number = np.array([limit.number for limit in limits])
+        self.whole = self.caps & (number % 1 == 0)  # epochs that most_C alone keeps, with nothing to round, (M,)
         self.share = np.where(self.caps, 0.0, number)
         self.pool_tokens = np.rint(self.member @ (pool_C * cells.window_tokens_C))  # of each limit's category, (M,)
         self.most_tokens = np.where(self.caps, number * self.pool_tokens, np.inf)
@@ -86,7 +87,9 @@ class LimitedCells:
         window_tokens = self.sums(steady_C * self.cells.window_tokens_C) / np.maximum(self.sums(steady_C), 1e-300)
         coefficient, bound = self.bounds(at.drawn_C)
         bound = bound / self.context
-        bound = np.where(self.caps, np.maximum(bound - margin, np.minimum(bound, 0)), bound - margin) / left
+        spare = np.where(self.caps, np.minimum(np.maximum(bound, 0), margin), margin)
+        spare[self.whole] = 0.0
+        bound = (bound - spare) / left
         leeway = np.where(self.caps, np.clip(bound, 0, LEEWAY), LEEWAY)
         room = np.minimum(self.sums(np.minimum(self.room(at.used_C), left)) / left, 1.0)
         found = linprog(

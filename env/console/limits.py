@@ -72,15 +72,16 @@ def _read_short(kind: str, text: str, columns: Mapping[str, Labels]) -> Limit:
     if number is None or not category:
         raise InputError(f"--{kind} {text} given, expected {SPELLING[kind]}")
     labels = [label for label, column in columns.items() if category in column.names]
-    if len(labels) != 1:
+    if len(labels) == 1:
+        return _checked(Limit(kind, labels[0], category, number))
+    if labels:
         full = " or ".join(f"{label}={category}:{number:g}" for label in labels)
-        why = (
-            f"which {len(labels)} labels have: write {full}"
-            if labels
-            else f"which no label has: write {SPELLING[kind]}"
-        )
-        raise InputError(f"--{kind} {text} names category '{category}', {why}")
-    return _checked(Limit(kind, labels[0], category, number))
+        why = f", which {len(labels)} labels have: write {full}"
+    else:
+        every = sorted({name for column in columns.values() for name in column.names})
+        guess = nearest(category, every).partition("known: ")[0]
+        why = f", which no label has; {guess}write {SPELLING[kind]}"
+    raise InputError(f"--{kind} {text} names category '{category}'{why}")
 
 
 def _checked(limit: Limit) -> Limit:
