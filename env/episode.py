@@ -231,8 +231,11 @@ class Episode:
         count = steps * self.config.batch_windows
         ids = np.full((self.num_slots, count), self.task.cells.window_ids(np.zeros(1, np.int64)))  # of the inactive
         slots, key_N = np.flatnonzero(active_N), stream_keys(self.seed_N, DRAW, self.interval_N + 1)
+        if not len(slots):
+            return ids.reshape(self.num_slots, steps, -1)
+        left_N = self._steps_left_N()[slots] * self.config.batch_windows
         shares_NC, count_NC = self.quotas.counts(
-            slots, self.shares_NC[slots], self.drawn_NC[slots], count, key_N[slots]
+            slots, self.shares_NC[slots], self.drawn_NC[slots], left_N, count, key_N[slots]
         )
         if self.quotas.limits:
             self.shares_NC = self.shares_NC.copy()  # it may be that of an interval that others hold
@@ -244,6 +247,12 @@ class Episode:
         self.tokens_N[slots] += tokens_NC.sum(1)
         self.stopwatch.trained_tokens += int(tokens_NC.sum())
         return ids.reshape(self.num_slots, steps, -1)
+
+    def _steps_left_N(self) -> NDArray[np.int64]:
+        """Steps from the beginning of each run's coming interval to its end, (N,)."""
+        clock = self.config
+        done_N = clock.warmup_steps + self.interval_N * clock.steps_per_interval
+        return clock.total_steps - np.where(self.interval_N == WARMUP, 0, done_N)
 
     def train(self, steps: int | None = None) -> Array:
         """Train the backend on the next `steps` steps of the interval in hand (default: all that are left) -> mean loss

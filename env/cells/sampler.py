@@ -76,7 +76,8 @@ class CellSampler:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The cell of each of the coming windows and its number among the cell's draws, both (N, W)."""
         cells = np.broadcast_to(np.arange(self.cells.num_cells), count_NC.shape)
-        cell_NW = np.repeat(cells.reshape(-1), count_NC.reshape(-1)).reshape(len(count_NC), -1)
+        width = int(count_NC.sum(axis=1).max(initial=0))
+        cell_NW = np.repeat(cells.reshape(-1), count_NC.reshape(-1)).reshape(len(count_NC), width)
         first_turn_NC = self.used_NC[slots] + count_NC - np.cumsum(count_NC, axis=1)
         return cell_NW, np.arange(cell_NW.shape[1]) + np.take_along_axis(first_turn_NC, cell_NW, 1)
 

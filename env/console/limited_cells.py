@@ -57,7 +57,7 @@ class LimitedCells:
         self.share = np.where(self.caps, 0.0, number)
         self.pool_tokens = np.rint(self.member @ (pool_C * cells.window_tokens_C))  # of each limit's category, (M,)
         self.most_tokens = np.where(self.caps, number * self.pool_tokens, np.inf)
-        each = np.where(self.member & self.caps[:, None], np.ceil(number[:, None] * pool_C), np.inf)
+        each = np.where(self.member & self.caps[:, None], np.ceil(number)[:, None] * pool_C, np.inf)
         self.most_C = each.min(axis=0)
 
     def bounds(self, drawn_C: Counts) -> tuple[Array, Array]:

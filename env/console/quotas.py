@@ -1,5 +1,6 @@
 """Quotas: draws that keep hard limits exactly, whatever the mixture asks for."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,13 +21,25 @@ UNWANTED = 1e-9  # share of natural in every wish, so that a limit finds text in
 
 
 @dataclass(frozen=True)
-class Trial:
-    """Whole windows of each cell, their tokens, and the mixture in windows that they follow, each (C,). excess: (M,),
-    tokens by which each limit is broken, 0 where it is kept; later: whether the rest of the run can keep them all."""
+class Draft:
+    """Whole windows of each cell, their tokens, and the mixture in windows that they follow, each (C,)."""
 
     count_C: Counts
     tokens_C: Counts
     target_C: Array
+
+    def scores(self, room_C: Array) -> tuple[Array, Array]:
+        """How far each cell is above its target, and below it, (C,); minus infinity where it has no window to give, or
+        no room for another."""
+        above_C = self.count_C - self.target_C
+        return np.where(self.count_C > 0, above_C, -np.inf), np.where(self.count_C < room_C, -above_C, -np.inf)
+
+
+@dataclass(frozen=True)
+class Trial(Draft):
+    """A draft that was tried. excess: (M,), tokens by which each limit is broken, 0 where it is kept; later: whether
+    the rest of the run can keep them all."""
+
     excess: Array
     later: bool
 
@@ -58,19 +71,28 @@ class Quotas:
             check_limits(self.limits, self.columns, cells, pool_C, self.windows.context, self.total_windows)
 
     def counts(
-        self, slots: NDArray[np.intp], share_NC: Array, drawn_NC: Counts, count: int, key_N: Words
+        self, slots: NDArray[np.intp], share_NC: Array, drawn_NC: Counts, left_N: Counts, count: int, key_N: Words
     ) -> tuple[Array, Counts]:
         """For each of the N runs in `slots` the mixture of tokens, (N, C), that keeps the limits and is near to
         `share_NC`, and how many of the coming `count` windows come from each cell, (N, C). drawn_NC: tokens drawn from
-        the cells so far; key_N: as in `CellSampler.counts`."""
+        the cells so far; left_N: the windows of the rest of each run, with these; key_N: as in `CellSampler.counts`."""
         if not self.limits:
             return share_NC, self.sampler.counts(share_NC, count, key_N)
         trials = [
-            self._run(slot).choose(share_NC[row], drawn_NC[row], count, self.total_windows, key_N[row : row + 1])
+            self._run(slot).choose(share_NC[row], drawn_NC[row], int(left_N[row]), count, key_N[row : row + 1])
             for row, slot in enumerate(slots.tolist())
         ]
+        for trial, left in zip(trials, left_N.tolist(), strict=True):
+            if left == count and trial.excess.any():
+                self._warn_of(trial)
         tokens_NC = np.stack([trial.target_C for trial in trials]) * self.sampler.cells.window_tokens_C
         return tokens_NC / tokens_NC.sum(1, keepdims=True), np.stack([trial.count_C for trial in trials])
+
+    def _warn_of(self, trial: Trial) -> None:
+        """Tell which limits a run does not end within, which checking them first should rule out."""
+        broken = zip(self.limits, trial.excess.tolist(), strict=True)
+        told = ", ".join(f"--{limit} by {excess:,.0f} tokens" for limit, excess in broken if excess)
+        warnings.warn(f"no exchange of whole windows at the run's end keeps {told}", stacklevel=2)
 
     def _run(self, slot: int) -> "RunQuotas":
         """The quotas of one run, made anew when its pool is another one."""
@@ -97,12 +119,11 @@ class RunQuotas:
         self.cells, self.sampler, self.lengths = cells, sampler, lengths
         self.slots = np.array([slot], np.intp)
 
-    def choose(self, share_C: Array, drawn_C: Counts, count: int, total_windows: int, key_N: Words) -> Trial:
-        """The coming `count` of a run's `total_windows`, when `drawn_C` tokens were drawn of each cell, under the
+    def choose(self, share_C: Array, drawn_C: Counts, windows_left: int, count: int, key_N: Words) -> Trial:
+        """The coming `count` of the `windows_left` of a run, when `drawn_C` tokens were drawn of each cell, under the
         mixture `share_C` of tokens. key_N: (1,), as in `CellSampler.counts`."""
         slot, cells = self.slots[0], self.cells
-        used_C = self.sampler.used_NC[slot]
-        at = Progress(used_C, drawn_C, total_windows - int(used_C.sum()))
+        at = Progress(self.sampler.used_NC[slot], drawn_C, windows_left)
         wish_C = (share_C + UNWANTED * self.sampler.natural_NC[slot]) / cells.cells.window_tokens_C
         closest_C = cells.closest(wish_C * count / wish_C.sum(), at, count)
         best = self._trial(closest_C, at, count, key_N)
@@ -135,48 +156,75 @@ class RunQuotas:
         return steady_C * part[cells.group_C]
 
     def _trial(self, target_C: Array, at: Progress, count: int, key_N: Words) -> Trial:
-        """Whole windows near `target_C`, exchanged one by one until they keep the limits or none helps any more."""
+        """Whole windows near `target_C`, exchanged until they keep the limits or no exchange helps any more."""
         share_C = target_C * self.cells.cells.window_tokens_C
         count_C = self.sampler.counts((share_C / share_C.sum())[None], count, key_N)[0]
         room_C = self.cells.room(at.used_C)
         count_C = _within(count_C, target_C, room_C)
         tokens_C = sums_by_cell(self.lengths(self.sampler.coming(self.slots, count_C[None])), count_C[None])[0]
-        excess = self._exchange(count_C, tokens_C, target_C, at, room_C)
-        then = at.after(count_C, tokens_C)
+        draft = Draft(count_C, tokens_C, target_C)
+        excess = self._exchange(draft, at)
+        then = at.after(draft.count_C, draft.tokens_C)
         later = then.windows_left == 0 or self.cells.plan(then, MARGIN) is not None
-        return Trial(count_C, tokens_C, target_C, excess, later)
+        return Trial(draft.count_C, draft.tokens_C, target_C, excess, later)
 
-    def _exchange(self, count_C: Counts, tokens_C: Counts, target_C: Array, at: Progress, room_C: Array) -> Array:
-        """Exchange windows between groups, in place, as long as this lessens what breaks the limits -> by how many
+    def _exchange(self, draft: Draft, at: Progress) -> Array:
+        """Exchange windows of the draft between groups as long as this lessens what breaks the limits -> by how many
         tokens each is broken then, (M,)."""
-        cells = self.cells
-        coefficient, bound = cells.bounds(at.drawn_C)
-        while True:
-            over = coefficient @ cells.sums(tokens_C) - bound
-            broken = np.maximum(over, 0.0).sum()
-            if not broken:
+        coefficient, bound = self.cells.bounds(at.drawn_C)
+
+        def over(of: Draft) -> Array:
+            return coefficient @ self.cells.sums(of.tokens_C) - bound
+
+        excess = over(draft)
+        while (broken := np.maximum(excess, 0.0).sum()) > 0:
+            found = self._best_pair(draft, at, coefficient, excess)
+            if found is None or found[2] >= broken:
                 break
-            given = _first_of_groups(cells.group_C, np.where(count_C > 0, count_C - target_C, -np.inf))
-            taken = _first_of_groups(cells.group_C, np.where(count_C < room_C, target_C - count_C, -np.inf))
-            if not len(given) or not len(taken):
-                break
-            less = self._lengths_at(given, at.used_C + count_C - 1)
-            more = self._lengths_at(taken, at.used_C + count_C)
-            change = (coefficient[:, cells.group_C[taken]] * more)[:, None, :]  # (M, given, taken)
-            change = change - (coefficient[:, cells.group_C[given]] * less)[:, :, None]
-            left = np.maximum(over[:, None, None] + change, 0.0).sum(axis=0)
-            left[cells.group_C[given][:, None] == cells.group_C[taken]] = np.inf
-            # Of equal exchanges, the one that brings the counts nearest to the target.
-            apart = (target_C - count_C)[taken][None, :] + (count_C - target_C)[given][:, None]
-            best = np.unravel_index(np.lexsort((-apart.ravel(), left.ravel()))[0], left.shape)
-            if left[best] >= broken:
-                break
-            source, goal = given[best[0]], taken[best[1]]
-            count_C[source] -= 1
-            tokens_C[source] -= less[best[0]]
-            count_C[goal] += 1
-            tokens_C[goal] += more[best[1]]
-        return np.maximum(over, 0.0)
+            source, goal, left = found
+            # Half of what is needed at once, if that helps as one does.
+            for number in (max(1, int(broken / (broken - left) / 2)), 1):
+                swapped = self._swapped(draft, at, source, goal, number)
+                if np.maximum(over(swapped), 0.0).sum() < broken:
+                    break
+            draft.count_C[:], draft.tokens_C[:] = swapped.count_C, swapped.tokens_C
+            excess = over(draft)
+        return np.maximum(excess, 0.0)
+
+    def _best_pair(self, draft: Draft, at: Progress, coefficient: Array, over: Array) -> tuple[int, int, float] | None:
+        """The two groups between which the exchange of one window leaves the least broken: the one that gives it up,
+        the one that takes another in, and how many tokens are broken then. None: no exchange is possible."""
+        group_C = self.cells.group_C
+        given, taken = (_first_of_groups(group_C, score_C) for score_C in draft.scores(self.cells.room(at.used_C)))
+        if not len(given) or not len(taken):
+            return None
+        less = coefficient[:, group_C[given]] * self._lengths_at(given, at.used_C + draft.count_C - 1)
+        more = coefficient[:, group_C[taken]] * self._lengths_at(taken, at.used_C + draft.count_C)
+        left = np.maximum(over[:, None, None] + more[:, None, :] - less[:, :, None], 0.0).sum(axis=0)
+        left[group_C[given][:, None] == group_C[taken]] = np.inf
+        # Of equal exchanges, the one that brings the counts nearest to the target.
+        nearer = (draft.count_C - draft.target_C)[given][:, None] + (draft.target_C - draft.count_C)[taken]
+        best = np.lexsort((-nearer.ravel(), left.ravel()))[0]
+        source, goal = np.unravel_index(best, left.shape)
+        return int(group_C[given[source]]), int(group_C[taken[goal]]), float(left.flat[best])
+
+    def _swapped(self, draft: Draft, at: Progress, source: int, goal: int, number: int) -> Draft:
+        """The draft with up to `number` windows of the group `source` exchanged for windows of `goal`, one a cell."""
+        surplus_C, lack_C = draft.scores(self.cells.room(at.used_C))
+        given, taken = (self._leading(group, score_C) for group, score_C in ((source, surplus_C), (goal, lack_C)))
+        number = min(number, len(given), len(taken))
+        given, taken = given[:number], taken[:number]
+        count_C, tokens_C = draft.count_C.copy(), draft.tokens_C.copy()
+        tokens_C[given] -= self._lengths_at(given, at.used_C + count_C - 1)
+        tokens_C[taken] += self._lengths_at(taken, at.used_C + count_C)
+        count_C[given] -= 1
+        count_C[taken] += 1
+        return Draft(count_C, tokens_C, draft.target_C)
+
+    def _leading(self, group: int, score_C: Array) -> NDArray[np.intp]:
+        """The cells of a group that have a finite score, the highest first."""
+        cell = np.flatnonzero((self.cells.group_C == group) & np.isfinite(score_C))
+        return cell[np.argsort(-score_C[cell], kind="stable")]
 
     def _lengths_at(self, cell: NDArray[np.intp], turn_C: Counts) -> Counts:
         """Tokens of one window of each of these cells."""

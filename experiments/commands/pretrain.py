@@ -68,10 +68,10 @@ class PretrainConfig:
     """weight of each reference task, as in: prose 3 code 1 (default: equal weights)"""
     epochs: tuple[str, ...] = ()
     """hard limits on repetition, LABEL=CATEGORY:EPOCHS as in domain=wikipedia:4 topic=web:1.5: the run draws at most so
-    many times the category's tokens, whatever the policy wants"""
+    many times the category's tokens, and no text of it more often (rounded up), whatever the policy wants"""
     share: tuple[str, ...] = ()
     """hard limits from below, LABEL=CATEGORY:SHARE as in domain=code:0.1: at least this share of the run's tokens is of
-    the category, whatever the policy wants"""
+    the category, at every decision as far as whole windows allow and exactly at the end, whatever the policy wants"""
     seed: int = 0
     """seed of the model's weights and of the order of the text"""
     save_every_s: float = 600.0
