@@ -16,7 +16,7 @@ OUTSIDE_GOAL = 0.25  # of an interval's time, at most, goes to anything but trai
 def write_report(run_folder: Path) -> Path:
     """Write report.html into a finished run's folder and return its path. Sections without data are left out."""
     record = RunRecord.read(run_folder)
-    sections = (_head, _verdict, _table, _curves, _weights, _learning, _time, _left_out, _again)
+    sections = (_head, _verdict, _table, _curves, _weights, _drawn, _learning, _time, _left_out, _again)
     body = "\n".join(filter(None, (section(record) for section in sections)))
     return write_page(run_folder / "report.html", _title(record), body)
 
@@ -132,6 +132,31 @@ def _weights(record: RunRecord) -> str:
         caption = "The other policies, drawn in the same way. Natural, all weight on null, is left out."
         parts.append(figure(weights_figure(record, rest, "rivals", min(3, len(rest)), 1.9), caption))
     return "\n".join(parts)
+
+
+def _drawn(record: RunRecord) -> str:
+    """What the best policy's runs were trained on; beside it natural's, where it ran."""
+    if not record.metrics.get("target"):
+        return ""
+    first = record.learned or record.policies[0]
+    drawn = record.drawn(first)
+    if not drawn:
+        return ""
+    natural = record.drawn(NATURAL) if NATURAL in record.policies else {}
+    rows = []
+    for label, uses in drawn.items():
+        others = natural.get(label, [{}] * len(uses))
+        for use, other in zip(uses, others, strict=True):
+            name = use["category"] if "category" in use else f"{use['others']:,} others"
+            share = f"{other['share']:.1%}" if other else "–"
+            rows.append([label, name, f"{use['tokens']:,.0f}", f"{use['share']:.1%}", share, number(use["epochs"])])
+    head = ["label", "category", "tokens drawn", "share", "share under natural", "epochs"]
+    foot = (
+        f"What {first} drew by the end, mean over seeds. Epochs: tokens drawn over the category's tokens in the "
+        "corpus. The largest categories of each label are shown."
+    )
+    table = f"{html_table(head, rows, None)}\n<p class='foot'>{escape(foot)}</p>"
+    return f"<h2>What was drawn</h2>\n<details><summary>Tokens and epochs by category</summary>{table}</details>"
 
 
 def _learning(record: RunRecord) -> str:

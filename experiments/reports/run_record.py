@@ -79,6 +79,15 @@ class RunRecord:
         weights_NIK = np.array([[[record["weights"][agent] for agent in agents] for record in run] for run in runs])
         return np.array([record["tokens"] for record in runs[0]], dtype=float), agents, weights_NIK.mean(axis=0)
 
+    def drawn(self, policy: str) -> dict[str, list[Record]]:
+        """By label, what a policy's runs had drawn of each category at their end, mean over seeds. Empty for runs of
+        before it was counted."""
+        ends = [run[-1].get("drawn", {}) for run in self._runs(policy)]
+        return {
+            label: [_mean([end[label][place] for end in ends]) for place in range(len(rows))]
+            for label, rows in ends[0].items()
+        }
+
     def _runs(self, policy: str) -> list[list[Record]]:
         """A policy's target records, one list a seed, intervals in order."""
         runs: dict[int, list[Record]] = {}
@@ -86,6 +95,14 @@ class RunRecord:
             if record["policy"] == policy:
                 runs.setdefault(record["seed"], []).append(record)
         return [sorted(runs[seed], key=lambda record: record["interval"]) for seed in sorted(runs)]
+
+
+def _mean(rows: list[Record]) -> Record:
+    """The mean of rows of one category."""
+    return {
+        key: value if key in ("category", "others") else float(np.mean([row[key] for row in rows]))
+        for key, value in rows[0].items()
+    }
 
 
 def _text(path: Path) -> str:

@@ -165,6 +165,8 @@ def _peak_rss_mib() -> int:
 
 def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any], free: tuple[str, ...]) -> None:
     there, here = _flat(saved), _flat(wanted)
+    # An empty list that the run's version did not have changes nothing.
+    here = {key: value for key, value in here.items() if key in there or value != []}
     differ = [key for key in sorted({*there, *here} - {*free}) if there.get(key) != here.get(key)]
     if not differ:
         return

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pretraingym.env.console.limits import EPOCHS, SHARE, Limit
 from pretraingym.env.episode import Episode
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.observation.features import AGENT_FEATURES, column
@@ -188,3 +189,67 @@ def test_test_losses_are_the_same_windows_for_every_run(task: Task, make: Callab
 def test_a_budget_below_one_interval_is_refused() -> None:
     with pytest.raises(InputError, match="the budget is smaller than one interval"):
         EpisodeConfig(num_intervals=0)
+
+
+LIMITS = (
+    Limit(EPOCHS, "domain", "prose", 0.01),
+    Limit(SHARE, "domain", "code", 0.35),
+    Limit(EPOCHS, "domain", "data", 0),
+)
+
+
+def tokens_of(task: Task, domain: str, windows: np.ndarray) -> int:
+    """Tokens of these windows that are of a domain, counted one by one."""
+    labels = task.corpus.labels["domain"]
+    mine = labels.column[task.windows.document(windows)] == labels.names.index(domain)
+    return int(task.windows.lengths(windows)[mine].sum())
+
+
+def test_limits_are_kept_from_the_warm_up_on(task: Task, tiny_setting: Setting) -> None:
+    """Whatever the weights want, in every run of several; the state says where they stand."""
+    whole = Scenario((("prose", 1.0),), 20.0)
+    episode = Episode(task, tiny_setting.backend(task, 2), tiny_setting.episode, LIMITS)
+    intervals = [episode.run_interval(None, episode.enter([0, 1], [whole, MIXED], [3, 4]))]
+    states = []
+    for _ in range(tiny_setting.episode.num_intervals):
+        states.append((episode.state_dict(), episode.backend.state_dict()))
+        intervals.append(episode.run_interval(only(task, ["match-prose", "quality"], 1.0)))
+    for run in (0, 1):
+        pool = episode.sampler.pool_tokens_NC[run] @ (task.cells.labels_CA[:, 0] == 0)
+        for end in range(1, len(intervals) + 1):
+            windows = np.concatenate([interval.windows[run].ravel() for interval in intervals[:end]])
+            drawn = task.windows.lengths(windows).sum()
+            assert drawn == intervals[end - 1].tokens_N[run]
+            assert tokens_of(task, "prose", windows) <= 0.01 * pool
+            assert tokens_of(task, "data", windows) == 0
+            assert tokens_of(task, "code", windows) >= 0.35 * drawn
+        domain_C = task.cells.labels_CA[:, 0]
+        assert episode.drawn_NC[run][domain_C == 1].sum() == tokens_of(task, "code", windows)
+        assert episode.shares_NC[run][domain_C == 3].sum() == 0
+        assert episode.shares_NC[run][domain_C == 1].sum() == pytest.approx(0.35, abs=0.05)
+    again = Episode(task, tiny_setting.backend(task, 2), tiny_setting.episode, LIMITS)
+    again.backend.load_state_dict(states[1][1])
+    again.load_state_dict(states[1][0])
+    for interval in intervals[2:]:
+        redone = again.run_interval(only(task, ["match-prose", "quality"], 1.0))
+        np.testing.assert_array_equal(redone.windows, interval.windows)
+        np.testing.assert_array_equal(redone.shares_NC, interval.shares_NC)
+
+
+def test_limits_that_a_pool_cannot_keep_are_refused_at_its_entry(task: Task, tiny_setting: Setting) -> None:
+    each_once = tuple(Limit(EPOCHS, "domain", name, 1) for name in task.corpus.labels["domain"].names)
+    episode = Episode(task, tiny_setting.backend(task, 1), tiny_setting.episode, each_once)
+    episode.enter([0], [Scenario((("prose", 1.0),), 2.0)], [0])
+    with pytest.raises(InputError, match="raise the epochs, or shorten the run"):
+        episode.enter([0], [Scenario((("prose", 1.0),), 0.5)], [0])
+
+
+def test_a_state_of_before_tokens_were_counted_by_cell(make: Callable[[int], Episode]) -> None:
+    """All windows of 16 tokens are full, so the expectation that stands in is what was drawn."""
+    episode, again = make(1), make(1)
+    episode.run_interval(None, episode.enter([0], [PROSE], [5]))
+    state = episode.state_dict()
+    del state["drawn_NC"]
+    again.load_state_dict(state)
+    np.testing.assert_array_equal(again.drawn_NC, episode.drawn_NC)
+    assert again.drawn_NC.sum() == again.tokens_N.sum()

@@ -39,6 +39,15 @@ def console(policy: str, interval: int, rng: np.random.Generator) -> dict[str, f
     return dict(zip(AGENTS, (noisy / noisy.sum()).tolist(), strict=True))
 
 
+def drawn(tokens: int, gain: float) -> dict[str, list[dict[str, Any]]]:
+    """Made-up text: the more a policy gains, the more code it draws, of a pool with a million tokens of it."""
+    code = round(tokens * (0.25 + gain))
+    parts = {"code": code, "prose & <notes>": (tokens - code) // 2}
+    rows: list[dict[str, Any]] = [{"category": name, "tokens": count} for name, count in parts.items()]
+    rows.append({"others": 1200, "tokens": tokens - sum(parts.values())})
+    return {"domain": [row | {"share": row["tokens"] / tokens, "epochs": row["tokens"] / 1e6} for row in rows]}
+
+
 def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 3, ladder: bool = True) -> Path:
     """A run folder as `quickstart` leaves it."""
     rng = np.random.default_rng(0)
@@ -60,6 +69,7 @@ def write_run(folder: Path, policies: dict[str, float] = POLICIES, seeds: int = 
                 record = {"stage": "target", "policy": policy, "seed": seed, "interval": interval, "tokens": tokens}
                 record["train_loss_nats"] = loss(tokens, 0, "prose") + noise
                 record["validation_loss_nats"] = {task: loss(tokens, gain, task) + noise for task in ("prose", "code")}
+                record["drawn"] = drawn(tokens, gain)
                 records.append(record | {"weights": console(policy, interval, rng)})
             test = {task: loss(BUDGET, gain, task) + shared[-1] + 0.012 * rng.normal() for task in ("prose", "code")}
             finals.append(
@@ -131,6 +141,19 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def text(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(write_run(tmp_path_factory.mktemp("runs") / "quickstart")).read_text()
+
+
+def test_it_tells_what_was_drawn(text: str, tmp_path: Path) -> None:
+    """Of the learned policy, beside natural's: code has .25 + .12 of 2 million tokens, .25 under natural."""
+    rows = re.findall(r"<tr><th[^>]*>domain</th>(.*?)</tr>", text)
+    cells = [re.findall(r"<td>(.*?)</td>", row) for row in rows]
+    assert cells[0] == ["code", "740,000", "37.0%", "25.0%", "0.740"]
+    assert [row[0] for row in cells] == ["code", "prose &amp; &lt;notes&gt;", "1,200 others"]
+    folder = write_run(tmp_path / "older")
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    older = [{key: value for key, value in line.items() if key != "drawn"} for line in lines]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in older))
+    assert "What was drawn" not in write_report(folder).read_text()
 
 
 def test_it_opens_offline(text: str) -> None:

@@ -179,6 +179,45 @@ def test_another_configuration_is_refused(config: PretrainConfig) -> None:
         main(config)
 
 
+def test_limits_are_kept_and_told_through_a_restart(
+    config: PretrainConfig, tiny_corpus: Corpus, tmp_path: Path
+) -> None:
+    limited = replace(config, epochs=("domain=prose:0.02", "topic=code-0:0"), share=("domain=tests:0.4",))
+    whole = replace(limited, folder=tmp_path / "whole")
+    result = main(whole)
+    kept = result["limits"]
+    assert kept["epochs domain=prose:0.02"] <= 0.02
+    assert kept["epochs topic=code-0:0"] == 0
+    assert 0.4 <= kept["share domain=tests:0.4"] < 0.42
+    last = curve(whole)[-1]
+    for row in curve(whole):
+        for rows in row["drawn"].values():
+            assert sum(each["tokens"] for each in rows) == row["tokens"]
+    tests = next(each for each in last["drawn"]["domain"] if each["category"] == "tests")
+    card = (Path(result["model"]) / "README.md").read_text()
+    assert f"| domain | tests | {tests['tokens']:,} | {tests['share']:.2%} |" in card
+    stopped(limited, 2)
+    with pytest.raises(InputError, match=r"share is \['domain=tests:0.4'\] there, \['domain=tests:0.3'\] here; name"):
+        main(replace(limited, resume=True, share=("domain=tests:0.3",)))
+    assert main(replace(limited, resume=True))["limits"] == kept
+    assert curve(limited) == curve(whole)
+
+
+def test_limits_are_refused_before_the_work(config: PretrainConfig) -> None:
+    """And told by a dry run, which trains nothing either."""
+    for share, told in (("domain=test:0.4", "did you mean 'tests'"), ("topic=code-0:0.9", "lower a share")):
+        limited = replace(config, share=(share, "domain=prose:0.3"))
+        for each in (limited, replace(limited, dry_run=True)):
+            with pytest.raises(InputError, match=told):
+                main(each)
+    assert not config.folder.exists()
+    limited = replace(config, share=("prose=0.3",), dry_run=True)
+    told = main(limited)["limits"]["share domain=prose:0.3"]
+    assert told.startswith(f"domain=prose needs 0.3 x {config.target.budget_tokens:,} = ")
+    with pytest.raises(InputError, match="add --corpus"):
+        main(replace(limited, corpus=None))
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
 def test_a_disk_that_takes_no_more_ends_the_run_and_loses_nothing(
     config: PretrainConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, number: int

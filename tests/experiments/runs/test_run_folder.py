@@ -104,6 +104,18 @@ def test_a_folder_of_another_configuration_is_refused(tmp_path: Path, tiny_corpu
     assert [entry.name for entry in (tmp_path / "other").iterdir()] == ["thesis.txt"]
 
 
+def test_a_run_of_before_a_list_was_configurable_goes_on(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    @dataclass(frozen=True)
+    class Later(Config):
+        limits: tuple[str, ...] = ()
+
+    path = tmp_path / "run"
+    RunFolder(path, Config(path), False, tiny_corpus).close()
+    RunFolder(path, Later(path), True, tiny_corpus).close()
+    with pytest.raises(InputError, match=r"limits is None there, \['one'\] here; name another --folder"):
+        RunFolder(path, Later(path, limits=("one",)), True, tiny_corpus)
+
+
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_corpus: Corpus) -> None:
     path = tmp_path / "run"
     folder = RunFolder(path, Config(path), False, tiny_corpus)
