@@ -1,0 +1,71 @@
+"""Whether a model is a causal one: no logit may depend on a later token, which training has it predict."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ..io.errors import InputError
+
+WINDOW = 8  # tokens of the window that is read
+# Fields of configurations by which a model sees both ways: (the value that does it, the one of a causal model).
+SWITCHES: dict[str, tuple[Any, Any]] = {
+    "is_decoder": (False, True),
+    "is_causal": (False, True),
+    "causal": (False, True),  # XLM
+    "use_bidirectional_attention": (True, False),
+    "attn_type": ("bi", "uni"),  # XLNet
+}
+
+
+def check_causal(model: Any, vocab_size: int, context: int) -> None:
+    """One small pass forward and back through a transformers causal LM, which is left as it was. InputError: some logit
+    depends on a later token. `vocab_size`, `context`: how many tokens there are, and of a window, both at least 2.
+
+    The derivative of the logits before a token with respect to its embedding is 0 in a causal model: exactly, in any
+    precision and with any routing of experts. To change the token and to compare logits would need a tolerance, and in
+    bfloat16 an untrained model's leak is as small as the rounding."""
+    size = min(WINDOW, context)
+    later = max(1, size * 5 // 8)  # not at a half, where a chunk of attention may end
+    table, held = model.get_input_embeddings(), []
+
+    def hold(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        held.append(output.detach().requires_grad_())
+        return held[-1]
+
+    ids = torch.arange(size, device=next(table.parameters()).device)[None] * (vocab_size // size or 1) % vocab_size
+    hook = table.register_forward_hook(hold)
+    try:
+        with torch.enable_grad(), _evaluating(model):
+            logits = model(input_ids=ids, use_cache=False).logits
+            grads = torch.autograd.grad(logits[:, :later].float().square().sum(), held, allow_unused=True)
+    finally:
+        hook.remove()
+    # Some models have the batch on the second axis, some put a prompt before the text.
+    seen = [grad.flatten(0, -2)[later - size :] for grad in grads if grad is not None]
+    if any((grad.abs() > 0).any() for grad in seen):
+        raise InputError(
+            f"{type(model).__name__} sees the tokens that it is to predict, expected a causal model: {_advice(model)}"
+        )
+
+
+def _advice(model: Any) -> str:
+    for name, (both_ways, causal) in SWITCHES.items():
+        if getattr(model.config, name, None) == both_ways:
+            return f"set {name} to {json.dumps(causal)} in its config.json"
+    return "take one that reads from left to right (of BERT's kin, with is_decoder true in its config.json)"
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    """Inside, the model is in evaluation mode; then every module is in the mode that it was in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
