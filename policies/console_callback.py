@@ -90,6 +90,8 @@ class ConsoleCallback(TrainerCallback):
         )  # fmt: skip
         self.dataset = PostedDataset(task.windows, plan)
         self._begin = self.dataset.state_at(0)
+        self._posted: Ids = np.zeros(0, np.int64)  # the windows of the block in hand, all ranks'
+        self._step = 0  # in hand, counted from 0
         self.intervals: list[dict[str, Any]] = []
         # Sum of the losses, nats, and number of predicted tokens, (2,): of the pass in hand, this rank's.
         self._pass_loss: Tensor | None = None
@@ -100,8 +102,8 @@ class ConsoleCallback(TrainerCallback):
 
     def attach(self, trainer: Any) -> None:
         """Have `trainer` call back, and take its batches as the console gives them: the loader that a Trainer makes for
-        itself asks for one batch too many before a decision is made. InputError: it has other arguments or other data,
-        or a model that sees the tokens that it is to predict."""
+        itself asks for one batch too many before a decision is made. InputError: it has other arguments or other
+        data."""
         if trainer.args is not self.args:
             raise InputError("the Trainer has other arguments than this console: give both the same TrainingArguments")
         if trainer.train_dataset not in (None, self.dataset):
@@ -126,11 +128,14 @@ class ConsoleCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin the episode with the Trainer's model, or go on with it where the Trainer does."""
+        """Begin the episode with the Trainer's model, or go on with it where the Trainer does. InputError: the model
+        sees the tokens that it is to predict."""
         self._leave_model()  # a run before this one may have been interrupted
         self.backend.attach(kwargs["model"])
-        self._hook = kwargs["model"].register_forward_hook(self._note_loss, with_kwargs=True)
-        self._pass_loss, self._losses = None, []
+        # Of a compiled model the hook is no part.
+        note_loss = torch.compiler.disable(self._note_loss)
+        self._hook = kwargs["model"].register_forward_hook(note_loss, with_kwargs=True)
+        self._pass_loss, self._losses, self._step = None, [], state.global_step
         if state.global_step:
             self._restore(_folder(args, state) / FILE, state.global_step)
             return
@@ -144,12 +149,13 @@ class ConsoleCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """A pass whose gradients are accumulated is over."""
-        self._end_pass(state)
+        self._end_pass()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
         state.epoch = state.global_step / state.max_steps  # a Trainer that skips no batches counts from the resume
-        self._end_pass(state)
+        self._end_pass()
+        self._step = state.global_step
         self.backend.measured_model.update_average()
         total, count = self.ranks.sum(torch.stack(self._losses).sum(0)).tolist()
         self._loss_sum += total / max(count, 1)
@@ -186,7 +192,8 @@ class ConsoleCallback(TrainerCallback):
     # ---------------------------------------------------------------------------------------------------------------
 
     def _post(self, block: int, ids: Ids) -> None:
-        self.dataset.post(block, self.ranks.broadcast(ids.ravel()))  # or rounding could part the ranks
+        self._posted = self.ranks.broadcast(ids.ravel())  # or rounding could part the ranks
+        self.dataset.post(block, self._posted)
 
     def _leave_model(self) -> None:
         if self._hook is not None:
@@ -199,19 +206,28 @@ class ConsoleCallback(TrainerCallback):
         by those of the pass."""
         if not module.training:
             return
-        targets = _targets(inputs, kwargs)
-        count = (targets[:, 1:] != IGNORED).sum()
+        ids_W = self._pass_windows()
+        count = int(self.task.windows.lengths(ids_W).sum()) - len(ids_W)
         if (loss := output_field(output, "loss")) is not None:
             told = kwargs.get("num_items_in_batch")
-            self._pass_loss = torch.stack([loss.float() * (count if told is None else told), count])
+            total = loss.float() * (count if told is None else told)
         elif (logits := output_field(output, "logits")) is not None:
-            self._pass_loss = torch.stack([_cross_entropy(logits, targets), count])
+            total = _cross_entropy(logits, torch.from_numpy(self.task.windows.fetch(ids_W)).to(logits.device))
+        else:
+            return
+        self._pass_loss = torch.stack([total, torch.full_like(total, count)])
 
-    def _end_pass(self, state: TrainerState) -> None:
+    def _pass_windows(self) -> Ids:
+        """The windows of the pass in hand, this rank's."""
+        plan = self.dataset.plan
+        _, place = plan.locate(self._step * plan.rank_windows + len(self._losses) * plan.batch)
+        return self._posted[place : place + plan.batch]
+
+    def _end_pass(self) -> None:
         if self._pass_loss is None:
             raise InputError(
-                f"the Trainer's model gave neither `loss` nor `logits` by step {max(state.global_step, 1)}, expected "
-                "one of them: have compute_loss call the model as a whole, in training mode"
+                f"the Trainer's model gave neither `loss` nor `logits` in step {self._step + 1}, expected one of them: "
+                "have compute_loss call the model as a whole, in training mode"
             )
         self._losses.append(self._pass_loss)
         self._pass_loss = None
@@ -252,6 +268,7 @@ class ConsoleCallback(TrainerCallback):
         self._loss_sum, self.intervals = float(arrays["loss_sum"]), about["intervals"]
         own = self.dataset.state_at(0)
         own |= {"begun": step * self.dataset.plan.rank_windows}
+        self._posted = arrays["posted"]
         own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(arrays["posted"])}
         self.dataset.load_state_dict(own)
 
@@ -287,16 +304,6 @@ def _collated(names: set[str] | None, items: list[dict[str, Tensor]]) -> dict[st
     """A batch of items, of their columns `names`, or all of them."""
     kept = [{name: item[name] for name in item if names is None or name in names} for item in items]
     return dict(default_collate(kept))
-
-
-def _targets(inputs: Any, kwargs: dict[str, Any]) -> Tensor:
-    """The tokens (W, L) of a model's pass, IGNORED where padded, from what it was called with."""
-    if kwargs.get("labels") is not None:
-        labels: Tensor = kwargs["labels"]
-        return labels
-    tokens = kwargs["input_ids"] if "input_ids" in kwargs else inputs[0]
-    mask = kwargs.get("attention_mask")
-    return tokens if mask is None else tokens.masked_fill(mask == 0, IGNORED)
 
 
 def _cross_entropy(logits_WLV: Tensor, targets_WL: Tensor) -> Tensor:

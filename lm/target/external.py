@@ -14,6 +14,7 @@ from torch.func import functional_call
 from ..backend import Floats, Ids
 from ..corpus.windows import Windows
 from ..io.errors import InputError
+from ..models.causality import check_causal
 from ..models.finite_differences import Differentiable
 from ..models.single_model import SingleModelBackend
 from ..proxies.head_loss import IGNORED, token_losses
@@ -94,6 +95,10 @@ class ExternalModel(Differentiable):
         parts = [self._losses(tokens_WL) for tokens_WL in tokens_NWL[0].split(self.pass_sequences)]
         return torch.cat(parts)[None]
 
+    def check_causal(self, vocab_size: int, context: int) -> None:
+        """InputError: the model sees the tokens that it is to predict."""
+        check_causal(self.forward.model, vocab_size, context, self._logits)
+
     def gradient(self, tokens_NWL: Tensor) -> dict[str, Tensor]:
         total = {name: torch.zeros_like(parameter) for name, parameter in self.parameters.items()}
         for tokens_WL in tokens_NWL[0].split(self.pass_sequences):
@@ -107,14 +112,17 @@ class ExternalModel(Differentiable):
     def _losses(self, tokens_WL: Tensor) -> Tensor:
         """Mean loss of each window, nats per predicted token -> (W,)."""
         tokens_WL = tokens_WL.to(self._device)
-        held = self.parameters if self._held is None else self._held
-        weights = {name: value[0] for name, value in held.items()} | self._untrained
-        output = functional_call(self.forward, weights, kwargs={"input_ids": tokens_WL[:, :-1].clamp(min=0)})
-        if (logits := output_field(output, "logits")) is None:
-            raise InputError(f"the {type(self.forward.model).__name__} gives no `logits`, expected those of a causal LM")
-        targets = tokens_WL[:, 1:]
+        logits, targets = self._logits(tokens_WL[:, :-1].clamp(min=0)), tokens_WL[:, 1:]
         losses = token_losses(logits.flatten(0, 1)[None], None, targets.reshape(1, -1)).view(targets.shape)
         return losses.sum(1) / (targets != IGNORED).sum(1).clamp(min=1)
+
+    def _logits(self, ids_WL: Tensor) -> Tensor:
+        held = self.parameters if self._held is None else self._held
+        weights = {name: value[0] for name, value in held.items()} | self._untrained
+        output = functional_call(self.forward, weights, kwargs={"input_ids": ids_WL})
+        if (logits := output_field(output, "logits")) is None:
+            raise InputError(f"{type(self.forward.model).__name__} gives no `logits`, expected those of a causal LM")
+        return logits
 
     @property
     def _device(self) -> torch.device:
@@ -150,9 +158,11 @@ class ExternalBackend(SingleModelBackend):
         self._model: ExternalModel | None = None
 
     def attach(self, model: Any) -> None:
-        """Measure this model from now on."""
+        """Measure this model from now on. InputError: it is sharded, or sees the tokens that it is to predict."""
         self._model = ExternalModel(model, 0.5 ** (1 / self.half_life), self.pass_sequences)
         self.num_params = sum(parameter.numel() for parameter in self._model.trained.values())
+        with self._model.measuring():
+            self._model.check_causal(self.windows.corpus.vocab_size, self.windows.context)
 
     @property
     def measured_model(self) -> ExternalModel:
