@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from ..lm.backend import Backend, Ids
 from ..lm.io.errors import InputError
 from ..lm.io.state import copies, nested, restore, under
-from .cells.sampler import CellSampler
+from .cells.sampler import CellSampler, in_random_order, sums_by_cell
 from .console.agent_scores import AgentScores
+from .console.limits import Limit
+from .console.quotas import Quotas
 from .console.weights import check_weights
 from .episode_config import EpisodeConfig
 from .measuring import Measuring
@@ -94,20 +96,32 @@ class InHand:
 
 class Episode:
     """N runs on one task. `enter` puts scenarios and seeds into slots; then come, in turn, `draw` (first of the
-    warm-up, without weights), `train` and `measure`; `observe` before a decision.
+    warm-up, without weights), `train` and `measure`; `observe` before a decision. drawn_NC: tokens drawn from each cell
+    so far. limits: what every run keeps, whatever the weights ask for (`console/quotas.py` says how).
 
     All randomness of a run derives from its seed, so a run's numbers do not depend on N or on its slot, as far as the
     backend's do not (`ProxyStack` says where)."""
 
-    _ARRAYS = ("seed_N", "interval_N", "task_weights_NT", "weights_NK", "tokens_N", "shares_NC", "train_loss_N")
+    _ARRAYS = (
+        "seed_N",
+        "interval_N",
+        "task_weights_NT",
+        "weights_NK",
+        "tokens_N",
+        "drawn_NC",
+        "shares_NC",
+        "train_loss_N",
+    )
     _PARTS = ("sampler", "agents", "measuring", "stopwatch")
 
-    def __init__(self, task: Task, backend: Backend, config: EpisodeConfig) -> None:
+    def __init__(self, task: Task, backend: Backend, config: EpisodeConfig, limits: tuple[Limit, ...] = ()) -> None:
         self.task, self.backend, self.config = task, backend, config
         num_slots, num_agents = backend.num_slots, len(task.agent_names)
         self.num_slots = num_slots
         self.stopwatch = Stopwatch()
         self.sampler = CellSampler(task.cells, num_slots)
+        total_windows = config.total_steps * config.batch_windows
+        self.quotas = Quotas(limits, task.layout.columns, self.sampler, task.windows, total_windows)
         self.agents = AgentScores(task, self.sampler)
         self.measuring = Measuring(task, backend, config, self.sampler, self.agents, self.stopwatch)
         self.seed_N = np.zeros(num_slots, np.int64)
@@ -115,6 +129,7 @@ class Episode:
         self.task_weights_NT = np.zeros((num_slots, len(task.reference_tasks)))
         self.weights_NK = np.zeros((num_slots, num_agents))
         self.tokens_N = np.zeros(num_slots, np.int64)
+        self.drawn_NC = np.zeros((num_slots, task.cells.num_cells), np.int64)
         self.shares_NC = np.zeros((num_slots, task.cells.num_cells))
         self.train_loss_N = np.zeros(num_slots)
         self.in_hand: InHand | None = None
@@ -130,7 +145,8 @@ class Episode:
         return self.interval_N >= self.config.num_intervals
 
     def enter(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> Bools:
-        """Put fresh models and pools into `slots` -> which slots these are, (N,). Their warm-up is due."""
+        """Put fresh models and pools into `slots` -> which slots these are, (N,). Their warm-up is due. InputError: the
+        limits cannot be kept in a run from such a pool."""
         index = np.array(slots, np.intp)
         budget = self.config.budget_tokens(self.task.context)
         for slot, scenario, seed in zip(slots, scenarios, seeds, strict=True):
@@ -139,12 +155,13 @@ class Episode:
             pool = make_pool(self.task, scenario)
             pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
             self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
+            self.quotas.check(slot)
             self.agents.roster.begin(slot, scenario, seed)
             self.backend.start(slot, seed, scenario.lr_scale)
         self.agents.reset(index)
         self.measuring.reset(index)
         self.weights_NK[index] = self.config.action_map.weights(np.zeros(self.mask_NK.shape), self.mask_NK)[index]
-        self.tokens_N[index] = 0
+        self.tokens_N[index] = self.drawn_NC[index] = 0
         self.shares_NC[index] = self.sampler.natural_NC[index]
         return np.isin(np.arange(self.num_slots), index)
 
@@ -211,13 +228,21 @@ class Episode:
 
     def _windows(self, active_N: Bools, steps: int) -> Ids:
         """Draw windows from the cells by their shares, (N, steps, batch)."""
-        shape = (self.num_slots, steps * self.config.batch_windows)
-        ids = np.full(shape, self.task.cells.window_ids(np.zeros(1, np.int64)))  # any window, for the inactive
+        count = steps * self.config.batch_windows
+        ids = np.full((self.num_slots, count), self.task.cells.window_ids(np.zeros(1, np.int64)))  # of the inactive
         slots, key_N = np.flatnonzero(active_N), stream_keys(self.seed_N, DRAW, self.interval_N + 1)
-        ids[slots] = self.sampler.draw(slots, self.shares_NC[slots], ids.shape[1], key_N[slots])
-        drawn_N = active_N * self.task.windows.lengths(ids).sum(1)
-        self.tokens_N += drawn_N
-        self.stopwatch.trained_tokens += int(drawn_N.sum())
+        shares_NC, count_NC = self.quotas.counts(
+            slots, self.shares_NC[slots], self.drawn_NC[slots], count, key_N[slots]
+        )
+        if self.quotas.limits:
+            self.shares_NC = self.shares_NC.copy()  # it may be that of an interval that others hold
+            self.shares_NC[slots] = shares_NC
+        drawn = self.sampler.take(slots, count_NC)
+        tokens_NC = sums_by_cell(self.task.windows.lengths(drawn), count_NC)
+        ids[slots] = in_random_order(drawn, key_N[slots])
+        self.drawn_NC[slots] += tokens_NC
+        self.tokens_N[slots] += tokens_NC.sum(1)
+        self.stopwatch.trained_tokens += int(tokens_NC.sum())
         return ids.reshape(self.num_slots, steps, -1)
 
     def train(self, steps: int | None = None) -> Array:
@@ -285,7 +310,9 @@ class Episode:
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Go on exactly where `state_dict` was taken, with a backend that does too."""
-        restore(self, self._ARRAYS, state)
+        # States of earlier versions count no tokens by cell: their expectation stands in.
+        expected_NC = np.rint(state["sampler/used_NC"] * self.task.cells.window_tokens_C).astype(np.int64)
+        restore(self, self._ARRAYS, {"drawn_NC": expected_NC} | state)
         for part in self._PARTS:
             getattr(self, part).load_state_dict(under(part, state))
         in_hand = under("in_hand", state)

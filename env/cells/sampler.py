@@ -48,23 +48,37 @@ class CellSampler:
     ) -> NDArray[np.int64]:
         """`count` window ids for each of the N runs in `slots`, (N, count), in random order. Their tokens follow the
         distributions `share_NC` over cells. key_N: hashed 64-bit keys, one for each run and call, the source of all
-        randomness.
+        randomness."""
+        return in_random_order(self.take(slots, self.counts(share_NC, count, key_N)), key_N)
+
+    def counts(self, share_NC: NDArray[np.float64], count: int, key_N: Words) -> NDArray[np.int64]:
+        """How many of `count` windows come from each cell, (N, C); nothing is drawn yet.
 
         The draw is stratified: one uniform number in each of `count` equal slices. This leaves the expectation as it
         is, and takes most of the noise out of the mixture."""
-        words = stream(key_N, 2 * count)
-        random_NW = uniforms(words[:, :count])
-        below_NC = _points_below(edges(share_NC, self.cells.window_tokens_C), random_NW)
-        count_NC = np.diff(below_NC, prepend=0, axis=1)
-        cells = np.broadcast_to(np.arange(self.cells.num_cells), count_NC.shape)
-        cell_NW = np.repeat(cells.reshape(-1), count_NC.reshape(-1)).reshape(random_NW.shape)
-        first_turn_NC = self.used_NC[slots] + count_NC - below_NC
-        turn_NW = np.arange(count) + np.take_along_axis(first_turn_NC, cell_NW, 1)
+        below_NC = _points_below(edges(share_NC, self.cells.window_tokens_C), uniforms(stream(key_N, count)))
+        return np.diff(below_NC, prepend=0, axis=1)
+
+    def take(self, slots: NDArray[np.intp], count_NC: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Draw so many windows of each cell -> their ids in the order of cells, (N, W); the counts of each of the N
+        runs in `slots` add up to W."""
+        number_NW = self._numbers(slots, *self._coming(slots, count_NC))
         self.used_NC[slots] += count_NC
-        number_NW = self._numbers(slots, cell_NW, turn_NW)
         number_NW.sort(axis=1)  # so that the index is read from front to back
-        ids_NW = self.cells.window_ids(number_NW.reshape(-1)).reshape(number_NW.shape)
-        return np.take_along_axis(ids_NW, words[:, count:].argsort(axis=1), 1)
+        return self.cells.window_ids(number_NW.reshape(-1)).reshape(number_NW.shape)
+
+    def coming(self, slots: NDArray[np.intp], count_NC: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Ids of the windows that `take` would draw, cell by cell, (N, W)."""
+        return self.windows_at(slots, *self._coming(slots, count_NC))
+
+    def _coming(
+        self, slots: NDArray[np.intp], count_NC: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The cell of each of the coming windows and its number among the cell's draws, both (N, W)."""
+        cells = np.broadcast_to(np.arange(self.cells.num_cells), count_NC.shape)
+        cell_NW = np.repeat(cells.reshape(-1), count_NC.reshape(-1)).reshape(len(count_NC), -1)
+        first_turn_NC = self.used_NC[slots] + count_NC - np.cumsum(count_NC, axis=1)
+        return cell_NW, np.arange(cell_NW.shape[1]) + np.take_along_axis(first_turn_NC, cell_NW, 1)
 
     def windows_at(
         self, slots: NDArray[np.intp], cell_NW: NDArray[np.int64], turn_NW: NDArray[np.int64]
@@ -117,3 +131,19 @@ def _points_below(edge_NC: NDArray[np.float64], random_NW: NDArray[np.float64]) 
     scaled_NC = edge_NC * count
     slice_NC = np.minimum(scaled_NC.astype(np.int64), count - 1)
     return slice_NC + (np.take_along_axis(random_NW, slice_NC, 1) < scaled_NC - slice_NC)
+
+
+def in_random_order(ids_NW: NDArray[np.int64], key_N: Words) -> NDArray[np.int64]:
+    """Each run's windows shuffled by the key of the draw, with words that its counts did not use."""
+    count = ids_NW.shape[1]
+    return np.take_along_axis(ids_NW, stream(key_N, 2 * count)[:, count:].argsort(axis=1), 1)
+
+
+def sums_by_cell(value_NW: NDArray[np.int64], count_NC: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Sums over each cell's windows, (N, C), of values (N, W) that are in the order of cells, `count_NC` of each."""
+    number, sums_NC = count_NC.reshape(-1), np.zeros(count_NC.shape, np.int64)
+    some = np.flatnonzero(number)
+    if len(some):
+        first = np.cumsum(number[some]) - number[some]
+        sums_NC.reshape(-1)[some] = np.add.reduceat(value_NW.reshape(-1), first)
+    return sums_NC

@@ -9,8 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...env.console.achieved import CategoryUse
+from ...env.console.feasibility import check_limits, limit_lines
+from ...env.console.limits import EPOCHS, Limit, read_limits
 from ...env.episode_config import EpisodeConfig
 from ...env.scenarios.pool import whole_corpus_scenario
+from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
@@ -62,6 +66,12 @@ class PretrainConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)
     reference: dict[str, float] = field(default_factory=dict)
     """weight of each reference task, as in: prose 3 code 1 (default: equal weights)"""
+    epochs: tuple[str, ...] = ()
+    """hard limits on repetition, LABEL=CATEGORY:EPOCHS as in domain=wikipedia:4 topic=web:1.5: the run draws at most so
+    many times the category's tokens, whatever the policy wants"""
+    share: tuple[str, ...] = ()
+    """hard limits from below, LABEL=CATEGORY:SHARE as in domain=code:0.1: at least this share of the run's tokens is of
+    the category, whatever the policy wants"""
     seed: int = 0
     """seed of the model's weights and of the order of the text"""
     save_every_s: float = 600.0
@@ -89,7 +99,8 @@ def main(config: PretrainConfig) -> dict[str, Any]:
     """Train, save model, tokenizer and card in `folder`/model, and return the test losses. A dry run returns its
     plan."""
     if config.dry_run:
-        return plan(config.target, config.engine, Corpus.open(config.corpus) if config.corpus else None, config.gpus)
+        corpus = Corpus.open(config.corpus) if config.corpus else None
+        return plan(config.target, config.engine, corpus, config.gpus) | _planned_limits(config, corpus)
     ranks = Ranks(config.target.device)
     with Progress(None if ranks.first else open(os.devnull, "w")) as progress:
         if not ranks.first:
@@ -98,6 +109,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         task = config.target.task(corpus)
         if ranks.first:
             ranks.wait()
+        limits = _limits(config, task)
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
         scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
@@ -108,14 +120,23 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
         progress.stage(f"pretrain under {policy.name}", None)
         run = Pretraining(
-            task, config.target.episode, target, policy, scenario, config.seed, checkpoints, config.save_every_s
+            task,
+            config.target.episode,
+            target,
+            policy,
+            scenario,
+            config.seed,
+            checkpoints,
+            config.save_every_s,
+            limits=limits,
         )
 
         def work() -> dict[str, Any]:
             losses = run.run(found, folder, progress)
             result = as_result(losses, target, run.episode)
             result["test_bits_per_byte"] = bits_per_byte(task, losses)
-            card = model_card(task, policy, scenario, config.seed, result, config.target.origin)
+            result |= _kept(limits, run.drawn())
+            card = model_card(task, policy, scenario, config.seed, result, run.drawn(), config.target.origin)
             save_model(target, task, config.folder / "model", card, config.target.origin or config.target.tokenizer)
             return result
 
@@ -133,6 +154,40 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         **result,
         "wall_s": folder.seconds[RUN_STAGE] if folder else None,
     }
+
+
+def _limits(config: PretrainConfig, task: Task) -> tuple[Limit, ...]:
+    """The limits of the run. InputError: they are not understood, or no run of this budget can keep them."""
+    limits = read_limits(config.epochs, config.share, task.layout.columns)
+    if limits:
+        clock, cells = config.target.episode, task.cells
+        windows = clock.total_steps * clock.batch_windows
+        check_limits(limits, task.layout.columns, cells, cells.windows_C, task.context, windows)
+    return limits
+
+
+def _planned_limits(config: PretrainConfig, corpus: Corpus | None) -> dict[str, Any]:
+    """What a dry run tells of the limits: by limit, what it comes to. Empty without any."""
+    if not config.epochs and not config.share:
+        return {}
+    if corpus is None:
+        raise InputError("limits given to a dry run without a corpus, expected the corpus they are about: add --corpus")
+    task = config.target.task(corpus)
+    limits = _limits(config, task)
+    told = limit_lines(limits, task.layout.columns, task.cells, config.target.budget_tokens)
+    return {"limits": dict(zip(map(str, limits), told, strict=True))}
+
+
+def _kept(limits: tuple[Limit, ...], drawn: dict[str, list[CategoryUse]]) -> dict[str, Any]:
+    """What the last line says of the limits: by limit, the epochs or share that the run came to. Empty without any."""
+    if not limits:
+        return {}
+    uses = {(use.label, use.category): use for of_label in drawn.values() for use in of_label}
+    came_to = {}
+    for limit in limits:
+        use = uses.get((limit.label, limit.category))  # None: the corpus has no text of it
+        came_to[str(limit)] = 0.0 if use is None else use.epochs if limit.kind == EPOCHS else use.share
+    return {"limits": came_to}
 
 
 def _open_run_folder(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ...env.console.achieved import CategoryUse, achieved_table
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...lm.corpus.corpus import reference_split
@@ -37,6 +38,10 @@ tags: [pretraingym]
 |---|---|---|
 {rows}
 
+What it was trained on, by label of the corpus (epochs: tokens drawn over the corpus's tokens of that category):
+
+{drawn}
+
 `pretraingym evaluate` scores it on multiple-choice files; `lm_eval --model hf` reads it too, with
 `--model_args pretrained=FOLDER,prefix_token_id=0` where its tokenizer has no token that begins a text.
 
@@ -45,9 +50,16 @@ It has seen no instructions and was not aligned; it continues text.
 
 
 def model_card(
-    task: Task, policy: Policy, scenario: Scenario, seed: int, result: dict[str, Any], origin: Path | None
+    task: Task,
+    policy: Policy,
+    scenario: Scenario,
+    seed: int,
+    result: dict[str, Any],
+    drawn: dict[str, list[CategoryUse]],
+    origin: Path | None,
 ) -> str:
-    """Markdown with the metadata that the hub reads. `result`: the run's; `origin`: the weights it began from."""
+    """Markdown with the metadata that the hub reads. `result`: the run's; `drawn`: its text by label; `origin`: the
+    weights it began from."""
     nats, bits = result["test_loss_nats"], result["test_bits_per_byte"]
     return CARD.format(
         begun=f"Pretrained further, from the weights in `{origin.name}`," if origin else "Pretrained",
@@ -62,6 +74,7 @@ def model_card(
         seed=seed,
         console_share=result["console_share"],
         evaluation_share=result["evaluation_share"],
+        drawn="\n".join(achieved_table(drawn)),
         rows="\n".join(f"| {name} | {nats[name]:.4f} | {bits[name]:.4f} |" for name in nats),
     )
 

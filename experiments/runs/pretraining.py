@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...env.console.achieved import CategoryUse, achieved
+from ...env.console.limits import Limit
 from ...env.episode import WARMUP, Episode, Interval, run_episode
 from ...env.episode_config import EpisodeConfig
 from ...env.scenarios.scenario import Scenario
@@ -39,10 +41,11 @@ class Pretraining:
     checkpoints: Checkpoints
     save_every_s: float = 600.0
     log_curve: bool = True
+    limits: tuple[Limit, ...] = ()
     episode: Episode = field(init=False)
 
     def __post_init__(self) -> None:
-        self.episode = Episode(self.task, self.target, self.config)
+        self.episode = Episode(self.task, self.target, self.config, self.limits)
         self.validation_loss: float | None = None  # after the last interval
         self.saved_at = monotonic()
         self.told_to_stop = False  # by the machine's scheduler; the next part of an interval is the last
@@ -67,6 +70,14 @@ class Pretraining:
         self.checkpoints.finish()
         self.target.ranks.wait()
         return dict(zip(self.task.reference_tasks, map(float, losses), strict=True))
+
+    def drawn(self) -> dict[str, list[CategoryUse]]:
+        """What was drawn so far of the largest categories of each label, and of those under limits."""
+        cells, episode = self.task.cells, self.episode
+        named = [(limit.label, limit.category) for limit in self.limits]
+        return achieved(
+            self.task.layout.columns, cells.labels_CA, episode.drawn_NC[0], episode.sampler.pool_tokens_NC[0], named
+        )
 
     def _decide(self, episode: Episode) -> NDArray[np.float64]:
         """Rank 0's policy decides for all."""
@@ -146,6 +157,7 @@ class Pretraining:
             "train_loss_nats": float(interval.train_loss_N[0]),
             "validation_loss_nats": {task: float(loss) for task, loss in by_task if np.isfinite(loss)},
             "weights": dict(zip(self.task.agent_names, map(float, interval.weights_NK[0]), strict=True)),
+            "drawn": {label: [use.as_json() for use in uses] for label, uses in self.drawn().items()},
         }
         if folder is not None and self.log_curve:
             folder.log([row])
