@@ -105,7 +105,12 @@ class Corpus:
         """The tokenizer that made the tokens."""
         from tokenizers import Tokenizer  # here, so that reading tokens needs only numpy
 
-        return Tokenizer.from_file(str(self._token_folder / TOKENIZER))
+        return Tokenizer.from_file(str(self.tokenizer_file))
+
+    @property
+    def tokenizer_file(self) -> Path:
+        """The tokenizer.json of the tokenizer that made the tokens."""
+        return self._token_folder / TOKENIZER
 
     def tokens_per_byte(self, split: str) -> float:
         """Tokens over UTF-8 bytes of a split's text, by which nats per token become nats per byte."""
