@@ -1,6 +1,7 @@
 """ConsoleCallback: a policy drives the data of an ordinary `transformers.Trainer` run."""
 
 import inspect
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,14 @@ from ..env.datasets.batch_plan import BatchPlan
 from ..env.datasets.posted_dataset import PostedDataset
 from ..env.episode import WARMUP, Episode
 from ..env.episode_config import EpisodeConfig
+from ..env.scenarios.corpus_change import CorpusChange
 from ..env.scenarios.pool import whole_corpus_scenario
 from ..env.scenarios.task import Task
+from ..env.scenarios.used_text import UsedText
 from ..lm.backend import Ids
 from ..lm.io.array_file import read_arrays, write_arrays
 from ..lm.io.errors import InputError
-from ..lm.io.state import nested, under
+from ..lm.io.state import State, nested, under
 from ..lm.proxies.head_loss import IGNORED
 from ..lm.target.external import ExternalBackend, output_field
 from ..lm.target.ranks import Ranks
@@ -65,7 +68,8 @@ class ConsoleCallback(TrainerCallback):
     `intervals`: what each interval came to, as in a run's metrics. The training loss there is the mean cross entropy of
     the text, whatever loss the Trainer lowers: the model's own where it is given labels, else that of its logits.
     The console's state is saved with every checkpoint of the Trainer; `resume_from_checkpoint` goes on exactly, with
-    all `intervals`. InputError: at the end of an interval in which the model diverged."""
+    all `intervals`; or, with a warning, on a corpus that was built anew with more documents (see `CorpusChange`), also
+    without some that are gone if `drop_removed`. InputError: at the end of an interval in which the model diverged."""
 
     def __init__(
         self,
@@ -75,8 +79,9 @@ class ConsoleCallback(TrainerCallback):
         args: TrainingArguments,
         reference: dict[str, float] | None = None,
         seed: int = 0,
+        drop_removed: bool = False,
     ) -> None:
-        self.task, self.policy, self.seed = task, policy, seed
+        self.task, self.policy, self.seed, self.drop_removed = task, policy, seed, drop_removed
         self.scenario = whole_corpus_scenario(task, config.budget_tokens(task.context), reference or {})
         _check_arguments(args, config)
         accumulated = args.gradient_accumulation_steps
@@ -180,6 +185,8 @@ class ConsoleCallback(TrainerCallback):
         source = self.dataset.state_at(state.global_step)
         arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
         arrays |= {"loss_sum": np.array(self._loss_sum)}
+        if (text := self.episode.used_text()) is not None:
+            arrays |= nested("text", text.state_dict())
         about = {"seed": int(self.seed), "intervals": self.intervals}
         write_arrays(_folder(args, state) / FILE, arrays, about, SCHEMA)
 
@@ -262,15 +269,26 @@ class ConsoleCallback(TrainerCallback):
         about, arrays = read_arrays(path, SCHEMA, "resume from the Trainer's checkpoint before it")
         if about["seed"] != self.seed:
             raise InputError(f"{path} is of seed {about['seed']}, this console of {self.seed}")
-        self.episode.load_state_dict(under("episode", arrays))
+        self._restore_episode(arrays, step)
         self.backend.load_state_dict(under("backend", arrays))
         self.policy.load_state_dict(under("policy", arrays))
         self._loss_sum, self.intervals = float(arrays["loss_sum"]), about["intervals"]
         own = self.dataset.state_at(0)
         own |= {"begun": step * self.dataset.plan.rank_windows}
-        self._posted = arrays["posted"]
-        own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(arrays["posted"])}
+        in_hand = self.episode.in_hand  # None at the run's end, where the last windows have been read
+        self._posted = arrays["posted"] if in_hand is None else in_hand.windows.ravel()
+        own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(self._posted)}
         self.dataset.load_state_dict(own)
+
+    def _restore_episode(self, arrays: State, step: int) -> None:
+        episode, text = under("episode", arrays), under("text", arrays)
+        before = UsedText.of_state(text) if text else None
+        if before is None or before.fingerprint == self.task.corpus.fingerprint:
+            self.episode.load_state_dict(episode)
+            return
+        plan, change = self.dataset.plan, CorpusChange(before, self.task, self.drop_removed)
+        warnings.warn(change.told, stacklevel=2)
+        self.episode.carry_on(episode, change, step - plan.first_step(plan.block_at(step)))
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:

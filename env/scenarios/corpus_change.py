@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from ...lm.corpus.corpus import TRAIN
 from ...lm.corpus.windows import PART_BITS
 from ...lm.io.errors import InputError
+from ..agents.base import Relabelling
 from .task import Task
 from .used_text import UsedText, frame_of
 
@@ -29,7 +30,7 @@ class CorpusChange:
         self._check_frame(task)
         self._check_reference(task)
         number_D, _, windows_D = task.cells.documents()
-        self._new_number_D = number_D
+        self._new_number_D, self._columns = number_D, task.layout.columns
         self._place_D = _places(before.key_D, task.corpus.texts.keys[number_D])  # in the new index, -1: removed
         kept_D = self._place_D >= 0
         self.kept, self.removed = int(kept_D.sum()), int((~kept_D).sum())
@@ -61,10 +62,13 @@ class CorpusChange:
         moved = self._new_number_D[place].astype(np.int64) << PART_BITS | ids & ((1 << PART_BITS) - 1)
         return np.where(place >= 0, moved, -1)
 
-    def categories(self, label: str, names: tuple[str, ...]) -> NDArray[np.intp]:
-        """The number that each of the new categories `names` of a label had before, -1 where it is new."""
-        place = {name: number for number, name in enumerate(self.before.categories[label])}
-        return np.array([place.get(name, -1) for name in names], np.intp)
+    def relabelling(self, epochs_NC: NDArray[np.float64]) -> Relabelling:
+        """What the agents are told. Categories are known again by their names."""
+        before = {}
+        for label, column in self._columns.items():
+            place = {name: number for number, name in enumerate(self.before.categories[label])}
+            before[label] = np.array([place.get(name, -1) for name in column.names], np.intp)
+        return Relabelling(before, {name: len(names) for name, names in self.before.categories.items()}, epochs_NC)
 
     def _times(self, windows_D: NDArray[np.int64], kept_D: NDArray[np.bool_]) -> NDArray[np.integer]:
         windows = self.before.windows_D[kept_D].astype(np.int64)
