@@ -329,34 +329,26 @@ class Episode:
         return UsedText.of(self.task, self.sampler.times(0, self.sampler.used_NC[0]))
 
     def carry_on(self, state: dict[str, NDArray], change: CorpusChange, steps_done: int = 0) -> None:
-        """Go on from a state that the one run had before its corpus changed. What it knows of documents and categories
-        is carried over by their texts and names. The interval in hand ends with the windows that were drawn for it; of
-        those that are gone, windows of the natural mixture take the place. The shares of cells that a policy observes
-        are those that the weights in force would give now.
-
-        steps_done: of the interval in hand, where its trainer counts them, and not this episode."""
+        """Go on from a state that the one run had before its corpus changed. The interval in hand ends with the windows
+        that were drawn for it; of those that are gone, windows of the natural mixture take the place. The shares that a
+        policy observes are those that the weights in force would give now. steps_done: of the interval in hand, where
+        its trainer counts them, and not this episode."""
         if self.quotas.limits and change.removed:
             raise InputError("documents are gone and the run has hard limits, which count them: keep the documents")
         seed_N = under("sampler", state)["seed_N"]
         self.sampler.carry_on(0, int(seed_N[0]), change.times_W)
         labels = change.relabelling(self.sampler.epochs_NC)
         agents = nested("agents", self.agents.carried_over(under("agents", state), labels))
-        tokens_W = change.times_W * self.task.windows.lengths(
-            self.task.cells.window_ids(np.arange(len(change.times_W)))
-        )
-        drawn_C = np.add.reduceat(tokens_W, self.task.cells.first_C)
-        of_cells = {"drawn_NC": drawn_C[None], "shares_NC": self.sampler.natural_NC.copy()}
+        of_cells = {"drawn_NC": change.drawn_C[None], "shares_NC": self.sampler.natural_NC.copy()}
         self.load_state_dict(state | agents | of_cells | nested("sampler", self.sampler.state_dict()))
         if self.in_hand is not None:
-            self._replace_gone(change, max(steps_done, self.in_hand.steps_done))
+            self._replace_gone(self.in_hand, change, max(steps_done, self.in_hand.steps_done))
         if self.interval_N[0] != WARMUP:
             self._set_shares(self.weights_NK, np.ones(1, bool))
 
-    def _replace_gone(self, change: CorpusChange, steps_done: int) -> None:
-        """Give the windows of the interval in hand the ids that they have now; of those to come that are gone, draw
-        others."""
-        assert self.in_hand is not None
-        ids = self.in_hand.windows = change.ids(self.in_hand.windows)
+    def _replace_gone(self, hand: InHand, change: CorpusChange, steps_done: int) -> None:
+        """Give the windows in hand the ids that they have now; for those to come that are gone, draw others."""
+        ids = hand.windows = change.ids(hand.windows)
         coming = ids[:, steps_done:]
         if gone := int((coming < 0).sum()):
             key_N = hash64(stream_keys(self.seed_N, DRAW, self.interval_N + 1))

@@ -324,9 +324,9 @@ def _collated(names: set[str] | None, items: list[dict[str, Tensor]]) -> dict[st
     return dict(default_collate(kept))
 
 
-def _cross_entropy(logits_WLV: Tensor, targets_WL: Tensor) -> Tensor:
-    """Sum over all predicted tokens, nats; window by window, since logits in float32 are large."""
-    total = torch.zeros((), device=logits_WLV.device)
-    for logits_LV, targets_L in zip(logits_WLV, targets_WL, strict=True):
-        total += F.cross_entropy(logits_LV[:-1].float(), targets_L[1:], reduction="sum", ignore_index=IGNORED)
+def _cross_entropy(logits: Tensor, targets_WL: Tensor) -> Tensor:
+    """Of logits (W, L, vocabulary): sum over all predicted tokens, nats; window by window, since logits in float32 are large."""
+    total = torch.zeros((), device=logits.device)
+    for window_logits, targets_L in zip(logits, targets_WL, strict=True):
+        total += F.cross_entropy(window_logits[:-1].float(), targets_L[1:], reduction="sum", ignore_index=IGNORED)
     return total

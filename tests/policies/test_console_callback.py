@@ -1,6 +1,7 @@
 """A policy drives a transformers Trainer: the same documents and losses as in a target of ours, also after a resume."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.scenarios.pool import whole_corpus_scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.corpus.corpus import Corpus, Labels
+from pretraingym.lm.corpus.writer import CorpusWriter
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.causal_lm import new_model
 from pretraingym.lm.models.engine_config import EngineConfig
@@ -410,3 +412,40 @@ def test_several_ranks_see_the_same(task: Task, ours: list[list[float]], tmp_pat
         np.testing.assert_allclose(curve(console), ours, atol=TOLERANCE_NATS)
 
     all_ranks(2, work)
+
+
+def test_it_goes_on_after_its_corpus_grew(task: Task, tmp_path: Path) -> None:
+    """From the middle of an interval, which ends with the windows that were drawn for it."""
+    made, console = trainer(task, tmp_path)
+    made.train()
+    corpus = task.corpus
+    names, column = corpus.labels["domain"].names, corpus.labels["domain"].column
+    added = [f"{corpus.text(number)} added" for number in range(400)]
+    train = [corpus.text(number) for number in corpus.splits["train"]]
+    with CorpusWriter(tmp_path / "grown", corpus.reference_tasks) as writer:
+        writer.add_split("train", added + train)
+        for split, documents in sorted(corpus.splits.items(), key=lambda item: item[1].start)[1:]:
+            writer.add_split(split, [corpus.text(number) for number in documents])
+        writer.encode(corpus.tokenizer())
+        grown_column = np.concatenate([np.full(400, len(names)), column]).astype(np.uint16)
+        writer.add_labels("domain", Labels((*names, "added"), None, grown_column))
+        for label, labels in list(corpus.labels.items())[1:]:
+            writer.add_labels(label, replace(labels, column=np.concatenate([labels.column[:400], labels.column])))
+    grown = SETTING.task(Corpus.open(tmp_path / "grown"))
+    again, other = trainer(grown, tmp_path)
+    texts: list[list[str]] = []
+
+    class Noted(TrainerCallback):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            ids = other._posted[(state.global_step - 10) % 6 * 8 :][:8]  # intervals begin at steps 4, 10 and 16
+            texts.append([grown.corpus.text(document) for document in grown.windows.document(ids)])
+
+    again.add_callback(Noted())
+    with pytest.warns(UserWarning, match="400 documents are new, 1000 stay as used as they were"):
+        again.train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
+    assert other.intervals[:1] == console.intervals[:1]
+    np.testing.assert_allclose(curve(other)[1], curve(console)[1], atol=TOLERANCE_NATS)
+    assert len(other.intervals) == CLOCK.num_intervals
+    assert sum(text.endswith(" added") for step in texts[1:] for text in step) > 0
+    assert not any(text.endswith(" added") for text in texts[0])
+    assert other.episode.drawn_NC.sum() == other.episode.tokens_N.sum()
