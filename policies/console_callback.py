@@ -325,7 +325,8 @@ def _collated(names: set[str] | None, items: list[dict[str, Tensor]]) -> dict[st
 
 
 def _cross_entropy(logits: Tensor, targets_WL: Tensor) -> Tensor:
-    """Of logits (W, L, vocabulary): sum over all predicted tokens, nats; window by window, since logits in float32 are large."""
+    """Of logits (W, L, vocabulary), summed over all predicted tokens, nats; window by window, since in float32 logits
+    are large."""
     total = torch.zeros((), device=logits.device)
     for window_logits, targets_L in zip(logits, targets_WL, strict=True):
         total += F.cross_entropy(window_logits[:-1].float(), targets_L[1:], reduction="sum", ignore_index=IGNORED)
