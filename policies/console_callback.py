@@ -1,41 +1,75 @@
 """ConsoleCallback: a policy drives the data of an ordinary `transformers.Trainer` run."""
 
+import inspect
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, default_collate
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from ..env.datasets.batch_plan import BatchPlan
 from ..env.datasets.posted_dataset import PostedDataset
 from ..env.episode import WARMUP, Episode
 from ..env.episode_config import EpisodeConfig
+from ..env.scenarios.corpus_change import CorpusChange
 from ..env.scenarios.pool import whole_corpus_scenario
 from ..env.scenarios.task import Task
+from ..env.scenarios.used_text import UsedText
 from ..lm.backend import Ids
 from ..lm.io.array_file import read_arrays, write_arrays
 from ..lm.io.errors import InputError
-from ..lm.io.state import nested, under
-from ..lm.target.external import ExternalBackend
+from ..lm.io.state import State, nested, under
+from ..lm.proxies.head_loss import IGNORED
+from ..lm.target.external import ExternalBackend, output_field
 from ..lm.target.ranks import Ranks
 from .base import Policy
 
 ACTIVE = np.ones(1, bool)
-FILE, SCHEMA = "console.safetensors", 2  # files of earlier versions have no number
+FILE, SCHEMA = "console.safetensors", 3  # 2: without the intervals; files of earlier versions have no number
+# What else a Trainer's arguments must be, the default first, and why.
+EXPECTED: dict[str, tuple[tuple[Any, ...], str]] = {
+    "ignore_data_skip": ((True,), "a run that goes on must skip no batches, for the console finds its place by itself"),
+    "train_sampling_strategy": (("random",), "the console gives the order of the text"),
+    "group_by_length": ((False,), "the console gives the order of the text"),
+    "data_seed": ((None,), "the order of the text follows the console's own seed"),
+    "auto_find_batch_size": ((False,), "an episode's steps have a fixed number of windows"),
+    "n_gpu": ((1, 0), "start one process a GPU, with torchrun"),
+    "fsdp": ((None, False, "", []), "each rank measures the whole model, so use DDP"),
+    "deepspeed": ((None,), "each rank measures the whole model, so use DDP"),
+}
 
 
 class ConsoleCallback(TrainerCallback):
     """One Episode around a Trainer's own steps: what a policy sees and does is what it saw and did on proxies.
 
-    The Trainer's arguments must make its steps the episode's: `max_steps` its steps, and batches on all devices and
-    accumulated that come to its windows. Give the Trainer `train_dataset=console.dataset`, then `attach` it. With
-    several ranks each measures for itself (DDP; no sharded models).
+    Give the Trainer `train_dataset=console.dataset`, then `attach` it. The Trainer is an ordinary one: with a loss of
+    its own, mixed precision, weights in bfloat16 (which are measured in float32), evaluation, gradient checkpointing,
+    compiled, or on several ranks, each of which measures for itself (DDP; no sharded models).
 
-    `reference`: weight of each reference task (default: all the same); `seed`: of the order of the text. Its seed and
-    its state are saved with every checkpoint of the Trainer; resume with `ignore_data_skip=True`.
-    `intervals`: what each interval came to, as in a run's metrics."""
+    What must be set in its arguments; each is checked here or by `attach`:
+
+    - `max_steps`: the episode's steps; `per_device_train_batch_size` x `gradient_accumulation_steps` x processes: its
+      windows of a step. Then the Trainer's steps are the episode's, and its epoch is the one pass over them.
+    - `ignore_data_skip=True`: on resume the console gives the windows that are due, none is to be skipped.
+    - `train_sampling_strategy`, `data_seed`: left alone, since the console orders the text; `seed` here is its seed.
+    - `auto_find_batch_size`, `fsdp`, `deepspeed`: off. Several GPUs: one process each (`torchrun`).
+
+    Of the other dataloader settings those for workers and memory hold; those for batches and columns
+    (`dataloader_drop_last`, `accelerator_config`, a data collator) have nothing to do here, for the windows come whole,
+    in full batches. With `remove_unused_columns` the model gets the columns that its forward names.
+
+    `reference`: weight of each reference task (default: all the same); `seed`: of the order of the text.
+    `intervals`: what each interval came to, as in a run's metrics. The training loss there is the mean cross entropy of
+    the text, whatever loss the Trainer lowers: the model's own where it is given labels, else that of its logits.
+    The console's state is saved with every checkpoint of the Trainer; `resume_from_checkpoint` goes on exactly, with
+    all `intervals`; or, with a warning, on a corpus that was built anew with more documents (see `CorpusChange`), also
+    without some that are gone if `drop_removed`. InputError: at the end of an interval in which the model diverged."""
 
     def __init__(
         self,
@@ -45,17 +79,13 @@ class ConsoleCallback(TrainerCallback):
         args: TrainingArguments,
         reference: dict[str, float] | None = None,
         seed: int = 0,
+        drop_removed: bool = False,
     ) -> None:
-        self.task, self.policy, self.seed = task, policy, seed
+        self.task, self.policy, self.seed, self.drop_removed = task, policy, seed, drop_removed
         self.scenario = whole_corpus_scenario(task, config.budget_tokens(task.context), reference or {})
+        _check_arguments(args, config)
         accumulated = args.gradient_accumulation_steps
-        steps = args.per_device_train_batch_size * max(1, args.n_gpu) * accumulated * args.world_size
-        if (args.max_steps, steps) != (config.total_steps, config.batch_windows):
-            raise InputError(
-                f"the Trainer has {args.max_steps} steps of {steps} windows, the episode {config.total_steps} of "
-                f"{config.batch_windows}: give max_steps={config.total_steps}, and batches that come to it"
-            )
-        self.ranks = Ranks(str(args.device))
+        self.args, self.ranks = args, Ranks(str(args.device))
         self.backend = ExternalBackend(task.windows, max(1.0, config.steps_per_interval / 2))
         self.episode = Episode(task, self.backend, config)
         plan = BatchPlan(
@@ -64,46 +94,80 @@ class ConsoleCallback(TrainerCallback):
             world_size=args.world_size,
         )  # fmt: skip
         self.dataset = PostedDataset(task.windows, plan)
-        self.num_workers = args.dataloader_num_workers
+        self._begin = self.dataset.state_at(0)
+        self._posted: Ids = np.zeros(0, np.int64)  # the windows of the block in hand, all ranks'
+        self._step = 0  # in hand, counted from 0
         self.intervals: list[dict[str, Any]] = []
-        self._losses: list[torch.Tensor] = []  # of the passes of the step in hand, this rank's
+        # Sum of the losses, nats, and number of predicted tokens, (2,): of the pass in hand, this rank's.
+        self._pass_loss: Tensor | None = None
+        self._losses: list[Tensor] = []  # of the step's passes so far
         self._loss_sum = 0.0  # of the interval's steps, all ranks'
         self._hook: Any = None
         policy.reset(task.agent_names, 1)
 
     def attach(self, trainer: Any) -> None:
         """Have `trainer` call back, and take its batches as the console gives them: the loader that a Trainer makes for
-        itself asks for one batch too many before a decision is made."""
+        itself asks for one batch too many before a decision is made. InputError: it has other arguments or other
+        data."""
+        if trainer.args is not self.args:
+            raise InputError("the Trainer has other arguments than this console: give both the same TrainingArguments")
+        if trainer.train_dataset not in (None, self.dataset):
+            raise InputError("the Trainer has a train_dataset of its own, expected train_dataset=console.dataset")
         trainer.add_callback(self)
-        trainer.get_train_dataloader = self._dataloader
+        trainer.get_train_dataloader = lambda: self._dataloader(trainer.model)
 
-    def _dataloader(self) -> DataLoader[dict[str, torch.Tensor]]:
-        pin = torch.cuda.is_available()
-        return DataLoader(self.dataset, self.dataset.plan.batch, num_workers=self.num_workers, pin_memory=pin)
+    def _dataloader(self, model: Any) -> DataLoader[dict[str, Tensor]]:
+        args, workers = self.args, self.args.dataloader_num_workers
+        return DataLoader(
+            self.dataset,
+            self.dataset.plan.batch,
+            num_workers=workers,
+            collate_fn=partial(_collated, _taken_by(model) if args.remove_unused_columns else None),
+            pin_memory=args.dataloader_pin_memory and torch.cuda.is_available(),
+            prefetch_factor=args.dataloader_prefetch_factor if workers else None,
+            persistent_workers=args.dataloader_persistent_workers and workers > 0,
+        )
 
     # -- called by the Trainer --------------------------------------------------------------------------------------
 
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin the episode with the Trainer's model, or go on with it where the Trainer does."""
+        """Begin the episode with the Trainer's model, or go on with it where the Trainer does. InputError: the model
+        sees the tokens that it is to predict."""
+        self._leave_model()  # a run before this one may have been interrupted
         self.backend.attach(kwargs["model"])
-        self._hook = kwargs["model"].register_forward_hook(self._note_loss, with_kwargs=True)
-        if state.global_step == 0:
-            active = self.episode.enter([0], [self.scenario], [self.seed])
-            self._post(0, self.episode.draw(None, active))
+        # Of a compiled model the hook is no part.
+        note_loss = torch.compiler.disable(self._note_loss)
+        self._hook = kwargs["model"].register_forward_hook(note_loss, with_kwargs=True)
+        self._pass_loss, self._losses, self._step = None, [], state.global_step
+        if state.global_step:
+            self._restore(_folder(args, state) / FILE, state.global_step)
             return
-        if not args.ignore_data_skip:
-            raise InputError("the run goes on without ignore_data_skip=True, expected it: the console finds its place")
-        self._restore(_folder(args, state) / FILE, state.global_step)
+        self.intervals, self._loss_sum = [], 0.0
+        self.policy.reset(self.task.agent_names, 1)
+        self.dataset.load_state_dict(self._begin)
+        active = self.episode.enter([0], [self.scenario], [self.seed])
+        self._post(0, self.episode.draw(None, active))
+
+    def on_substep_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """A pass whose gradients are accumulated is over."""
+        self._end_pass()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Follow the weights; at the end of an interval measure, decide, and give out the next one's windows."""
+        state.epoch = state.global_step / state.max_steps  # a Trainer that skips no batches counts from the resume
+        self._end_pass()
+        self._step = state.global_step
         self.backend.measured_model.update_average()
-        self._loss_sum += float(self.ranks.sum(torch.stack(self._losses).sum()))
+        total, count = self.ranks.sum(torch.stack(self._losses).sum(0)).tolist()
+        self._loss_sum += total / max(count, 1)
         self._losses = []
-        scheduler = kwargs["lr_scheduler"]
-        self.backend.lr_fraction = scheduler.get_last_lr()[0] / max(scheduler.base_lrs[0], 1e-30)
+        group = kwargs["optimizer"].param_groups[0]
+        # Schedules that react to the loss have no initial rate.
+        self.backend.lr_fraction = float(group["lr"]) / max(group.get("initial_lr", args.learning_rate), 1e-30)
         plan = self.dataset.plan
         if state.global_step != plan.first_step(block := plan.block_at(state.global_step)):
             return
@@ -121,38 +185,83 @@ class ConsoleCallback(TrainerCallback):
         source = self.dataset.state_at(state.global_step)
         arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
         arrays |= {"loss_sum": np.array(self._loss_sum)}
-        write_arrays(_folder(args, state) / FILE, arrays, {"seed": int(self.seed)}, SCHEMA)
+        if (text := self.episode.used_text()) is not None:
+            arrays |= nested("text", text.state_dict())
+        about = {"seed": int(self.seed), "intervals": self.intervals}
+        write_arrays(_folder(args, state) / FILE, arrays, about, SCHEMA)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Leave the Trainer's model alone."""
-        self._hook.remove()
+        self._leave_model()
 
     # ---------------------------------------------------------------------------------------------------------------
 
     def _post(self, block: int, ids: Ids) -> None:
-        self.dataset.post(block, self.ranks.broadcast(ids.ravel()))  # or rounding could part the ranks
+        self._posted = self.ranks.broadcast(ids.ravel())  # or rounding could part the ranks
+        self.dataset.post(block, self._posted)
 
+    def _leave_model(self) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    @torch.no_grad()
     def _note_loss(self, module: Any, inputs: Any, kwargs: dict[str, Any], output: Any) -> None:
-        """This pass's part of the step's loss. A model that is told the tokens of the whole step divides by them, so
-        that passes and ranks add up; any other gives its pass's mean. Copied: a Trainer multiplies it in place."""
-        if module.training and output.loss is not None:
-            told = kwargs.get("num_items_in_batch") is not None
-            passes = self.dataset.plan.batch_windows // self.dataset.plan.batch
-            self._losses.append(output.loss.detach().clone() / (1 if told else passes))
+        """Keep what a pass came to. A model that is told how many tokens the whole step has divides by them, any other
+        by those of the pass."""
+        if not module.training:
+            return
+        ids_W = self._pass_windows()
+        count = int(self.task.windows.lengths(ids_W).sum()) - len(ids_W)
+        if (loss := output_field(output, "loss")) is not None:
+            told = kwargs.get("num_items_in_batch")
+            total = loss.float() * (count if told is None else told)
+        elif (logits := output_field(output, "logits")) is not None:
+            total = _cross_entropy(logits, torch.from_numpy(self.task.windows.fetch(ids_W)).to(logits.device))
+        else:
+            return
+        self._pass_loss = torch.stack([total, torch.full_like(total, count)])
+
+    def _pass_windows(self) -> Ids:
+        """The windows of the pass in hand, this rank's."""
+        plan = self.dataset.plan
+        _, place = plan.locate(self._step * plan.rank_windows + len(self._losses) * plan.batch)
+        return self._posted[place : place + plan.batch]
+
+    def _end_pass(self) -> None:
+        if self._pass_loss is None:
+            raise InputError(
+                f"the Trainer's model gave neither `loss` nor `logits` in step {self._step + 1}, expected one of them: "
+                "have compute_loss call the model as a whole, in training mode"
+            )
+        self._losses.append(self._pass_loss)
+        self._pass_loss = None
 
     def _measure(self, block: int) -> None:
-        """What training on a block came to."""
+        """What training on a block came to. InputError: the model diverged."""
         plan = self.dataset.plan
         train_loss_N = np.array([self._loss_sum / (plan.first_step(block + 1) - plan.first_step(block))])
         self._loss_sum = 0.0
+        if not np.isfinite(train_loss_N).all():
+            self._refuse_divergence(block)
         interval = self.episode.measure(train_loss_N)
+        if interval.diverged_N[0]:
+            self._refuse_divergence(block)
         if interval.number_N[0] == WARMUP:
             return
         weights = dict(zip(self.task.agent_names, map(float, interval.weights_NK[0]), strict=True))
         row = {"tokens": int(interval.tokens_N[0]), "train_loss_nats": float(train_loss_N[0])}
         self.intervals.append(row | {"validation_loss_nats": float(interval.loss_N[0]), "weights": weights})
+
+    def _refuse_divergence(self, block: int) -> None:
+        half = torch.float16 in {parameter.dtype for parameter in self.backend.measured_model.trained.values()}
+        raise InputError(
+            f"the Trainer's model under '{self.policy.name}' diverged by step {self.dataset.plan.first_step(block + 1)}"
+            ": its loss is not finite; lower learning_rate"
+            + (", and load it in float32 or bfloat16, for weights in float16 overflow" if half else "")
+        )
 
     def _restore(self, path: Path, step: int) -> None:
         if not path.is_file():
@@ -160,16 +269,65 @@ class ConsoleCallback(TrainerCallback):
         about, arrays = read_arrays(path, SCHEMA, "resume from the Trainer's checkpoint before it")
         if about["seed"] != self.seed:
             raise InputError(f"{path} is of seed {about['seed']}, this console of {self.seed}")
-        self.episode.load_state_dict(under("episode", arrays))
+        self._restore_episode(arrays, step)
         self.backend.load_state_dict(under("backend", arrays))
         self.policy.load_state_dict(under("policy", arrays))
-        self._loss_sum = float(arrays["loss_sum"])
+        self._loss_sum, self.intervals = float(arrays["loss_sum"]), about["intervals"]
         own = self.dataset.state_at(0)
         own |= {"begun": step * self.dataset.plan.rank_windows}
-        own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(arrays["posted"])}
+        in_hand = self.episode.in_hand  # None at the run's end, where the last windows have been read
+        self._posted = arrays["posted"] if in_hand is None else in_hand.windows.ravel()
+        own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(self._posted)}
         self.dataset.load_state_dict(own)
+
+    def _restore_episode(self, arrays: State, step: int) -> None:
+        episode, text = under("episode", arrays), under("text", arrays)
+        before = UsedText.of_state(text) if text else None
+        if before is None or before.fingerprint == self.task.corpus.fingerprint:
+            self.episode.load_state_dict(episode)
+            return
+        plan, change = self.dataset.plan, CorpusChange(before, self.task, self.drop_removed)
+        warnings.warn(change.told, stacklevel=2)
+        self.episode.carry_on(episode, change, step - plan.first_step(plan.block_at(step)))
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:
     assert args.output_dir is not None
     return Path(args.output_dir) / f"checkpoint-{state.global_step}"
+
+
+def _check_arguments(args: TrainingArguments, config: EpisodeConfig) -> None:
+    """InputError: an argument of the Trainer does not go with the episode."""
+    if args.max_steps != config.total_steps:
+        raise InputError(f"max_steps is {args.max_steps}, expected the episode's: give max_steps={config.total_steps}")
+    for name, (accepted, why) in EXPECTED.items():
+        if (value := getattr(args, name, accepted[0])) not in accepted:
+            raise InputError(f"{name} is {value!r}, expected {accepted[0]!r}: {why}")
+    parts = args.per_device_train_batch_size, args.gradient_accumulation_steps, args.world_size
+    if (windows := int(np.prod(parts))) != config.batch_windows:
+        raise InputError(
+            f"per_device_train_batch_size {parts[0]} x gradient_accumulation_steps {parts[1]} x {parts[2]} processes "
+            f"is {windows} windows a step, expected the episode's: give a product of {config.batch_windows}"
+        )
+
+
+def _taken_by(model: Any) -> set[str] | None:
+    """The columns that a model's forward names, and the labels, which a Trainer may take out; None: it takes all."""
+    parameters = inspect.signature(model.forward).parameters
+    takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    return None if takes_all else {*parameters, "labels"}
+
+
+def _collated(names: set[str] | None, items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """A batch of items, of their columns `names`, or all of them."""
+    kept = [{name: item[name] for name in item if names is None or name in names} for item in items]
+    return dict(default_collate(kept))
+
+
+def _cross_entropy(logits: Tensor, targets_WL: Tensor) -> Tensor:
+    """Of logits (W, L, vocabulary), summed over all predicted tokens, nats; window by window, since in float32 logits
+    are large."""
+    total = torch.zeros((), device=logits.device)
+    for window_logits, targets_L in zip(logits, targets_WL, strict=True):
+        total += F.cross_entropy(window_logits[:-1].float(), targets_L[1:], reduction="sum", ignore_index=IGNORED)
+    return total

@@ -55,6 +55,17 @@ class Layout:
     cells: NDArray[np.uint16]
 
 
+@dataclass(frozen=True)
+class Relabelling:
+    """What an agent is told when its runs go on with a changed corpus. before: by label column, the number that each
+    category had before, -1 where it is new; counts: how many categories the column had; epochs: (N, C), how often each
+    cell of the new corpus has been used."""
+
+    before: dict[str, NDArray[np.intp]]
+    counts: dict[str, int]
+    epochs: Array
+
+
 class Agent(ABC):
     """One data-selection method. Before any training, an agent with a label column gives every document of the corpus a
     category (see LabelAgent). Later `start` puts a new agent of the same class to work in N runs at once: `score` gives
@@ -93,6 +104,13 @@ class Agent(ABC):
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Go on exactly from what `state_dict` gave."""
+
+    def carried_over(self, state: dict[str, NDArray], labels: Relabelling) -> dict[str, NDArray]:
+        """A state of before the corpus changed, for `load_state_dict` now. InputError: it cannot be carried over."""
+        same = all(np.array_equal(numbers, np.arange(labels.counts[name])) for name, numbers in labels.before.items())
+        if state and not same:
+            raise InputError(f"agent '{self.name}' has learned of other categories, expected the same: keep the labels")
+        return state
 
 
 class LabelAgent(Agent):
@@ -158,3 +176,13 @@ class LabelAgent(Agent):
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         if self.moves:
             self.priority = state["memory"].copy()
+
+    def carried_over(self, state: dict[str, NDArray], labels: Relabelling) -> dict[str, NDArray]:
+        return {name: by_category(value, labels.before[self.name], 1) for name, value in state.items()}
+
+
+def by_category(values: NDArray, before: NDArray[np.intp], axis: int) -> NDArray:
+    """Values whose `axis` is of categories, of those that had the numbers `before`; 0 where one is new."""
+    shape = [1] * values.ndim
+    shape[axis] = len(before)
+    return np.take(values, np.maximum(before, 0), axis) * (before >= 0).reshape(shape)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
 from ..cells.category_sums import category_sums
-from .base import Agent, Array, Feedback, Layout
+from .base import Agent, Array, Feedback, Layout, Relabelling, by_category
 
 MAX_CATEGORIES = 2048  # 34 MB of moments a run
 
@@ -75,3 +75,10 @@ class InfluenceAgent(Agent):
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         self.gram_NQQ, self.cross_NQ = state["gram"].copy(), state["cross"].copy()
         self.effect_NQ = state["effect"].copy()
+
+    def carried_over(self, state: dict[str, NDArray], labels: Relabelling) -> dict[str, NDArray]:
+        offsets = np.cumsum([0, *labels.counts.values()])
+        numbers = zip(labels.before.values(), offsets[:-1], strict=True)
+        before_Q = np.concatenate([np.where(number >= 0, number + offset, -1) for number, offset in numbers])
+        moved = {name: by_category(values, before_Q, 1) for name, values in state.items()}
+        return moved | {"gram": by_category(moved["gram"], before_Q, 2)}

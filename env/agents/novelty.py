@@ -8,7 +8,7 @@ are standardised, and epochs in place of visits, or small cells would stay novel
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Agent, Array, Feedback, Layout
+from .base import Agent, Array, Feedback, Layout, Relabelling
 
 
 class NoveltyAgent(Agent):
@@ -38,3 +38,6 @@ class NoveltyAgent(Agent):
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         self.epochs_NC = state["epochs"].copy()
+
+    def carried_over(self, state: dict[str, NDArray], labels: Relabelling) -> dict[str, NDArray]:
+        return {"epochs": labels.epochs}

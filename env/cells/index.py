@@ -54,6 +54,14 @@ class CellIndex:
         """The number of each cell's first window, (C,)."""
         return np.cumsum(self.windows_C) - self.windows_C
 
+    def documents(self) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+        """By document, in the order of the windows: its number in the corpus, its cell, its number of windows, each
+        (D,)."""
+        first_D = np.repeat(self.group_start, GROUP_DOCUMENTS)[: len(self.document_D)]
+        first_D = first_D + self.start_D[: len(self.document_D)]  # of its windows
+        windows_D = np.diff(first_D, append=self.windows_C.sum())
+        return self.document_D, np.searchsorted(self.first_C, first_D, side="right") - 1, windows_D
+
     def window_ids(self, number_W: NDArray[np.int64]) -> NDArray[np.int64]:
         """Windows by number, below `windows_C.sum()` -> window ids of the corpus, (W,). Fastest for rising numbers."""
         ids_W = np.empty(len(number_W), np.int64)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ...lm.io.errors import InputError
 from ...lm.io.state import nested, under
 from ..agents.asking import naming_agent_errors, scored
-from ..agents.base import Feedback
+from ..agents.base import Feedback, Relabelling
 from ..cells.sampler import CellSampler
 from ..scenarios.roster import NoiseScales, Roster
 from ..scenarios.task import Task
@@ -112,6 +112,13 @@ class AgentScores:
         for agent in self.members:
             state |= nested(agent.name, agent.state_dict())
         return state
+
+    def carried_over(self, state: dict[str, NDArray], labels: Relabelling) -> dict[str, NDArray]:
+        """A state of before the corpus changed, for `load_state_dict` now."""
+        carried = nested(ROSTER, under(ROSTER, state))
+        for agent in self.members:
+            carried |= nested(agent.name, agent.carried_over(under(agent.name, state), labels))
+        return carried
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Restore what `state_dict` gave."""

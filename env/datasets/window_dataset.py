@@ -114,14 +114,8 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
     def load_state_dict(self, state: State) -> None:
         """Let the next pass begin where `state` was taken; what came later is forgotten. InputError: it is of another
         sequence, or was taken within a step by a reader of another share of it."""
-        of, plan = state.get("of", {}), self.plan
-        differing = [
-            f"{name} is {value}, {of.get(name)} in the state"
-            for name, value in self._identity().items()
-            if of.get(name) != value
-        ]
-        if differing:
-            raise InputError(f"the state is of another dataset: {'; '.join(differing)}. Make the dataset as it was")
+        self._check_identity(state.get("of", {}))
+        plan = self.plan
         begun, yielded, reader = state["begun"], state["yielded"], (state["worker"], state["num_workers"])
         if reader == (0, 1):
             begun, yielded = begun + yielded, 0
@@ -139,6 +133,16 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
         self._begun, self._yielded, self._reader, self._fresh = begun, yielded, reader, True
         last = self._index(yielded - 1) if yielded else begun - 1
         self._load_source(state, -1 if last < 0 else plan.locate(last)[0])
+
+    def _check_identity(self, of: State) -> None:
+        """InputError: a state `of` these values does not fit."""
+        differing = [
+            f"{name} is {value}, {of.get(name)} in the state"
+            for name, value in self._identity().items()
+            if of.get(name) != value
+        ]
+        if differing:
+            raise InputError(f"the state is of another dataset: {'; '.join(differing)}. Make the dataset as it was")
 
     def _identity(self) -> dict[str, Any]:
         """By name, the values that the sequence depends on: a state of other values does not fit."""

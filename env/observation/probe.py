@@ -32,7 +32,7 @@ def sample_probe(sampler: CellSampler, slots: NDArray[np.intp], count: int, key_
     cell = np.stack([_cells_at(*run) for run in zip(points, chance_NC, strict=True)])
     pool = sampler.pool_NC[slots[:, None], cell]
     # In the first epoch's order, so that those drawn come first.
-    turn = (random[:, :-1] * pool).astype(np.int64)
+    turn = sampler.first_turn_NC[slots[:, None], cell] + (random[:, :-1] * pool).astype(np.int64)
     weight = np.take_along_axis(natural_NC, cell, 1) / np.take_along_axis(chance_NC, cell, 1)
     seen = turn < sampler.used_NC[slots[:, None], cell]
     return ProbeSample(sampler.windows_at(slots, cell, turn), cell, weight / weight.sum(1, keepdims=True), seen)

@@ -44,7 +44,7 @@ Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
 RUN_STAGE = "pretrain"  # the one stage of the run's folder
 MAY_CHANGE = (  # fields of the configuration that may differ when a run goes on
     *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention", "liger")),
-    *("save_every_s", "keep", "gpus"),
+    *("save_every_s", "keep", "gpus", "corpus", "drop_removed"),
 )
 
 
@@ -83,7 +83,10 @@ class PretrainConfig:
     gpus: int = 1
     """how many GPUs the dry run assumes"""
     resume: bool = False
-    """continue the run in the folder"""
+    """continue the run in the folder, also if its corpus was built anew with more documents; another folder of it is
+    named with --corpus"""
+    drop_removed: bool = False
+    """continue also if documents of the corpus are gone"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -105,7 +108,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
     with Progress(None if ranks.first else open(os.devnull, "w")) as progress:
         if not ranks.first:
             ranks.wait()  # until rank 0 has built, checked and tokenised the corpus
-        corpus = corpus_of_run(config.folder, config.corpus, progress, verify=ranks.first)
+        corpus = corpus_of_run(config.folder, config.corpus, progress, verify=ranks.first, may_change=True)
         task = config.target.task(corpus)
         if ranks.first:
             ranks.wait()
@@ -129,6 +132,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             checkpoints,
             config.save_every_s,
             limits=limits,
+            drop_removed=config.drop_removed,
         )
 
         def work() -> dict[str, Any]:

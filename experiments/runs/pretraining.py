@@ -1,5 +1,6 @@
 """Pretraining: a policy drives one target through its budget, on any number of ranks, through kills and restarts."""
 
+import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
@@ -13,8 +14,10 @@ from ...env.console.achieved import CategoryUse, achieved
 from ...env.console.limits import Limit
 from ...env.episode import WARMUP, Episode, Interval, run_episode
 from ...env.episode_config import EpisodeConfig
+from ...env.scenarios.corpus_change import CorpusChange
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
+from ...env.scenarios.used_text import UsedText
 from ...lm.io.errors import InputError
 from ...lm.io.state import nested, under
 from ...lm.target.checkpoints import Checkpoint, Checkpoints
@@ -42,6 +45,7 @@ class Pretraining:
     save_every_s: float = 600.0
     log_curve: bool = True
     limits: tuple[Limit, ...] = ()
+    drop_removed: bool = False  # documents that a changed corpus lacks
     episode: Episode = field(init=False)
 
     def __post_init__(self) -> None:
@@ -58,6 +62,8 @@ class Pretraining:
             self.episode.enter([0], [self.scenario], [self.seed])
         else:
             self._restore(found)
+        if folder is not None:
+            folder.keep_corpus(self.task.corpus)
         run_episode(
             self.episode,
             self._decide,
@@ -129,6 +135,8 @@ class Pretraining:
     def _save(self, folder: RunFolder | None, validation_loss: float | None) -> None:
         arrays = nested("episode", self.episode.state_dict()) | nested("policy", self.policy.state_dict())
         arrays |= {"clock": self.target.clock}
+        if self.target.ranks.first and (text := self.episode.used_text()) is not None:
+            arrays |= nested("text", text.state_dict())
         about = {"validation_loss_nats": validation_loss, "metrics_bytes": 0, "elapsed_s": 0.0}
         if folder is not None:
             about |= {"metrics_bytes": folder.metrics_bytes, "elapsed_s": folder.elapsed_s}
@@ -136,7 +144,15 @@ class Pretraining:
         self.saved_at = monotonic()
 
     def _restore(self, found: Checkpoint) -> None:
-        self.episode.load_state_dict(under("episode", found.arrays))
+        episode, text = under("episode", found.arrays), under("text", found.arrays)
+        before = UsedText.of_state(text) if text else None
+        if before is None or before.fingerprint == self.task.corpus.fingerprint:
+            self.episode.load_state_dict(episode)
+        else:
+            change = CorpusChange(before, self.task, self.drop_removed)
+            if self.target.ranks.first:
+                warnings.warn(change.told, stacklevel=2)
+            self.episode.carry_on(episode, change)
         self.policy.load_state_dict(under("policy", found.arrays))
         self.target.load_pieces(found.read)
         self.target.clock = found.arrays["clock"]

@@ -16,18 +16,21 @@ RECORD = "corpus.json"
 CORPUS_S = 90  # that the stage may take, if the default corpus has to be built (assumed)
 
 
-def corpus_of_run(folder: Path, given: Path | None, progress: Progress, verify: bool = True) -> Corpus:
+def corpus_of_run(
+    folder: Path, given: Path | None, progress: Progress, verify: bool = True, may_change: bool = False
+) -> Corpus:
     """The corpus of the run in `folder`, opened as the stage "corpus". A run that has begun keeps its corpus, so that
     packages installed since then change nothing. Another one gets `given`, or else the default corpus, which is built
-    on first use. `verify`: check the hashes of all files."""
+    on first use. `verify`: check the hashes of all files; `may_change`: the run can go on with a corpus that was built
+    anew with other documents."""
     progress.stage("corpus", CORPUS_S)
     record = folder / RECORD
     if not record.exists():
         return Corpus.open(given, verify) if given else _default(progress)
     begun = read_checked(record, CorpusUsed)
-    path = Path(begun.path)
+    path = given if given and may_change else Path(begun.path)
     corpus = Corpus.open(path, verify) if given or path.is_dir() else _default(progress)
-    if corpus.fingerprint != begun.fingerprint:
+    if corpus.fingerprint != begun.fingerprint and not may_change:
         raise InputError(f"{corpus.path} is not the corpus that the run in {folder} began with; name another --folder")
     return corpus
 

@@ -97,6 +97,11 @@ class RunFolder:
         """Let others work in the folder. A process that ends need not call it."""
         os.close(self._lock)
 
+    def keep_corpus(self, corpus: Corpus) -> None:
+        """Have the run go on with this corpus, which may be another one than it began with."""
+        if read_checked(self.path / RECORD, CorpusUsed).fingerprint != corpus.fingerprint:
+            write_atomic(self.path / RECORD, json.dumps(to_json(CorpusUsed.of(corpus))).encode())
+
     @property
     def elapsed_s(self) -> float:
         """Seconds of the stage in flight, earlier sessions included."""

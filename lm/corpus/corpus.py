@@ -120,6 +120,11 @@ class Corpus:
 
         return Tokenizer.from_str(bytes(self._tokenizer_json).decode())
 
+    @property
+    def tokenizer_file(self) -> Path:
+        """The tokenizer.json of the tokenizer that made the tokens."""
+        return self._token_folder / TOKENIZER
+
     def tokens_per_byte(self, split: str) -> float:
         """Tokens over UTF-8 bytes of a split's text, by which nats per token become nats per byte."""
         documents = self.splits[split]

@@ -3,6 +3,8 @@
 import os
 import weakref
 from collections.abc import Sequence
+from functools import cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import overload
 
@@ -19,6 +21,14 @@ class Texts(Sequence[str]):
         self.offsets = offsets
         self._file = os.open(path, os.O_RDONLY)
         weakref.finalize(self, os.close, self._file)
+
+    @cached_property
+    def keys(self) -> NDArray[np.uint64]:
+        """A 64-bit hash of each document's bytes, (D,), by which it is known again in another corpus. Reads the whole
+        text once, about a gigabyte a second."""
+        edges = zip(self.offsets[:-1].tolist(), self.offsets[1:].tolist(), strict=True)
+        digests = (blake2b(_read(self._file, end - begin, begin), digest_size=8).digest() for begin, end in edges)
+        return np.frombuffer(b"".join(digests), "<u8").astype(np.uint64)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -11,10 +11,12 @@ from .optimizer import norm_N
 
 
 class Differentiable(ABC):
-    """N models that give gradients and can hold other weights for a moment. Parameters are (N, *shape), by name. All
-    of it is float32: a step of a thousandth of the weights is lost in bfloat16's eight bits."""
+    """N models that give gradients and can hold other weights for a moment. Parameters are (N, *shape), by name;
+    `average`: the running average of their weights, as `parameters`. All of it is float32: a step of a thousandth of
+    the weights is lost in bfloat16's eight bits."""
 
     parameters: dict[str, nn.Parameter]
+    average: dict[str, Tensor]
 
     @abstractmethod
     def evaluate(self, tokens_NWL: Tensor) -> Tensor:
@@ -91,9 +93,7 @@ class Differentiable(ABC):
 
 class DifferentiableInPlace(Differentiable):
     """Models whose tensors are shared with other code, so that only the tensors' content can change: while they hold
-    other weights, one copy of their own is kept. `average`: the running average of their weights, as `parameters`."""
-
-    average: dict[str, Tensor]
+    other weights, one copy of their own is kept."""
 
     @contextmanager
     def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:

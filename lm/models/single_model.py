@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..backend import Floats, Ids
 from ..corpus.windows import Windows
-from .finite_differences import DifferentiableInPlace
+from .finite_differences import Differentiable
 
 
 class SingleModelBackend(ABC):
@@ -19,7 +19,7 @@ class SingleModelBackend(ABC):
 
     @property
     @abstractmethod
-    def measured_model(self) -> DifferentiableInPlace:
+    def measured_model(self) -> Differentiable:
         """The model in training."""
 
     def fetch(self, ids: Ids) -> Tensor:

@@ -41,8 +41,7 @@ def test_a_policy_drives_a_trainer(tiny_corpus: Corpus, tmp_path: Path) -> None:
     assert intervals[-1]["validation_loss_nats"] < intervals[0]["validation_loss_nats"] - 0.3
     assert intervals[-1]["weights"]["null"] == pytest.approx(1 - Lift().strength)
     shutil.rmtree(tmp_path / "run" / f"checkpoint-{clock.total_steps}")  # the one at the end: that of step 50 is left
-    again = trainer(replace(config, resume=True))["intervals"]
-    assert again == intervals[-(clock.total_steps - 50) // 10 :]
+    assert trainer(replace(config, resume=True))["intervals"] == intervals
 
 
 def test_advantage_is_against_the_rest_of_the_group() -> None:

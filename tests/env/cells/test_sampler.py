@@ -154,3 +154,55 @@ def test_cells_without_a_share_are_not_drawn(index: CellIndex) -> None:
         sampler.draw(np.array([0]), share[None], 1000, key(seed))[0]
     assert ((sampler.used_NC[0] > 0) == (share > 0)).all()
     assert sampler.used_NC.sum() == 50_000
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 2**32), counts=st.lists(st.integers(1, 200), min_size=1, max_size=6), most=st.integers(1, 4))
+def test_after_uneven_use_the_least_used_come_first(seed: int, counts: list[int], most: int) -> None:
+    """From any numbers of uses; with a state saved and loaded after each draw."""
+    index, rng, slot = some_cells(seed % 5, 60), np.random.default_rng(seed), np.array([0])
+    cell_W = np.repeat(np.arange(index.num_cells), index.windows_C)
+    every = index.window_ids(np.arange(len(cell_W)))
+    used_W = rng.integers(0, most, len(cell_W)) * rng.integers(0, 2, len(cell_W))
+    sampler = CellSampler(index, 1)
+    sampler.carry_on(0, seed, used_W)
+    for turn, count in enumerate(counts):
+        ids = sampler.draw(slot, rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, key(turn))[0]
+        drawn_W = np.bincount(np.searchsorted(np.sort(every), ids), minlength=len(every))[np.argsort(np.argsort(every))]
+        used_W = used_W + drawn_W
+        for cell in np.unique(cell_W[drawn_W > 0]):
+            inside = cell_W == cell
+            assert used_W[inside].min() >= used_W[inside & (drawn_W > 0)].max() - 1, f"cell {cell}"
+        assert np.bincount(cell_W, used_W, index.num_cells).tolist() == sampler.used_NC[0].tolist()
+        assert sampler.times(0, sampler.used_NC[0]).tolist() == used_W.tolist()
+        again = CellSampler(index, 1)
+        again.load_state_dict(sampler.state_dict())
+        sampler = again
+    for cell, size in enumerate(index.windows_C.tolist()):  # as the probe goes through a pool: the used ones first
+        turns = sampler.first_turn_NC[0, cell] + np.arange(size)
+        ids = sampler.windows_at(slot, np.full((1, size), cell), turns[None])[0]
+        assert len(set(ids.tolist())) == size
+        times = dict(zip(every.tolist(), used_W.tolist(), strict=True))
+        assert [times[number] > 0 for number in ids.tolist()] == (turns < sampler.used_NC[0, cell]).tolist()
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32), counts=st.lists(st.integers(1, 400), min_size=1, max_size=4))
+def test_how_often_each_window_was_used(seed: int, counts: list[int]) -> None:
+    index, rng = some_cells(seed % 5, 60), np.random.default_rng(seed)
+    sampler = begun(index, seed)
+    drawn = [
+        sampler.draw(np.array([0]), rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, key(turn))[0]
+        for turn, count in enumerate(counts)
+    ]
+    ids, times = np.unique(np.concatenate(drawn), return_counts=True)
+    every = index.window_ids(np.arange(index.windows_C.sum())).tolist()
+    expected = dict(zip(ids.tolist(), times.tolist(), strict=True))
+    assert sampler.times(0, sampler.used_NC[0]).tolist() == [expected.get(number, 0) for number in every]
+
+
+def test_the_documents_of_an_index_are_those_of_its_windows(index: CellIndex, cell_of: dict[int, int]) -> None:
+    number_D, cell_D, windows_D = index.documents()
+    document_of = index.window_ids(np.arange(index.windows_C.sum())) >> PART_BITS
+    np.testing.assert_array_equal(np.repeat(number_D, windows_D), document_of)
+    np.testing.assert_array_equal(np.repeat(cell_D, windows_D), list(cell_of.values()))
