@@ -17,8 +17,8 @@ gym.register(
 )
 gym.register(
     id="PretrainGym/Surrogate-v1",
-    entry_point="pretraingym.env.gym_envs.surrogate_envs:surrogate_env",
-    vector_entry_point="pretraingym.env.gym_envs.surrogate_envs:surrogate_vector_env",
+    entry_point="pretraingym.env.gym_envs.surrogate_envs:SurrogateEnv",
+    vector_entry_point="pretraingym.env.gym_envs.surrogate_envs:SurrogateVectorEnv",
 )
 
 

@@ -129,6 +129,16 @@ class Episode:
         """Which runs have come to their end, or have not entered."""
         return self.interval_N >= self.config.num_intervals
 
+    @property
+    def loss_N(self) -> Array:
+        """Loss of each run when it was measured last, as `Interval.loss_N` was of it."""
+        return self.measuring.history.last_end_N
+
+    @property
+    def fall_N(self) -> Array:
+        """How far it has fallen since the warm-up, nats."""
+        return self.measuring.history.first_start_N - self.loss_N
+
     def enter(self, slots: list[int], scenarios: list[Scenario], seeds: list[int]) -> Bools:
         """Put fresh models and pools into `slots` -> which slots these are, (N,). Their warm-up is due."""
         index = np.array(slots, np.intp)

@@ -4,16 +4,15 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import VectorEnv
 
 from ...lm.io.errors import InputError
 from ..gym_envs.reset_options import described
 
 
-def check_observation(env: VectorEnv, observation: Any, name: str) -> None:
-    """InputError: it is not in the batched space, or its types are not the space's."""
-    _check_types(env.observation_space, observation, name)
-    if not env.observation_space.contains(observation):
+def check_observation(space: gym.Space, observation: Any, name: str) -> None:
+    """InputError: it is not in the space, or its types are not the space's."""
+    _check_types(space, observation, name)
+    if not space.contains(observation):
         raise InputError(f"{name} is outside observation_space: look for NaN, and for values beyond the bounds")
 
 
@@ -45,7 +44,8 @@ def check_outcome(num_envs: int, reward: Any, terminated: Any, truncated: Any) -
 
 
 def check_info(num_envs: int, info: Any, name: str) -> None:
-    """InputError: a `key` has not an entry for each of the N slots, or no mask `_key` of the slots with one."""
+    """InputError: a `key` has not an entry for each of the N slots, or no mask `_key` of the slots with one, also in
+    dicts."""
     if not isinstance(info, dict):
         raise InputError(f"{name} is {type(info).__name__}, expected a dict")
     for key, value in info.items():
@@ -55,19 +55,23 @@ def check_info(num_envs: int, info: Any, name: str) -> None:
             _check_array(value, (num_envs,), "bool", f"{name}['{key}']")
         elif f"_{key}" not in info:
             raise InputError(f"{name} has '{key}' without '_{key}', the mask (N,) of the slots that have it")
-        elif key == "final_info":
-            check_info(num_envs, value, f"{name}['{key}']")
-        elif (lengths := {len(array) if np.ndim(array) else 0 for array in nested_arrays(value)}) != {num_envs}:
+        elif key == "final_obs" and not (isinstance(value, np.ndarray) and value.dtype == object):
             raise InputError(
-                f"{name}['{key}'] has lengths {sorted(lengths)}, expected arrays of {num_envs}: one a slot"
+                f"{name}['{key}'] is {described(value)}, expected an array of objects: observations or None"
+            )
+        elif isinstance(value, dict):
+            check_info(num_envs, value, f"{name}['{key}']")
+        elif not isinstance(value, np.ndarray) or value.shape[:1] != (num_envs,):
+            raise InputError(
+                f"{name}['{key}'] is {described(value)}, expected an array of {num_envs}: one entry a slot"
             )
 
 
 def nested_arrays(value: Any) -> list[Any]:
-    """The arrays and numbers that are nested in dicts, tuples and lists, in order."""
+    """The arrays and numbers that are nested in dicts, tuples, lists and arrays of objects, in order."""
     if isinstance(value, dict):
         return [array for key in value for array in nested_arrays(value[key])]
-    if isinstance(value, tuple | list):
+    if isinstance(value, tuple | list) or (isinstance(value, np.ndarray) and value.dtype == object):
         return [array for each in value for array in nested_arrays(each)]
     return [value]
 
@@ -79,6 +83,8 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, tuple | list):
         return len(one) == len(other) and all(map(same, one, other))
     one, other = np.asarray(one), np.asarray(other)
+    if one.dtype == other.dtype == object and one.ndim:
+        return same(list(one), list(other))
     return one.dtype == other.dtype and np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 

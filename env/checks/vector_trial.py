@@ -48,7 +48,7 @@ class VectorTrial:
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> Any:
         """Reset, and check what is returned -> the observation."""
         observation, info = self._call("reset", lambda: self.env.reset(seed=seed, options=options), 2)
-        check_observation(self.env, observation, "the observation of reset")
+        check_observation(self.env.observation_space, observation, "the observation of reset")
         check_info(self.env.num_envs, info, "the info of reset")
         return self._keep((observation, info))[0]
 
@@ -57,7 +57,7 @@ class VectorTrial:
         kept = actions.copy()
         answer = self._call("step", lambda: self.env.step(actions), 5)
         observation, reward, terminated, truncated, info = answer
-        check_observation(self.env, observation, "the observation of step")
+        check_observation(self.env.observation_space, observation, "the observation of step")
         check_outcome(self.env.num_envs, reward, terminated, truncated)
         check_info(self.env.num_envs, info, "the info of step")
         if not np.array_equal(actions, kept):
@@ -84,9 +84,10 @@ class VectorTrial:
                 raise InputError(f"info['_{key}'] is {marked}, expected the slots that ended in this step, {done}")
         if not done.any():
             return
-        check_observation(self.env, info["final_obs"], "info['final_obs']")
         for slot in np.flatnonzero(done):
-            if same(*([array[slot] for array in nested_arrays(each)] for each in (observation, info["final_obs"]))):
+            last = info["final_obs"][slot]
+            check_observation(self.env.single_observation_space, last, f"info['final_obs'][{slot}]")
+            if same([array[slot] for array in nested_arrays(observation)], nested_arrays(last)):
                 raise InputError(
                     f"slot {slot} ended, and its observation is final_obs, expected the first of its next episode "
                     "(autoreset_mode SAME_STEP)"

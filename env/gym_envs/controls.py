@@ -63,6 +63,14 @@ class Controls:
             falls[slot] = self.curves[int(group_N[slot]), int(number_N[slot])][interval_N[slot]]
         return falls
 
+    def total_falls(self, group_N: Ints, number_N: Ints, interval_N: Ints) -> NDArray[np.float64]:
+        """How far the loss of each slot's control had fallen when the slot's interval was the present one -> (N,)
+        nats, 0 without controls."""
+        falls = np.zeros(len(group_N))
+        for slot in range(len(group_N)) if self.num_controls else ():
+            falls[slot] = sum(self.curves[int(group_N[slot]), int(number_N[slot])][: interval_N[slot]])
+        return falls
+
     def forget(self, oldest_G: list[int]) -> None:
         """Drop the curves of episodes before the oldest that a slot of the group is in."""
         self.curves = {pair: curve for pair, curve in self.curves.items() if pair[1] >= oldest_G[pair[0]]}

@@ -31,15 +31,10 @@ Bools = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Transition:
-    """One step of N runs: rewards (N,) nats, terminated (N,), stepped (N,): False where the step began an episode
-    instead (NEXT_STEP), run_seed (N,) of the episodes that the rewards belong to, and the interval, with the
-    controls."""
+    """One step of N runs: rewards (N,) nats, and which runs ended in it, (N,)."""
 
     reward_N: NDArray[np.float64]
     terminated_N: Bools
-    stepped_N: Bools
-    run_seed_N: NDArray[np.int64]
-    interval: Interval
 
 
 class PairedRuns:
@@ -60,7 +55,7 @@ class PairedRuns:
         group_size: int,
         reward: str,
         distribution: ScenarioDistribution,
-        autoreset_mode: AutoresetMode = AutoresetMode.SAME_STEP,
+        autoreset_mode: AutoresetMode,
         records: Path | None = None,
     ) -> None:
         if reward not in REWARDS:
@@ -81,7 +76,7 @@ class PairedRuns:
         self.controls = Controls(num_controls, num_envs, setting.episode.num_intervals)
         self.given_seeds: dict[tuple[int, int], int] = {}  # by (group, number), where reset named them
         self.scenario: Scenario | None = None  # the same for all runs, if set at reset
-        self.base_seed: int | None = None  # until the first reset
+        self.base_seed: int | tuple[int, ...] | None = None  # None until the first reset; one a group
 
     @property
     def action_map(self) -> ActionMap:
@@ -108,12 +103,21 @@ class PairedRuns:
         """Run seed of each visible slot's present episode."""
         return self.episode.seed_N[: self.num_envs].copy()
 
+    @property
+    def gain_N(self) -> NDArray[np.float64]:
+        """Nats that each visible run has gained in its episode so far, over its control if it has one."""
+        gain_N = self.episode.fall_N[: self.num_envs].copy()
+        return gain_N - self.controls.total_falls(self.group_of, self.number_of, self.episode.interval_N)
+
     def run_seed(self, group: int, number: int) -> int:
-        """Seed of episode `number` of `group`: the splits never share one, but for those that reset named."""
+        """Seed of episode `number` of `group`: the splits never share one, but for those that reset named. Under a base
+        seed of its own a group is as the only one."""
         assert self.base_seed is not None, "reset comes first"
         if (group, number) in self.given_seeds:
             return self.given_seeds[group, number]
-        return self.distribution.run_seed(self.base_seed, group, number)
+        if isinstance(self.base_seed, int):
+            return self.distribution.run_seed(self.base_seed, group, number)
+        return self.distribution.run_seed(self.base_seed[group], 0, number)
 
     def run_scenario(self, group: int, number: int) -> Scenario:
         if self.scenario is not None:
@@ -121,9 +125,14 @@ class PairedRuns:
         return self.distribution.sample(self.task, self.run_seed(group, number))
 
     def reset(
-        self, seed: int, number: int, scenario: Scenario | None, run_seeds: NDArray[np.int64] | None = None
+        self,
+        seed: int | tuple[int, ...],
+        number: int,
+        scenario: Scenario | None,
+        run_seeds: NDArray[np.int64] | None = None,
     ) -> None:
-        """Start episode `number` of every group. run_seeds: (G,), else they follow from `seed`."""
+        """Start episode `number` of every group. seed: of all, or one a group; run_seeds: (G,), else they follow from
+        `seed`."""
         self.base_seed, self.scenario = seed, scenario
         named: Any = () if run_seeds is None else run_seeds
         self.given_seeds = {(group, number): int(run_seed) for group, run_seed in enumerate(named)}
@@ -186,10 +195,10 @@ class PairedRuns:
         self.diverged |= interval.diverged_N[: self.num_envs]
         if self.autoreset_mode == AutoresetMode.NEXT_STEP:
             self.begin_next(done_N)
-        return Transition(reward_N, terminated_N, ~done_N, self.run_seed_N, interval)
+        return Transition(reward_N, terminated_N)
 
-    def _checked(self, action: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        action, shape = np.asarray(action), (self.num_envs, self.episode.mask_NK.shape[1])
+    def _checked(self, action: Any) -> NDArray[np.float64]:
+        action, shape = as_actions(action), (self.num_envs, self.episode.mask_NK.shape[1])
         if action.shape != shape:
             raise InputError(f"actions have shape {action.shape}, expected {shape}")
         if self.base_seed is None:
@@ -211,7 +220,7 @@ class PairedRuns:
         own: State = {
             "arguments": json_as_array(self._arguments()),
             "scenario": json_as_array(scenario),
-            "base_seed": json_as_array(None if self.base_seed is None else int(self.base_seed)),
+            "base_seed": json_as_array(self.base_seed),
             "number": self.number_of.copy(),
             "diverged": self.diverged.copy(),
             "given_seeds": np.array(given, np.int64).reshape(-1, 3),  # group, number, seed
@@ -228,7 +237,8 @@ class PairedRuns:
         """Go on exactly where `state_dict` was taken, of an environment with the same arguments."""
         scenario = json_in_array(state["scenario"])
         self.scenario = None if scenario is None else Scenario.from_json(scenario)
-        self.base_seed = json_in_array(state["base_seed"])
+        base_seed = json_in_array(state["base_seed"])
+        self.base_seed = tuple(base_seed) if isinstance(base_seed, list) else base_seed
         self.number_of, self.diverged = state["number"].copy(), state["diverged"].copy()
         self.given_seeds = {(group, number): seed for group, number, seed in state["given_seeds"].tolist()}
         self.controls.load_state_dict(under("controls", state))
@@ -254,3 +264,14 @@ class PairedRuns:
 
     def _with_controls(self, controls_G: Bools) -> Bools:
         return np.concatenate([np.zeros(self.num_envs, bool), controls_G])
+
+
+def as_actions(action: Any) -> NDArray[Any]:
+    """What was given as an array of real numbers. InputError: it is none."""
+    try:
+        array = np.asarray(action)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(f"actions are {type(action).__name__}, expected an array of numbers ({error})") from None
+    if array.dtype.kind not in "fiu":
+        raise InputError(f"actions are {array.dtype}, expected real numbers in [-1, 1]")
+    return array

@@ -14,10 +14,33 @@ from .paired_runs import PairedRuns
 OPTIONS = ("episode", "scenario", "seeds", "reset_mask")
 
 
+def whole_number(seed: Any, expected: str = "") -> int | None:
+    """What `reset` was given as a seed, which may be a number of numpy's. InputError: it is none."""
+    if seed is None:
+        return None
+    if isinstance(seed, bool | np.bool_) or not isinstance(seed, int | np.integer) or seed < 0:
+        raise InputError(f"seed is {seed!r}, expected a whole number from 0 up{expected}")
+    return int(seed)
+
+
+def seed_or_list(seed: Any, num_envs: int) -> int | list[int | None] | None:
+    """The same, or one for each of N slots, where None asks for one to be drawn."""
+    if not isinstance(seed, list | tuple | np.ndarray):
+        return whole_number(seed, f" or a list of {num_envs}")
+    if np.shape(seed) != (num_envs,):
+        raise InputError(f"seed has shape {np.shape(seed)}, expected a whole number or a list of {num_envs}")
+    return [whole_number(each) for each in seed]
+
+
 def reset_runs(
-    env: gym.Env | gym.vector.VectorEnv, runs: PairedRuns, seed: int | None, options: dict[str, Any] | None
+    env: gym.Env | gym.vector.VectorEnv,
+    runs: PairedRuns,
+    seed: int | list[int | None] | None,
+    options: dict[str, Any] | None,
 ) -> NDArray[np.bool_]:
     """Begin what `options` say -> (N,) the slots that were begun. A seed starts the count of episodes at 0."""
+    if not isinstance(options, dict | None):
+        raise InputError(f"options are {described(options)}, expected a dict")
     options = options or {}
     if unknown := sorted(set(options) - set(OPTIONS)):
         raise InputError(f"reset has no option {', '.join(map(repr, unknown))}, expected {', '.join(OPTIONS)}")
@@ -26,7 +49,10 @@ def reset_runs(
         runs.begin_next(mask)
         return mask
     base_seed = runs.base_seed if seed is None else seed
-    run_seeds = _of_groups(runs, options["seeds"]) if "seeds" in options else None
+    if isinstance(base_seed, list):
+        by_group = _of_groups(runs, base_seed, "seed")
+        base_seed = tuple(int(env.np_random.integers(2**31)) if each is None else each for each in by_group)
+    run_seeds = _run_seeds(runs, options["seeds"]) if "seeds" in options else None
     if base_seed is None:
         base_seed = int(env.np_random.integers(2**31))
     number, scenario = options.get("episode", runs.next_number if seed is None else 0), options.get("scenario")
@@ -38,7 +64,7 @@ def reset_runs(
     return np.ones(runs.num_envs, bool)
 
 
-def _mask(runs: PairedRuns, seed: int | None, options: dict[str, Any]) -> NDArray[np.bool_]:
+def _mask(runs: PairedRuns, seed: Any, options: dict[str, Any]) -> NDArray[np.bool_]:
     mask, shape = options["reset_mask"], (runs.num_envs,)
     if runs.autoreset_mode != AutoresetMode.DISABLED:
         mode = runs.autoreset_mode.value
@@ -55,18 +81,23 @@ def _mask(runs: PairedRuns, seed: int | None, options: dict[str, Any]) -> NDArra
     return mask.copy()
 
 
-def _of_groups(runs: PairedRuns, seeds: Any) -> NDArray[np.int64]:
+def _run_seeds(runs: PairedRuns, seeds: Any) -> NDArray[np.int64]:
     """The run seed of each group (G,) from that of each slot (N,)."""
     shape = (runs.num_envs,)
     if not isinstance(seeds, np.ndarray) or seeds.shape != shape or seeds.dtype.kind not in "iu":
         raise InputError(f"seeds are {described(seeds)}, expected a numpy array of integers {shape}: one a slot")
     if (seeds < 0).any() or (seeds > np.iinfo(np.int64).max).any():
         raise InputError(f"seeds are from {seeds.min()} to {seeds.max()}, expected 0 to 2**63 - 1")
-    by_group = seeds.astype(np.int64).reshape(runs.num_groups, runs.group_size)
-    if (mixed := (by_group != by_group[:, :1]).any(1)).any():
-        group = int(np.argmax(mixed))
-        raise InputError(f"seeds of group {group} are {by_group[group].tolist()}, expected the same for all its slots")
-    return by_group[:, 0]
+    return np.array(_of_groups(runs, seeds.tolist(), "seeds"))
+
+
+def _of_groups(runs: PairedRuns, by_slot: list[Any], name: str) -> list[Any]:
+    """The value of each group, from that of each slot. InputError: they differ within a group."""
+    groups = [by_slot[first : first + runs.group_size] for first in range(0, runs.num_envs, runs.group_size)]
+    for group, values in enumerate(groups):
+        if len(set(values)) > 1:
+            raise InputError(f"{name} of group {group} are {values}, expected the same for all its slots")
+    return [values[0] for values in groups]
 
 
 def described(value: Any) -> str:

@@ -1,5 +1,6 @@
 """ConsoleEnv: one pretraining run as a plain gymnasium environment. Its docstring is the card of both environments."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,12 @@ from gymnasium.vector import AutoresetMode
 
 from ...lm.io.errors import InputError
 from ..scenarios.distribution import ScenarioDistribution
-from ..settings.setting import EpisodeSetting, Setting
-from .paired_runs import PairedRuns
-from .reset_options import reset_runs
+from ..settings.setting import EpisodeSetting
+from .paired_runs import as_actions
+from .rendering import METADATA, Frame, frames
+from .reset_options import reset_runs, whole_number
 from .state import Stateful
-from .vector_env import spaces, step_info
+from .vector_env import info_of, spaces
 
 
 class ConsoleEnv(Stateful, gym.Env):
@@ -87,7 +89,20 @@ class ConsoleEnv(Stateful, gym.Env):
 
     `reset` draws a scenario (reference tasks, pool of text, agents that are present or noisy, learning rate), starts a
     fresh model and trains 3% of the budget under natural. The episode terminates when the token budget is spent, after
-    `horizon` steps, or when the run diverges. It is never truncated.
+    `horizon` steps, or when the run diverges. It is never truncated. `spec.max_episode_steps` is the horizon.
+
+    ## Info
+
+    `reset` and `step` give the same keys, of the run as it stands.
+
+    | key | shape | unit | meaning |
+    |---|---|---|---|
+    | loss | () | nats per token | validation loss of the scenario's mixture of reference tasks |
+    | train_loss | () | nats per token | mean training loss of the last interval, after reset of the warm-up |
+    | tokens | () | tokens | spent so far |
+    | diverged | () | bool | whether the run ended because a loss was not finite |
+    | weights | (K,) | 1 | in force in the last interval; after reset those of action 0 |
+    | run_seed | () | 1 | what `options={"seeds": ...}` takes to run it again |
 
     ## Arguments
 
@@ -108,48 +123,60 @@ class ConsoleEnv(Stateful, gym.Env):
     v0: the first version.
     """
 
-    metadata: dict[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {**METADATA}
 
     def __init__(
         self,
         *,
         corpus: str | Path | None = None,
-        setting: EpisodeSetting | None = None,
+        setting: EpisodeSetting | Mapping[str, Any] | None = None,
         reward: str = "paired",
-        distribution: ScenarioDistribution | None = None,
+        distribution: ScenarioDistribution | Mapping[str, Any] | None = None,
         render_mode: str | None = None,
         records: str | Path | None = None,
     ) -> None:
-        setting, distribution = setting or Setting(), distribution or ScenarioDistribution()
-        task = setting.open_task(corpus)
-        self.runs = PairedRuns(
-            task,
+        self.set_up(
+            corpus,
             setting,
+            distribution,
+            render_mode,
+            records,
             num_envs=1,
             group_size=1,
             reward=reward,
-            distribution=distribution,
             autoreset_mode=AutoresetMode.DISABLED,
-            records=None if records is None else Path(records),
         )
         self.observation_space, self.action_space = spaces(self.runs)
-        self.agent_names, self.action_map = task.agent_names, self.runs.action_map
-        self.horizon = setting.episode.num_intervals
-        self.render_mode = render_mode
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        self.require_open()
+        seed = whole_number(seed)
         super().reset(seed=seed)
         reset_runs(self, self.runs, seed, options)
-        return self._observation(), {"run_seed": self.runs.run_seed_N[0]}
+        return self._observation(), self._info()
 
     def step(self, action: np.ndarray) -> tuple[dict[str, np.ndarray], float, bool, bool, dict[str, Any]]:
-        if np.shape(action) != self.action_space.shape:
-            raise InputError(f"action has shape {np.shape(action)}, expected {self.action_space.shape}: one an agent")
-        transition = self.runs.step(np.asarray(action)[None])
-        info = {name: value[0] for name, value in step_info(self.runs, transition).items() if not name.startswith("_")}
-        return self._observation(), float(transition.reward_N[0]), bool(transition.terminated_N[0]), False, info
+        self.require_open()
+        action = as_actions(action)
+        if action.shape != self.action_space.shape:
+            raise InputError(f"action has shape {action.shape}, expected {self.action_space.shape}: one an agent")
+        transition = self.runs.step(action[None])
+        reward, terminated = float(transition.reward_N[0]), bool(transition.terminated_N[0])
+        return self._observation(), reward, terminated, False, self._info()
+
+    def render(self) -> Frame:
+        self.require_open()
+        return frames(self.runs, self.render_mode)[0]
+
+    def close(self) -> None:
+        self.closed = True
 
     def _observation(self) -> dict[str, np.ndarray]:
         return {name: value[0] for name, value in self.runs.observation().as_batch().items()}
+
+    def _info(self) -> dict[str, Any]:
+        info = info_of(self.runs, np.ones(1, bool))
+        own = {name: value[0] for name, value in info.items() if not name.startswith("_")}
+        return own | {"diverged": bool(own["diverged"])}  # of numpy's bools SyncVectorEnv makes arrays of objects

@@ -1,29 +1,39 @@
-"""What users do with an environment's state: take it as arrays, put it back, and put it into a twin."""
+"""What users do with an environment as a whole: take its state, put it back, copy it, close it."""
 
 import copy
+from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+from gymnasium.envs.registration import EnvSpec
 
 from ...lm.io.errors import InputError
 from ...lm.io.state import State, json_as_array, json_in_array
 from ..scenarios.scenario import Scenario
+from .arguments import Made
 from .paired_runs import PairedRuns
 
 JSON = "arguments", "scenario", "base_seed", "records/partial", "generator"
 OF_ANY_LENGTH = *JSON, "given_seeds", "controls/pairs", "controls/falls"
 
 
-class Stateful:
-    """What both environments have: `get_state`, `set_state` and `fork`. For environments over a PairedRuns `runs`."""
+class Stateful(Made):
+    """What both environments have: `get_state`, `set_state` and `fork`, which `copy.deepcopy` is too; pickle; and the
+    refusal of use after `close`."""
 
-    runs: PairedRuns
+    closed: bool = False
     _np_random: np.random.Generator | None
     _np_random_seed: int | None
+
+    def require_open(self) -> None:
+        """InputError: it was closed."""
+        if self.closed:
+            raise InputError("the environment was closed: make another")
 
     def get_state(self) -> State:
         """All that the coming steps and resets depend on, as arrays that are nobody else's: `numpy.savez` takes them
         without pickle. Random numbers of the spaces' `sample` are not part of it."""
+        self.require_open()
         generator = None if self._np_random is None else self._np_random.bit_generator.state
         generator_state = {"np_random": generator, "np_random_seed": self._np_random_seed}
         return self.runs.state_dict() | {"generator": json_as_array(generator_state)}
@@ -31,6 +41,7 @@ class Stateful:
     def set_state(self, state: State) -> None:
         """Go on exactly where `get_state` was taken, of an environment with the same arguments. InputError: of another
         one; this one is then as it was."""
+        self.require_open()
         _check(state, self.get_state())
         self.runs.load_state_dict(state)
         generator_state = json_in_array(state["generator"])
@@ -41,6 +52,7 @@ class Stateful:
 
     def fork(self) -> Self:
         """A new environment in the same state, which goes its own way; it shares the task, which is only read."""
+        self.require_open()
         twin, runs = copy.copy(self), self.runs
         twin.runs = PairedRuns(
             runs.task,
@@ -57,6 +69,20 @@ class Stateful:
                 setattr(twin, name, copy.deepcopy(value))
         twin.set_state(self.get_state())
         return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.fork()
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _made_again, (type(self), self.arguments, self.spec, self.get_state())
+
+
+def _made_again(kind: type[Any], arguments: dict[str, Any], spec: EnvSpec | None, state: State) -> Any:
+    """What was pickled: the corpus is opened anew."""
+    env = kind(**arguments)
+    env.spec = spec
+    env.set_state(state)
+    return env
 
 
 def _check(state: State, own: State) -> None:

@@ -38,7 +38,11 @@ class SurrogateSpeedConfig:
 def measure(config: SurrogateSpeedConfig) -> dict[str, object]:
     """Random actions, whole episodes."""
     env = ConsoleVectorEnv(
-        config.num_envs, corpus=config.corpus, setting=SurrogateSetting(), group_size=config.group_size
+        config.num_envs,
+        corpus=config.corpus,
+        setting=SurrogateSetting(),
+        group_size=config.group_size,
+        autoreset_mode="SameStep",  # so that an episode takes `horizon` steps
     )
     env.reset(seed=0)
     rng, episode = np.random.default_rng(0), env.runs.episode

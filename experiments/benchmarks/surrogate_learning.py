@@ -78,7 +78,7 @@ def _measured(config: SurrogateLearningConfig, setting: SurrogateSetting) -> dic
 
 def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: int) -> Choose:
     """The policy that PPO learns from scratch."""
-    env = ConsoleVectorEnv(64, corpus=config.corpus, setting=setting, group_size=8)
+    env = ConsoleVectorEnv(64, corpus=config.corpus, setting=setting, group_size=8, autoreset_mode="SameStep")
     venv = SB3ConsoleVecEnv(env)
     venv.set_options({"scenario": PROSE})
     model = make_ppo(venv, SetActor(SetActorConfig(hidden=16), env.action_map, seed), seed=seed)

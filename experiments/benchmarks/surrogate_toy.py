@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 import torch
 import tyro
@@ -23,12 +22,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from ...env.console.weights import natural_weights
 from ...env.episode import Episode, run_episode
-from ...env.gym_envs.vector_env import ConsoleVectorEnv
+from ...env.gym_envs.surrogate_envs import SurrogateVectorEnv
 from ...env.observation.observation import Observation
 from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.surrogate_setting import SurrogateSetting
-from ...env.settings.surrogate_toy import TOY_SCENARIOS, toy_corpus, toy_setting
+from ...env.settings.toy_setting import TOY_SCENARIOS, ToySetting
 from ...policies.registry import make_policy
 from ...policies.sb3.vec_env import SB3ConsoleVecEnv
 from ..evaluation.optimum import search_simplex
@@ -57,13 +56,12 @@ class SurrogateToyConfig:
 def measure(config: SurrogateToyConfig) -> dict[str, Any]:
     """The table by policy, and the learners' curves and time."""
     torch.set_num_threads(1)  # the networks are tiny: more threads would only wait for each other
-    corpus = toy_corpus()
-    setting = toy_setting(corpus)
-    task, learners = setting.task(corpus), {}
+    setting, learners = ToySetting(), {}
+    task = setting.open_task()
     policies = constants(task, setting, config.search_episodes) | rules(task, config.episodes)
     for seed in range(config.learners):
         name, begun_s = f"PPO, seed {seed}", process_time()
-        policies[name], curve = learned(task, config, seed)
+        policies[name], curve = learned(config, seed)
         learners[name] = {"curve": curve, "cpu_s": round(process_time() - begun_s, 1)}
     gains = episode_gains(task, setting, replace(TOY_SCENARIOS, split="development"), policies, config.episodes)
     return {"table": table(gains), "learners": learners}
@@ -95,12 +93,10 @@ def rules(task: Task, num_runs: int) -> dict[str, Choose]:
     return {name: policy.act for name, policy in policies.items()}
 
 
-def learned(task: Task, config: SurrogateToyConfig, seed: int) -> tuple[Choose, list[float]]:
+def learned(config: SurrogateToyConfig, seed: int) -> tuple[Choose, list[float]]:
     """What Stable-Baselines3's PPO learns with its own network and settings (but for the length of a rollout: ten
     episodes of every run), and the mean return of each tenth of its episodes."""
-    env: Any = gym.make_vec("pretraingym.env:PretrainGym/Surrogate-v1", num_envs=config.num_envs).unwrapped
-    assert isinstance(env, ConsoleVectorEnv)
-    assert env.agent_names == task.agent_names
+    env: Any = SurrogateVectorEnv(config.num_envs, autoreset_mode="SameStep")
     model = PPO("MultiInputPolicy", SB3ConsoleVecEnv(env), n_steps=10 * env.horizon, seed=seed, device="cpu")
     log = _Rewards()
     model.learn(config.learn_steps, log)

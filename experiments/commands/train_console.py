@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import tyro
+from gymnasium.vector import AutoresetMode
 
 from ...env.gym_envs.vector_env import ConsoleVectorEnv
 from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
@@ -106,6 +107,7 @@ def train_console(
         setting=proxy,
         group_size=config.group_size,
         distribution=config.distribution,
+        autoreset_mode=AutoresetMode.SAME_STEP,
         records=folder.path / "episodes.jsonl",
     )
     episode, rounds = env.runs.episode, config.episodes // num_envs

@@ -142,7 +142,11 @@ def main(config: PlainConfig) -> dict[str, float]:
     """Learn, and print each round's mean return."""
     torch.manual_seed(config.seed)
     env: Any = gym.make_vec(
-        config.env, num_envs=config.num_envs, corpus=config.corpus, group_size=config.group_size
+        config.env,
+        num_envs=config.num_envs,
+        corpus=config.corpus,
+        group_size=config.group_size,
+        autoreset_mode="SameStep",  # the step that ends an episode begins the next
     ).unwrapped
     observation, _ = env.reset(seed=config.seed)
     first = observed_of(observation)

@@ -1,5 +1,6 @@
 """The native vector environment as a Stable-Baselines3 VecEnv."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +14,8 @@ from ...lm.io.errors import InputError
 
 
 class SB3ConsoleVecEnv(VecEnv):
-    """Wraps a SAME_STEP environment whose episodes all last `horizon` steps, such as ConsoleVectorEnv.
+    """Wraps an environment whose episodes all last `horizon` steps, such as ConsoleVectorEnv. Its autoreset_mode is
+    SAME_STEP, or DISABLED, which Gymnasium's observation wrappers need between the two: then the adapter resets slots.
 
     All slots end together, at the horizon: where a run ended early (it diverged), the episode that its slot began
     meanwhile is cut off with the others' (`TimeLimit.truncated`), and all begin the next one. `episode` is the number
@@ -24,10 +26,13 @@ class SB3ConsoleVecEnv(VecEnv):
     The environment is one object: `get_attr` and `env_method` ask it once and repeat the answer for every index."""
 
     def __init__(self, env: VectorEnv) -> None:
-        if env.metadata.get("autoreset_mode") is not AutoresetMode.SAME_STEP:
-            mode = env.metadata.get("autoreset_mode")
-            raise InputError(f"the environment's autoreset_mode is {mode}, expected AutoresetMode.SAME_STEP")
-        self.env = env
+        mode = env.metadata.get("autoreset_mode")
+        if mode not in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED):
+            raise InputError(
+                f"the environment's autoreset_mode is {mode}, expected SAME_STEP or DISABLED: make it with "
+                "autoreset_mode='SameStep', or 'Disabled' if observation wrappers stand between"
+            )
+        self.env, self.autoreset_mode = env, mode
         self.episode, self._steps = -1, 0
         self._apart = False  # whether a slot has ended before the others
         self._actions: np.ndarray | None = None
@@ -54,30 +59,51 @@ class SB3ConsoleVecEnv(VecEnv):
     def step_wait(self) -> VecEnvStepReturn:
         observation, rewards, terminated, truncated, info = self.env.step(self._actions)
         done = terminated | truncated
-        own = {key: value for key, value in info.items() if key.removeprefix("_") not in ("final_obs", "final_info")}
-        infos = [_of_slot(own, slot) for slot in range(self.num_envs)]
-        for slot in np.flatnonzero(done):
-            last = {key: value[slot].copy() for key, value in info["final_obs"].items()}
-            infos[slot] |= _ending(last, bool(truncated[slot] and not terminated[slot]))
-            self.reset_infos[slot] = {}
+        infos = [_of_slot(info, slot) for slot in range(self.num_envs)]
+        if done.any():
+            observation, ends = self._begin_next(observation, done, infos)
+            for slot, last in ends.items():
+                infos[slot] |= _ending(last, bool(truncated[slot] and not terminated[slot]))
         self._steps += 1
         self._apart |= not done.all() if self._steps == self.horizon else bool(done.any())
         if self._steps == self.horizon:
             self.episode, self._steps = self.episode + 1, 0
             if self._apart:
                 for slot in np.flatnonzero(~done):
-                    infos[slot] |= _ending({key: value[slot].copy() for key, value in observation.items()}, True)
+                    infos[slot] |= _ending(_slot_of(observation, slot), True)
                 done = np.ones(self.num_envs, bool)
-                observation, _ = self.env.reset(options={"episode": self.episode})
-                self.reset_infos = [{} for _ in range(self.num_envs)]
+                observation, info = self.env.reset(options={"episode": self.episode})
+                self.reset_infos = [_of_slot(info, slot) for slot in range(self.num_envs)]
                 self._apart = False
         return observation, rewards.astype(np.float32), done, infos
+
+    def _begin_next(
+        self, observation: Any, done: np.ndarray, infos: list[dict[str, Any]]
+    ) -> tuple[Any, dict[int, Any]]:
+        """Begin the next episode of the slots that are done, if the environment has not -> the observation then, and
+        by slot the last of the episode that ended. In `infos` and `reset_infos` each episode gets its own."""
+        ended = [int(slot) for slot in np.flatnonzero(done)]
+        if self.autoreset_mode is AutoresetMode.DISABLED:
+            last = {slot: _slot_of(observation, slot) for slot in ended}
+            observation, begun = self.env.reset(options={"reset_mask": done.copy()})
+            for slot in ended:
+                self.reset_infos[slot] = _of_slot(begun, slot)
+            return observation, last
+        last = {slot: infos[slot].pop("final_obs") for slot in ended}
+        for slot in ended:  # what is left is of the episode that has begun
+            of_end = infos[slot].pop("final_info")
+            self.reset_infos[slot], infos[slot] = infos[slot], of_end
+        return observation, last
 
     def close(self) -> None:
         self.env.close()
 
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """Pictures of all runs, where the render mode is rgb_array."""
+        return self.env.render()  # type: ignore[return-value]
+
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        value = getattr(self.env, attr_name)
+        value = getattr(self._owner(attr_name), attr_name)
         return [value for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:
@@ -85,13 +111,17 @@ class SB3ConsoleVecEnv(VecEnv):
             raise InputError(
                 f"cannot set '{attr_name}' for some slots: the environment is one object, leave out indices"
             )
-        setattr(self.env, attr_name, value)
+        setattr(self._owner(attr_name), attr_name, value)
 
     def env_method(
         self, method_name: str, *method_args: Any, indices: VecEnvIndices = None, **method_kwargs: Any
     ) -> list[Any]:
-        answer = getattr(self.env, method_name)(*method_args, **method_kwargs)
+        answer = getattr(self._owner(method_name), method_name)(*method_args, **method_kwargs)
         return [answer for _ in self._get_indices(indices)]
+
+    def _owner(self, name: str) -> Any:
+        """What has that attribute: Gymnasium's vector wrappers do not pass on what is not theirs."""
+        return self.env if hasattr(self.env, name) else self.env.unwrapped
 
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         env, wrapped = self.env, False
@@ -100,10 +130,22 @@ class SB3ConsoleVecEnv(VecEnv):
         return [wrapped for _ in self._get_indices(indices)]
 
 
-def _ending(terminal_observation: Batch, truncated: bool) -> dict[str, Any]:
+def _slot_of(observation: Any, slot: int) -> Any:
+    """One slot's part of a batch of observations, copied."""
+    if isinstance(observation, dict):
+        return {key: value[slot].copy() for key, value in observation.items()}
+    return observation[slot].copy()
+
+
+def _ending(terminal_observation: Any, truncated: bool) -> dict[str, Any]:
     return {"terminal_observation": terminal_observation, "TimeLimit.truncated": truncated}
 
 
 def _of_slot(info: dict[str, Any], slot: int) -> dict[str, Any]:
-    """One slot's part of a vector environment's info, whose `_key` marks the slots that have `key`."""
-    return {key: value[slot] for key, value in info.items() if not key.startswith("_") and info[f"_{key}"][slot]}
+    """One slot's part of a vector environment's info, whose `_key` marks the slots that have `key`; without that mark
+    all have it. So also in dicts inside, where some of Gymnasium's wrappers leave the marks out."""
+    return {
+        key: _of_slot(value, slot) if isinstance(value, dict) else value[slot]
+        for key, value in info.items()
+        if not key.startswith("_") and (f"_{key}" not in info or info[f"_{key}"][slot])
+    }

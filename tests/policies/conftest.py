@@ -112,9 +112,9 @@ class ToyVectorEnv(VectorEnv):
         rewards, done = np.array([reward for reward, _ in results]), np.array([end for _, end in results])
         info: dict[str, Any] = {}
         if done.any():
-            info = {"final_obs": self._seen(), "_final_obs": done.copy()}
             for slot in np.flatnonzero(done):
                 run = self.runs[slot]
+                info = self._add_info(info, {"final_obs": run.seen, "final_info": {"kind": "end"}}, slot)
                 again = run.step_number < HORIZON  # a run that failed repeats its episode
                 run.begin(self.base_seed, slot // self.group_size, run.episode + (0 if again else 1))
         return self._seen(), rewards, done, np.zeros(self.num_envs, bool), info

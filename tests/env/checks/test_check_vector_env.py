@@ -130,8 +130,17 @@ FAULTS = [
     (replaced(TRUNCATED, lambda env, cut: ~cut), SAME, "truncated is True, expected terminated"),
     (with_info(lambda info: info.pop("_loss")), SAME, "has 'loss' without '_loss'"),
     (with_info(lambda info: info.pop("loss")), SAME, "the mask '_loss', but no 'loss'"),
-    (with_info(lambda info: info.update(loss=np.zeros(3))), SAME, r"'loss'\] has lengths \[3\], expected arrays of 2"),
+    (
+        with_info(lambda info: info.update(loss=np.zeros(3))),
+        SAME,
+        r"'loss'\] is float64 \(3,\), expected an array of 2",
+    ),
     (with_info(lambda info: info.pop("final_obs", info.pop("_final_obs", None))), SAME, "_final_obs'] is"),
+    (
+        with_info(lambda info: info.update(final_obs={}) if "final_obs" in info else None),
+        SAME,
+        "is dict, expected an arr",
+    ),
     (replaced(REWARD, one_array), SAME, "changed in a later call"),
     (replaced(REWARD, summed), SAME, "writing into returned arrays"),
     (replaced(REWARD, lambda env, reward: reward + np.float32(next(CALLS))), SAME, "same seed"),

@@ -49,12 +49,15 @@ def returns(break_model: BreakModel) -> Returns:
     ) -> dict[tuple[int, int], list[float]]:
         env.reset(**reset)
         seen: dict[tuple[int, int], list[float]] = {}
+        was_done = np.zeros(env.num_envs, bool)
         for step in range(steps):
             if step in broken:
                 break_model(env.runs.episode.backend, broken[step])
             _, reward, done, _, info = env.step(actions_of(env))
-            for slot in np.flatnonzero(info["_loss"]):
-                seen.setdefault((int(slot), int(info["run_seed"][slot])), []).append(float(reward[slot]))
+            for slot in np.flatnonzero(~was_done):  # in mode NEXT_STEP the others began
+                of = info["final_info"] if done[slot] and env.autoreset_mode is SAME else info
+                seen.setdefault((int(slot), int(of["run_seed"][slot])), []).append(float(reward[slot]))
+            was_done = done & (env.autoreset_mode is NEXT)
             if env.runs.autoreset_mode is OFF and done.any():
                 env.reset(options={"reset_mask": done})
         return seen
@@ -99,7 +102,7 @@ def test_next_step_ignores_the_action_that_begins_an_episode(make: Make, break_m
     first = [env.reset(seed=2)[0], env.reset(seed=2, options={"episode": 1})[0]]
     env.reset(seed=2)
     assert env.metadata["autoreset_mode"] is NEXT
-    assert ConsoleVectorEnv.metadata["autoreset_mode"] is SAME
+    assert same.metadata["autoreset_mode"] is SAME
     break_model(env.runs.episode.backend, 1)
     *_, done, _, info = env.step(actions_of(env))
     assert done.tolist() == [False, True]
@@ -107,7 +110,8 @@ def test_next_step_ignores_the_action_that_begins_an_episode(make: Make, break_m
     seen, reward, done, _, info = env.step(actions_of(env))
     assert not done.any()
     assert reward[1] == 0 != reward[0]
-    assert info["_loss"].tolist() == info["_weights"].tolist() == [True, False]
+    assert info["_loss"].all()
+    assert (info["tokens"][1] < info["tokens"][0], info["diverged"].any()) == (True, False)
     np.testing.assert_array_equal(seen["agents"][1], first[0]["agents"][1])  # after divergence, the same again
     last, _, done, _, _ = env.step(actions_of(env))
     assert done.tolist() == [True, False]
@@ -124,7 +128,9 @@ def test_a_mask_begins_some_slots_and_leaves_the_others(make: Make) -> None:
     before, *_ = env.step(actions_of(env))
     mask = np.array([False, True, True, True])
     after, info = env.reset(options={"reset_mask": mask})
-    np.testing.assert_array_equal(info["_run_seed"], mask)
+    for name in ("loss", "run_seed", "weights"):
+        np.testing.assert_array_equal(info[f"_{name}"], mask)
+        assert not np.any(info[name][0])
     np.testing.assert_array_equal(info["run_seed"][mask], whole.runs.run_seed_N[mask])
     for key, expected in new.items():
         np.testing.assert_array_equal(after[key][0], before[key][0])

@@ -63,20 +63,20 @@ def test_single_and_vector_face_agree(options: dict[str, Any]) -> None:
         assert info["loss"] == infos["loss"][0]
         assert terminated == (step == 2)
     for key in seen:
-        np.testing.assert_array_equal(seen[key], infos["final_obs"][key][0])
+        np.testing.assert_array_equal(seen[key], seen_many[key][0])
 
 
 def test_episodes_end_with_the_budget_and_begin_anew(options: dict[str, Any]) -> None:
     env = gym.make_vec(ID, num_envs=2, **options)
-    assert env.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
-    steps = roll(env, np.zeros(env.action_space.shape, np.float32), 6, seed=0)
-    assert [step[2].all() for step in steps] == [False, False, True] * 2
+    assert env.autoreset_mode is env.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
+    steps = roll(env, np.zeros(env.action_space.shape, np.float32), 7, seed=0)
+    for ends in (np.all, np.any):
+        assert [bool(ends(step[2])) for step in steps] == [False, False, True, False, False, False, True]
     assert not any(step[3].any() for step in steps)
-    progress = steps[2][0]["statistics"][:, 0]
+    assert (steps[2][0]["statistics"][:, 0] == 1).all()
+    progress = steps[3][0]["statistics"][:, 0]
     assert (progress < 0.2).all()  # the observation is that of the next episode
-    assert (steps[2][4]["final_obs"]["statistics"][:, 0] == 1).all()
-    assert steps[2][4]["_final_obs"].all()
-    assert env.observation_space.contains(steps[2][0])
+    assert not steps[3][1].any()
 
 
 def test_group_members_differ_in_their_actions_alone(options: dict[str, Any]) -> None:
@@ -101,7 +101,7 @@ def test_paired_reward_is_the_gain_over_the_control(options: dict[str, Any], tin
 def test_resets_can_name_episode_and_scenario(options: dict[str, Any]) -> None:
     env = gym.make_vec(ID, num_envs=2, **options)
     action = np.zeros(env.action_space.shape, np.float32)
-    later = roll(env, action, 6, seed=7)[3:]
+    later = roll(env, action, 7, seed=7)[4:]
     jumped = roll(env, action, 3, seed=7, options={"episode": 1})
     for expected, seen in zip(later, jumped, strict=True):
         np.testing.assert_array_equal(seen[1], expected[1])
@@ -113,7 +113,7 @@ def test_resets_can_name_episode_and_scenario(options: dict[str, Any]) -> None:
 def test_a_run_that_diverges_is_terminated_with_the_penalty(
     options: dict[str, Any], break_model: Callable[[Backend, int], None]
 ) -> None:
-    env = gym.make_vec(ID, num_envs=3, group_size=3, **options)
+    env = gym.make_vec(ID, num_envs=3, group_size=3, autoreset_mode="SameStep", **options)
     action = np.zeros(env.action_space.shape, np.float32)
     healthy = roll(env, action, 6, seed=3)
     env.reset(seed=3)

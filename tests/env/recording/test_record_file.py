@@ -36,7 +36,9 @@ def make(tiny_corpus: Corpus, file: Path) -> Make:
 
     def make(num_envs: int = 0, **given: Any) -> Any:
         options = {"corpus": tiny_corpus.path, "setting": SurrogateSetting(), "records": file, **given}
-        return ConsoleVectorEnv(num_envs, **options) if num_envs else ConsoleEnv(**options)
+        if not num_envs:
+            return ConsoleEnv(**options)
+        return ConsoleVectorEnv(num_envs, **{"autoreset_mode": "SameStep", **options})
 
     return make
 
@@ -193,8 +195,8 @@ def test_a_line_that_was_cut_off_is_passed_over(make: Make, file: Path) -> None:
 KILLED = """
 import sys
 import numpy as np
-from pretraingym.env.gym_envs.surrogate_envs import surrogate_vector_env
-env = surrogate_vector_env(num_envs=8, corpus=sys.argv[1], records=sys.argv[2])
+from pretraingym.env.gym_envs.surrogate_envs import SurrogateVectorEnv
+env = SurrogateVectorEnv(num_envs=8, corpus=sys.argv[1], records=sys.argv[2])
 env.reset(seed=int(sys.argv[3]))
 while True:
     env.step(np.zeros(env.action_space.shape))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pretraingym.env.gym_envs.surrogate_envs import surrogate_vector_env
+from pretraingym.env.gym_envs.surrogate_envs import SurrogateVectorEnv
 from pretraingym.env.recording.config_record import content_hash
 from pretraingym.env.recording.record_file import read_records
 from pretraingym.env.scenarios.scenario import Scenario
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 def recorded(tiny_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The lines of a config, an episode and its control."""
     file = tmp_path_factory.mktemp("records") / "episodes.jsonl"
-    env = surrogate_vector_env(num_envs=1, corpus=tiny_corpus.path, records=file)
+    env = SurrogateVectorEnv(num_envs=1, corpus=tiny_corpus.path, records=file)
     env.reset(seed=0)
     for _ in range(env.horizon):
         env.step(np.zeros(env.action_space.shape))

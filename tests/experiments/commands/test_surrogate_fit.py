@@ -28,7 +28,8 @@ KNOWN = SurrogateSetting(
 def run(tiny_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run with the records of 96 episodes under random weights and their 24 controls."""
     folder = tmp_path_factory.mktemp("run")
-    env = ConsoleVectorEnv(48, corpus=tiny_corpus.path, setting=KNOWN, group_size=4, records=folder / "episodes.jsonl")
+    given: Any = {"corpus": tiny_corpus.path, "setting": KNOWN, "autoreset_mode": "SameStep"}
+    env = ConsoleVectorEnv(48, group_size=4, records=folder / "episodes.jsonl", **given)
     env.reset(seed=0, options={"scenario": Scenario((("prose", 0.5), ("code", 0.5)), 20.0)})
     rng = np.random.default_rng(0)
     for _ in range(2 * env.horizon):

@@ -36,7 +36,7 @@ def learned_losses(
     corpus: Corpus, setting: SurrogateSetting, episodes: int, algorithm: str = "ppo", start: Actor | None = None
 ) -> np.ndarray:
     """Final losses of what is learned from `start` (default: an actor that knows nothing), on seeds never met."""
-    env = ConsoleVectorEnv(64, corpus=corpus.path, setting=setting, group_size=8)
+    env = ConsoleVectorEnv(64, corpus=corpus.path, setting=setting, group_size=8, autoreset_mode="SameStep")
     venv = SB3ConsoleVecEnv(env)
     venv.set_options({"scenario": PROSE})
     actor = start or SetActor(SetActorConfig(hidden=16), env.action_map)

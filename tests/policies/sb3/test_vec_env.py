@@ -104,7 +104,7 @@ def test_attributes_and_methods(toy: Make) -> None:
 def test_refuses_what_it_cannot_serve(toy: Make) -> None:
     native: VectorEnv = toy(2, 2)
     native.metadata = {"autoreset_mode": AutoresetMode.NEXT_STEP}
-    with pytest.raises(InputError, match="expected AutoresetMode.SAME_STEP"):
+    with pytest.raises(InputError, match="is AutoresetMode.NEXT_STEP, expected SAME_STEP or DISABLED"):
         SB3ConsoleVecEnv(native)
     env = SB3ConsoleVecEnv(toy(2, 2))
     env.set_options([{"episode": 1}, {"episode": 2}])

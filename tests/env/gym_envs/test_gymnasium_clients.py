@@ -1,0 +1,441 @@
+"""What Gymnasium has for its own environments works on these unmodified: wrappers, SyncVectorEnv, make, specs, checks."""
+
+import copy
+import pickle
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium import wrappers
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from gymnasium.wrappers import vector
+from stable_baselines3.common.env_checker import check_env as check_env_sb3
+
+import pretraingym.env  # noqa: F401 (registers the environments)
+from pretraingym.env.checks.returns import same
+from pretraingym.env.gym_envs.rendering import SIZE
+from pretraingym.env.scenarios.distribution import PLAIN, ScenarioDistribution
+from pretraingym.env.settings.setting import Setting
+from pretraingym.env.settings.surrogate_setting import SurrogateSetting
+from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.io.errors import InputError
+
+ID, CONSOLE = "PretrainGym/Surrogate-v1", "PretrainGym/Console-v1"
+NEXT, SAME, OFF = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
+HORIZON = 6
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def single(tiny_corpus: Corpus) -> Make:
+    return lambda **given: gym.make(ID, corpus=str(tiny_corpus.path), **given)
+
+
+@pytest.fixture
+def native(tiny_corpus: Corpus) -> Make:
+    return lambda num_envs=2, **given: gym.make_vec(ID, num_envs=num_envs, corpus=str(tiny_corpus.path), **given)
+
+
+def actions_of(env: Any) -> Iterator[np.ndarray]:
+    rng = np.random.default_rng(0)
+    while True:
+        yield rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
+
+
+# -- as SyncVectorEnv --------------------------------------------------------------------------------------------------
+
+
+def as_sync(value: Any) -> Any:
+    """An answer without what may differ: SyncVectorEnv has rewards in float64."""
+    observation, *rest = value
+    return observation, *(part.astype(np.float32) if getattr(part, "dtype", None) == float else part for part in rest)
+
+
+@pytest.mark.parametrize("mode", AutoresetMode)
+def test_all_that_it_returns_is_what_sync_vector_env_returns(native: Make, single: Make, mode: AutoresetMode) -> None:
+    ours, theirs = native(autoreset_mode=mode), SyncVectorEnv([single] * 2, autoreset_mode=mode)
+    assert (ours.autoreset_mode, ours.metadata["autoreset_mode"]) == (mode, mode)
+    assert ours.observation_space == theirs.observation_space
+    assert same(ours.reset(seed=[3, 8]), theirs.reset(seed=[3, 8]))
+    for step, actions in zip(range(2 * HORIZON + 2), actions_of(ours), strict=False):
+        one, other = ours.step(actions), theirs.step(actions)
+        assert same(as_sync(one), as_sync(other)), step
+        if mode is OFF and one[2].any():
+            for mask in np.eye(2, dtype=bool):
+                assert same(*(env.reset(options={"reset_mask": mask}) for env in (ours, theirs)))
+
+
+def test_one_seed_gives_each_slot_a_series_of_its_own(native: Make, single: Make) -> None:
+    seeds = [native(3).reset(seed=seed)[1]["run_seed"] for seed in (0, np.int64(0), 1)]
+    assert same(seeds[0], seeds[1])
+    assert len({*seeds[0], *seeds[2]}) == 6
+    assert single().reset(seed=1)[1]["run_seed"] == seeds[2][0]
+
+
+def test_a_list_of_seeds(native: Make) -> None:
+    env = native(4, group_size=2)
+    seeds = env.reset(seed=[5, np.int32(5), 9, 9])[1]["run_seed"]
+    assert same(env.reset(seed=np.array([5, 5, 9, 9]))[1]["run_seed"], seeds)
+    twin = env.unwrapped.fork()
+    for actions, _ in zip(actions_of(env), range(HORIZON + 1), strict=False):
+        assert same(env.step(actions), twin.step(actions))
+    drawn = env.reset(seed=[5, 5, None, None])[1]["run_seed"]
+    assert same(drawn[:2], seeds[:2])
+    assert drawn[2] == drawn[3] != seeds[2]
+
+
+@pytest.mark.parametrize(
+    ("seed", "message"),
+    [
+        (-1, "seed is -1, expected a whole number from 0 up or a list of 2"),
+        (1.0, "seed is 1.0, expected a whole number"),
+        (True, "seed is True, expected"),
+        ("x", "seed is 'x', expected"),
+        ([1], r"seed has shape \(1,\), expected a whole number or a list of 2"),
+        ([1, "x"], "seed is 'x', expected a whole number from 0 up"),
+    ],
+)
+def test_bad_seeds_are_refused(native: Make, single: Make, seed: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        native().reset(seed=seed)
+    with pytest.raises(InputError, match="expected a whole number from 0 up"):
+        single().unwrapped.reset(seed=seed)
+
+
+def test_seeds_of_a_group_are_one(native: Make) -> None:
+    with pytest.raises(InputError, match=r"seed of group 0 are \[1, 2\], expected the same"):
+        native(2, group_size=2).reset(seed=[1, 2])
+
+
+# -- wrappers ----------------------------------------------------------------------------------------------------------
+
+
+def flat(env: Any) -> Any:
+    return vector.FlattenObservation(env)
+
+
+def half(value: np.ndarray) -> np.ndarray:
+    return value / 2
+
+
+VECTOR_WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "FlattenObservation": flat,
+    "FilterObservation": lambda env: vector.FilterObservation(env, ["agents", "mask"]),
+    "NormalizeObservation": lambda env: vector.NormalizeObservation(flat(env)),
+    "RescaleObservation": lambda env: vector.RescaleObservation(flat(env), -1, 1),
+    "ReshapeObservation": lambda env: vector.ReshapeObservation(flat(env), (-1, 1)),
+    "DtypeObservation": lambda env: vector.DtypeObservation(flat(env), np.float64),
+    "TransformObservation": lambda env: vector.TransformObservation(flat(env), half),
+    "VectorizeTransformObservation": lambda env: vector.VectorizeTransformObservation(
+        env, wrappers.TransformObservation, func=lambda seen: seen["mask"], observation_space=env.action_space
+    ),
+    "TransformAction": lambda env: vector.TransformAction(env, half),
+    "VectorizeTransformAction": lambda env: vector.VectorizeTransformAction(env, wrappers.ClipAction),
+    "ClipAction": vector.ClipAction,
+    "RescaleAction": lambda env: vector.RescaleAction(env, 0, 1),
+    "TransformReward": lambda env: vector.TransformReward(env, half),
+    "VectorizeTransformReward": lambda env: vector.VectorizeTransformReward(env, wrappers.ClipReward, max_reward=0.1),
+    "ClipReward": lambda env: vector.ClipReward(env, -0.1, 0.1),
+    "NormalizeReward": vector.NormalizeReward,
+    "RecordEpisodeStatistics": vector.RecordEpisodeStatistics,
+    "DictInfoToList": vector.DictInfoToList,
+    "NumpyToTorch": vector.NumpyToTorch,
+    "ArrayConversion": lambda env: vector.ArrayConversion(env, np, np),
+}
+NOT_FOR_THIS = {
+    "GrayscaleObservation",
+    "ResizeObservation",
+    "RecordVideo",
+    "HumanRendering",
+    "JaxToNumpy",
+    "JaxToTorch",
+}
+
+
+def test_no_wrapper_is_left_out() -> None:
+    assert set(vector.__all__) - NOT_FOR_THIS - set(VECTOR_WRAPPERS) == set()
+
+
+@pytest.mark.parametrize("name", VECTOR_WRAPPERS)
+def test_vector_wrappers_take_it_as_it_is_made(native: Make, single: Make, name: str) -> None:
+    ours, theirs = (VECTOR_WRAPPERS[name](env) for env in (native(), SyncVectorEnv([single] * 2)))
+    assert ours.observation_space == theirs.observation_space
+    answers = []
+    for env in (ours, theirs):
+        env.action_space.seed(3)
+        answers.append([env.reset(seed=[1, 2])])
+        answers[-1] += [env.step(_as_taken(env, env.action_space.sample())) for _ in range(HORIZON + 2)]
+    for one, other in zip(*answers, strict=True):
+        assert type(one[-1]) is type(other[-1])
+        for mine, its in zip(_arrays(one), _arrays(other), strict=True):
+            np.testing.assert_allclose(mine, its, rtol=1e-5, atol=1e-6)
+
+
+def _as_taken(env: Any, actions: np.ndarray) -> Any:
+    import torch
+
+    return torch.from_numpy(actions) if isinstance(env, vector.NumpyToTorch) else actions
+
+
+def _arrays(value: Any) -> list[np.ndarray]:
+    """What is nested in it, but for wall-clock times."""
+    if isinstance(value, dict):
+        return [array for key in sorted(value) if key != "t" for array in _arrays(value[key])]
+    if isinstance(value, tuple | list):
+        return [array for each in value for array in _arrays(each)]
+    return [np.asarray(value, float)]
+
+
+def test_the_statistics_of_episodes(native: Make) -> None:
+    env = vector.DictInfoToList(vector.RecordEpisodeStatistics(native()))
+    env.reset(seed=0)
+    rewards, infos = [], []
+    for actions, _ in zip(actions_of(env), range(HORIZON), strict=False):
+        _, reward, *_, info = env.step(actions)
+        rewards.append(reward)
+        infos = info
+    assert [info["episode"]["l"] for info in infos] == [HORIZON] * 2
+    np.testing.assert_allclose([info["episode"]["r"] for info in infos], np.sum(rewards, 0), rtol=1e-5)
+
+
+SINGLE_WRAPPERS: dict[str, Callable[[Any], Any]] = {
+    "RecordEpisodeStatistics": wrappers.RecordEpisodeStatistics,
+    "TimeLimit": lambda env: wrappers.TimeLimit(env, 4),
+    "Autoreset": wrappers.Autoreset,
+    "FlattenObservation": wrappers.FlattenObservation,
+    "FilterObservation": lambda env: wrappers.FilterObservation(env, ["statistics"]),
+    "NormalizeObservation": lambda env: wrappers.NormalizeObservation(wrappers.FlattenObservation(env)),
+    "FrameStackObservation": lambda env: wrappers.FrameStackObservation(wrappers.FlattenObservation(env), 3),
+    "TimeAwareObservation": lambda env: wrappers.TimeAwareObservation(env, normalize_time=True),
+    "NormalizeReward": wrappers.NormalizeReward,
+    "RescaleAction": lambda env: wrappers.RescaleAction(env, 0, 1),
+    "NumpyToTorch": wrappers.NumpyToTorch,
+    "RenderCollection": wrappers.RenderCollection,
+    "AddRenderObservation": wrappers.AddRenderObservation,
+}
+
+
+@pytest.mark.parametrize("name", SINGLE_WRAPPERS)
+def test_wrappers_of_one_run(single: Make, name: str) -> None:
+    env = SINGLE_WRAPPERS[name](single(render_mode="rgb_array"))
+    seen, _ = env.reset(seed=0)
+    ends = []
+    for actions, _ in zip(actions_of(env), range(4), strict=False):
+        if name == "NumpyToTorch":
+            import torch
+
+            seen, *_, truncated, _ = env.step(torch.from_numpy(actions))
+        else:
+            seen, *_, truncated, _ = env.step(actions)
+            assert env.observation_space.contains(seen)
+        ends.append(truncated)
+    assert ends == [False, False, False, name == "TimeLimit"]
+
+
+@pytest.mark.parametrize("how", ["sync", "async"])
+def test_other_ways_of_many(tiny_corpus: Corpus, how: str) -> None:
+    env = gym.make_vec(
+        ID,
+        num_envs=2,
+        vectorization_mode=how,
+        wrappers=[wrappers.FlattenObservation],
+        vector_kwargs={"context": "fork"} if how == "async" else None,
+        corpus=str(tiny_corpus.path),
+    )
+    try:
+        env.reset(seed=0)
+        dones = [env.step(actions)[2] for actions, _ in zip(actions_of(env), range(HORIZON), strict=False)]
+    finally:
+        env.close()
+    assert [done.all() for done in dones] == [False] * (HORIZON - 1) + [True]
+
+
+# -- specs -------------------------------------------------------------------------------------------------------------
+
+OTHER_SETTING = SurrogateSetting(turn=0.5, agents=("null", "quality"))
+OTHER_DISTRIBUTION = ScenarioDistribution("development", PLAIN, ("prose",))
+
+
+def test_a_spec_goes_through_json(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
+    of_surrogate = gym.make(
+        ID,
+        corpus=tiny_corpus.path,
+        setting=OTHER_SETTING,
+        distribution=OTHER_DISTRIBUTION,
+        records=tmp_path / "episodes.jsonl",
+    )
+    for env in (of_surrogate, gym.make(CONSOLE, corpus=tiny_corpus.path, setting=tiny_setting)):
+        assert env.spec is not None
+        again: Any = gym.make(EnvSpec.from_json(env.spec.to_json()))
+        for name in ("setting", "distribution", "records"):
+            assert getattr(again.unwrapped.runs, name) == getattr(env.unwrapped.runs, name)  # type: ignore[attr-defined]
+        assert same(again.reset(seed=1), env.reset(seed=1))
+
+
+def test_a_spec_of_many_goes_through_json(native: Make) -> None:
+    env = native(4, group_size=2, autoreset_mode=SAME, setting=OTHER_SETTING, render_mode="ansi")
+    again = gym.make_vec(EnvSpec.from_json(env.spec.to_json()))
+    assert (again.num_envs, again.metadata, again.render_mode) == (4, env.metadata, "ansi")
+    assert again.unwrapped.runs.setting == OTHER_SETTING
+    assert same(again.reset(seed=1), env.reset(seed=1))
+
+
+def test_arguments_may_be_mappings_of_some_fields(single: Make) -> None:
+    runs = single(
+        setting={"turn": 1.0, "episode": {"num_intervals": 3}}, distribution={"split": "sealed"}
+    ).unwrapped.runs
+    default = SurrogateSetting()
+    assert (runs.setting.turn, runs.setting.twist, runs.distribution.split) == (1.0, default.twist, "sealed")
+    assert (runs.setting.episode.num_intervals, runs.setting.episode.batch_windows) == (3, 8)
+    assert single(setting=None).unwrapped.runs.setting == default
+    for given, message in (
+        ({"setting": {"tern": 1.0}}, "setting has the unknown key 'tern'|setting.*tern"),
+        ({"setting": {"type": "x"}}, "setting.type is 'x', expected"),
+        ({"setting": 3}, "setting is int, expected a Setting or SurrogateSetting"),
+        ({"distribution": 3}, "distribution is int, expected a ScenarioDistribution"),
+        ({"distribution": {"split": "x"}}, "split"),
+    ):
+        with pytest.raises(InputError, match=message):
+            single(**given)
+
+
+def test_the_most_steps_are_known_and_nothing_is_truncated(single: Make, native: Make) -> None:
+    env = single()
+    assert env.spec.max_episode_steps == env.unwrapped.horizon == native().spec.max_episode_steps == HORIZON
+    assert single(setting={"episode": {"num_intervals": 3}}).spec.max_episode_steps == 3
+    env.reset(seed=0)
+    ends = [env.step(actions)[2:4] for actions, _ in zip(actions_of(env), range(HORIZON), strict=False)]
+    assert ends == [(False, False)] * (HORIZON - 1) + [(True, False)]
+    assert gym.make_vec(native().spec).unwrapped.horizon == HORIZON
+    with pytest.raises(InputError, match="max_episode_steps is 3, expected at least 6"):
+        native(max_episode_steps=3)
+
+
+# -- rendering ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_text_shows_weights_loss_and_gain(single: Make) -> None:
+    env = single(render_mode="ansi")
+    env.reset(seed=0)
+    gained, info = 0.0, {}
+    for actions, _ in zip(actions_of(env), range(2), strict=False):
+        _, reward, *_, info = env.step(actions)
+        gained += reward
+    title, *bars = env.render().splitlines()
+    assert title == f"interval 2 of 6   loss {info['loss']:.3f}   gain {gained:+.3f} nats"
+    assert [bar.split()[0] for bar in bars] == list(env.unwrapped.agent_names)
+    for bar, weight in zip(bars, info["weights"], strict=True):
+        assert bar.split()[1] == (f"{weight:.3f}" if weight else "absent")
+        assert bar.count("#") == round(30 * weight)
+
+
+def test_pictures_have_one_size_and_change_with_the_run(single: Make) -> None:
+    env = single(render_mode="rgb_array")
+    env.reset(seed=0)
+    pictures = [env.render(), env.render()]
+    env.step(np.ones(7, np.float32))
+    pictures.append(env.render())
+    assert {(picture.shape, picture.dtype) for picture in pictures} == {((SIZE[1], SIZE[0], 3), np.dtype(np.uint8))}
+    np.testing.assert_array_equal(pictures[0], pictures[1])
+    assert (pictures[0] != pictures[2]).any()
+
+
+def test_many_are_rendered_as_a_tuple(native: Make, single: Make) -> None:
+    ours = native(render_mode="ansi")
+    theirs = SyncVectorEnv([lambda: single(render_mode="ansi")] * 2)
+    for env in (ours, theirs):
+        env.reset(seed=[1, 2])
+    assert ours.render() == theirs.render()
+    with pytest.warns(UserWarning, match="render_mode is None"):
+        assert native().render() == (None, None)
+
+
+@pytest.mark.filterwarnings("ignore:.*render_mode")
+def test_render_modes_that_there_are_not_are_refused(single: Make, native: Make) -> None:
+    for make in (single, native):
+        with pytest.raises(InputError, match="render_mode is 'picture', expected None or one of ansi, rgb_array"):
+            make(render_mode="picture")
+    with pytest.raises(InputError, match="render before the first reset"):
+        native(render_mode="ansi").render()
+
+
+# -- the rest ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", [None, "ansi", "rgb_array"])
+def test_the_checkers_pass_without_a_warning(single: Make, mode: str | None) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        check_env(single(render_mode=mode).unwrapped)
+        check_env_sb3(single(render_mode=mode).unwrapped)
+
+
+def test_reset_and_step_give_the_same_info(single: Make) -> None:
+    env = single()
+    _, first = env.reset(seed=0)
+    *_, later = env.step(np.zeros(7, np.float32))
+    assert [(key, type(value)) for key, value in first.items()] == [(key, type(value)) for key, value in later.items()]
+    assert first["loss"] > later["loss"]
+    assert first["tokens"] < later["tokens"]
+
+
+def test_use_after_close_is_refused(single: Make, native: Make) -> None:
+    for env in (single().unwrapped, native().unwrapped):
+        env.reset(seed=0)
+        env.close()
+        env.close()
+        uses: list[Callable[[], Any]] = [env.reset, lambda env=env: env.step(env.action_space.sample()), env.render]
+        for use in [*uses, env.get_state, env.fork]:
+            with pytest.raises(InputError, match="the environment was closed: make another"):
+                use()
+
+
+ACTIONS: list[tuple[Any, str]] = [
+    (np.array([None] * 7), "actions are object, expected real numbers"),
+    (np.zeros(7, complex), "actions are complex128, expected real numbers"),
+    (np.array(["a"] * 7), "actions are <U1, expected real numbers"),
+    (np.zeros(7, bool), "actions are bool, expected real numbers"),
+    (None, "actions are object, expected real numbers"),
+    ({"a": 1}, "actions are object, expected real numbers"),
+    ([[1.0], [1.0, 2.0]], "actions are list, expected an array of numbers"),
+    (np.zeros(6), r"shape \((1, )?6,?\), expected"),
+]
+
+
+@pytest.mark.parametrize(("action", "message"), ACTIONS)
+def test_actions_that_are_no_numbers_are_refused(single: Make, native: Make, action: Any, message: str) -> None:
+    for env in (single().unwrapped, native(1).unwrapped):
+        env.reset(seed=0)
+        given = action[None] if isinstance(action, np.ndarray) and hasattr(env, "num_envs") else action
+        with pytest.raises(InputError, match=message):
+            env.step(given)
+        env.step(np.zeros(env.action_space.shape, int))
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
+def test_copies_go_on_alone(single: Make, native: Make, copied: Callable[[Any], Any]) -> None:
+    for env in (single(setting=OTHER_SETTING), native(group_size=2, autoreset_mode=SAME)):
+        env.reset(seed=3)
+        actions = actions_of(env)
+        env.step(next(actions))
+        twin, action = copied(env), next(actions)
+        ahead = twin.step(action)
+        twin.reset(seed=9)
+        assert same(env.step(action), ahead)
+        assert twin.spec == env.spec
+        assert twin.metadata == env.metadata
+
+
+def test_a_console_is_copied_too(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    env = gym.make(CONSOLE, corpus=tiny_corpus.path, setting=tiny_setting)
+    env.reset(seed=3)
+    twins, action = [copy.deepcopy(env), pickle.loads(pickle.dumps(env))], np.ones(env.action_space.shape, np.float32)
+    expected = env.step(action)
+    for twin in twins:
+        assert same(twin.step(action), expected)
