@@ -56,8 +56,9 @@ class SurrogateToyConfig:
 def measure(config: SurrogateToyConfig) -> dict[str, Any]:
     """The table by policy, and the learners' curves and time."""
     torch.set_num_threads(1)  # the networks are tiny: more threads would only wait for each other
-    setting, learners = ToySetting(), {}
+    setting = ToySetting()
     task = setting.open_task()
+    learners: dict[str, dict[str, Any]] = {}
     policies = constants(task, setting) | rules(task, config.episodes)
     policies["best constant"] = constant(best_constant(task, setting, config.search_episodes))
     for seed in range(config.learners):
@@ -101,7 +102,7 @@ def rules(task: Task, num_runs: int) -> dict[str, Choose]:
 def learned(config: SurrogateToyConfig, seed: int) -> tuple[Choose, list[float]]:
     """What Stable-Baselines3's PPO learns with its own network and settings (but for the length of a rollout: ten
     episodes of every run), and the mean return of each tenth of its episodes."""
-    env: Any = SurrogateVectorEnv(config.num_envs, autoreset_mode="SameStep")
+    env = SurrogateVectorEnv(config.num_envs, autoreset_mode="SameStep")
     model = PPO("MultiInputPolicy", SB3ConsoleVecEnv(env), n_steps=10 * env.horizon, seed=seed, device="cpu")
     log = _Rewards()
     model.learn(config.learn_steps, log)

@@ -236,8 +236,6 @@ def test_settings_that_could_not_be_read_again_are_refused(make: Make, file: Pat
     class OwnSetting(SurrogateSetting):
         pass
 
-    with pytest.raises(
-        InputError, match="type Setting or SurrogateSetting or ToySetting, this is OwnS"
-    ):
+    with pytest.raises(InputError, match="type Setting or SurrogateSetting or ToySetting, this is OwnS"):
         make(setting=OwnSetting())
     assert not file.exists()
