@@ -55,6 +55,10 @@ class Dynamics:
         power_NT = (self.start + effective_NT / self.unit_tokens) ** (-self.exponent - 1)
         return self.amplitude * self.exponent * power_NT / self.unit_tokens
 
+    def pace(self, lr_scale: float) -> float:
+        """The share of its tokens that is of use to a run at so many times the best learning rates."""
+        return float(np.exp(-self.rate_cost * np.log(lr_scale) ** 2))
+
     def memorised_loss(self, times: NDArray[np.number]) -> Floats:
         """How much lower the loss of a window is after so many draws of it, of the same shape, nats per token."""
         share = np.expm1(times / -self.repeat_epochs) / np.expm1(-1 / self.repeat_epochs)
@@ -98,7 +102,7 @@ class Surrogate:
 
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
         self.seed_N[slot] = seed
-        self.pace_N[slot] = np.exp(-self.dynamics.rate_cost * np.log(lr_scale) ** 2)
+        self.pace_N[slot] = self.dynamics.pace(lr_scale)
         self.drawn_N[slot] = self.steps_N[slot] = self.effective_NT[slot] = 0
         self.draws_NW[slot] = 0
 

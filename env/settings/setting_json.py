@@ -6,8 +6,9 @@ from ...lm.io.errors import InputError
 from ...lm.io.typed_json import from_json, mapping, one_of, to_json
 from .setting import EpisodeSetting, Setting
 from .surrogate_setting import SurrogateSetting
+from .toy_setting import ToySetting
 
-KNOWN: dict[str, type[Any]] = {kind.__name__: kind for kind in (Setting, SurrogateSetting)}
+KNOWN: dict[str, type[Any]] = {kind.__name__: kind for kind in (Setting, SurrogateSetting, ToySetting)}
 
 
 def setting_as_json(setting: EpisodeSetting) -> dict[str, Any]:

@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 from ...env.gym_envs.vector_env import ConsoleVectorEnv
 from ...env.observation.observation import Observation
 from ...env.scenarios.scenario import Scenario
-from ...env.scenarios.task import Task
 from ...env.settings.surrogate_setting import SurrogateSetting
 from ...policies.actors.actor_config import SetActorConfig
 from ...policies.actors.set_actor import SetActor
 from ...policies.baselines.rules import Agreement, Lift
 from ...policies.learners.ppo import make_ppo
 from ...policies.sb3.vec_env import SB3ConsoleVecEnv
-from ..evaluation.optimum import best_static, final_losses, schedule_bound
+from ..evaluation.optimum import best_static, final_losses, scenario_bound
 
 Array = NDArray[np.float64]
 Choose = Callable[[Observation], Array]
@@ -73,7 +72,7 @@ def _measured(config: SurrogateLearningConfig, setting: SurrogateSetting) -> dic
         row[f"PPO, seed {seed}"] = _gain(natural_N - losses(learned(config, setting, seed)))
     learning_s = (perf_counter() - begun) / config.learners
     row |= {rule.name: _gain(natural_N - losses(rule.act)) for rule in (Lift(), Agreement())}
-    row["bound"] = round(float(natural_N.mean()) - bound(task, setting), 3)
+    row["bound"] = round(float(natural_N.mean()) - scenario_bound(task, setting, PROSE), 3)
     return row | {"weights": best_K.round(3).tolist(), "learning_s": round(learning_s, 1)}
 
 
@@ -92,15 +91,6 @@ def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: in
         return env.action_map.weights(action.numpy(), seen.mask)
 
     return choose
-
-
-def bound(task: Task, setting: SurrogateSetting) -> float:
-    """The final loss that no schedule goes below, after the warm-up under natural."""
-    clock = setting.episode
-    steps = np.array([clock.warmup_steps, *[clock.steps_per_interval] * clock.num_intervals], np.float64)
-    budgets = steps * clock.batch_windows * setting.context
-    pool_C = task.cells.tokens_C * min(1.0, PROSE.pool_budgets * budgets.sum() / task.cells.tokens_C.sum())
-    return schedule_bound(setting.dynamics(task), pool_C, budgets, task.task_weights(PROSE), warmup=1)
 
 
 def _constant(weights_K: Array) -> Choose:

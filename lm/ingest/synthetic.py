@@ -10,12 +10,18 @@ from ..corpus.tokenizer import train_tokenizer
 from ..corpus.writer import CorpusWriter
 
 DOMAINS = ("prose", "code", "tests", "data", "notes")
-TASKS = ("prose", "code")
+TASKS = ("prose", "code")  # the reference tasks unless others are asked for: any of DOMAINS
 DIALECTS = 2  # of each domain; they are its topics
 ALPHABETS = ("aeioulnrst", "defgiprtux", "defgiptsux", "0123456789", "aehklmnosw")
 ENDS = (". ", ";\n", ")\n", ",", "\n")
 # How close each domain (column) is to each task (row), as a good classifier would score it.
-MATCHES = {"prose": (2.0, -1.5, -1.5, -2.0, 0.5), "code": (-1.5, 2.0, 1.0, -1.0, -1.5)}
+MATCHES = {
+    "prose": (2.0, -1.5, -1.5, -2.0, 0.5),
+    "code": (-1.5, 2.0, 1.0, -1.0, -1.5),
+    "tests": (-1.5, 1.0, 2.0, -1.0, -1.5),
+    "data": (-2.0, -1.0, -1.0, 2.0, -1.0),
+    "notes": (0.5, -1.5, -1.5, -1.0, 2.0),
+}
 QUALITY = (-1.0, -0.3, 0.3, 1.0)
 
 
@@ -31,11 +37,15 @@ class SyntheticDocument:
 
 
 def synthetic_documents(
-    seed: int, documents_per_domain: int = 200, reference_documents: int = 24, mean_words: int = 100
+    seed: int,
+    documents_per_domain: int = 200,
+    reference_documents: int = 24,
+    mean_words: int = 100,
+    tasks: tuple[str, ...] = TASKS,
 ) -> dict[str, list[SyntheticDocument]]:
     """Documents by split. Every domain has its own words and, for each dialect, its own sparse bigram model; the lower
     a document's quality, the more of its words are drawn at random. The reference splits hold documents of the domains
-    "prose" and "code", of the same qualities as in training."""
+    `tasks`, of the same qualities as in training."""
     rng = np.random.default_rng([seed, 0])
     models = [_Language(rng, ALPHABETS[domain], ENDS[domain]) for domain in range(len(DOMAINS))]
 
@@ -47,31 +57,36 @@ def synthetic_documents(
 
     train = [make(domain) for _ in range(documents_per_domain) for domain in range(len(DOMAINS))]
     splits = {TRAIN: [train[i] for i in rng.permutation(len(train))]}
-    for task in TASKS:
+    for task in tasks:
         for half in ("validation", "test"):
             splits[reference_split(task, half)] = [make(DOMAINS.index(task)) for _ in range(reference_documents)]
     return splits
 
 
 def build_synthetic(
-    path: Path, seed: int = 0, vocab_size: int = 320, documents_per_domain: int = 200, labelled: bool = True
+    path: Path,
+    seed: int = 0,
+    vocab_size: int = 320,
+    documents_per_domain: int = 200,
+    labelled: bool = True,
+    tasks: tuple[str, ...] = TASKS,
 ) -> Corpus:
     """Build a corpus of synthetic documents at `path`, with true labels under the default agents' names: domain, topic,
-    quality, match-prose, match-code (not `labelled`: domain alone). Takes about a second."""
-    splits = synthetic_documents(seed, documents_per_domain)
-    with CorpusWriter(path, TASKS, {"source": "synthetic", "seed": seed}) as writer:
+    quality, and a match agent's for each of `tasks` (not `labelled`: domain alone). Takes about a second."""
+    splits = synthetic_documents(seed, documents_per_domain, tasks=tasks)
+    with CorpusWriter(path, tasks, {"source": "synthetic", "seed": seed}) as writer:
         for split, documents in splits.items():
             writer.add_split(split, (document.text for document in documents))
         train = writer.texts()[: len(splits[TRAIN])]
         writer.encode(train_tokenizer(train, vocab_size))
         documents = [document for split in splits.values() for document in split]
-        for name, labels in _labels(documents).items():
+        for name, labels in _labels(documents, tasks).items():
             if labelled or name == "domain":
                 writer.add_labels(name, labels)
     return Corpus.open(path)
 
 
-def _labels(documents: list[SyntheticDocument]) -> dict[str, Labels]:
+def _labels(documents: list[SyntheticDocument], tasks: tuple[str, ...]) -> dict[str, Labels]:
     """The true labels of `documents`, as label columns."""
     domain = np.array([document.domain for document in documents], np.uint16)
     topic = domain * DIALECTS + np.array([document.dialect for document in documents], np.uint16)
@@ -82,8 +97,8 @@ def _labels(documents: list[SyntheticDocument]) -> dict[str, Labels]:
         "topic": Labels(topics, None, topic.astype(np.uint16)),
         "quality": Labels(tuple(f"bin {i}" for i in range(len(QUALITY))), QUALITY, quality),
     }
-    for task, nearness in MATCHES.items():
-        order = np.unique(nearness, return_inverse=True)
+    for task in tasks:
+        order = np.unique(MATCHES[task], return_inverse=True)
         names = tuple(f"bin {i}" for i in range(len(order[0])))
         labels[f"match-{task}"] = Labels(names, tuple(order[0].tolist()), order[1][domain].astype(np.uint16))
     return labels
