@@ -101,11 +101,10 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
         scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
-        origin = config.target.origin
+        target, origin = preflight_target(config.target, task, config.engine), config.target.origin
         tokenizer = usable_tokenizer(task, origin or config.target.tokenizer)
         if origin is not None:
             check_generation(origin)
-        target = preflight_target(config.target, task, config.engine)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
         folder, found = _open_run_folder(config, corpus, checkpoints, policy)
         if ranks.broadcast(np.array([folder is not None and RUN_STAGE in folder.stages]))[0] and not folder:

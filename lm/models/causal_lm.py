@@ -200,6 +200,7 @@ def _weights_in(origin: Path, config: PretrainedConfig) -> Any:
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
     except (MemoryError, torch.OutOfMemoryError):
@@ -209,6 +210,8 @@ def _weights_in(origin: Path, config: PretrainedConfig) -> Any:
     model, about = loaded
     if missing := sorted(about["missing_keys"]):
         raise InputError(f"{origin} has no weights of {missing[0]} ({len(missing)} missing), expected all of them")
+    for name, there, here in sorted(about["mismatched_keys"]):
+        raise InputError(f"{name} in {origin} is {tuple(there)}, but {tuple(here)} by its config.json; take its own")
     for name, parameter in model.named_parameters():
         if not parameter.isfinite().all():
             raise InputError(f"the weights of {name} in {origin} are not all finite numbers; take another checkpoint")
