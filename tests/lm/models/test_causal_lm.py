@@ -55,7 +55,7 @@ def test_special_tokens_without_an_end_of_text_are_none_or_known(tmp_path: Path)
     config = config_in(tmp_path, 300, 16)
     ids = {name: value for name, value in config.to_dict().items() if name.endswith("_token_id")}
     assert all(value is None or 0 <= value < 300 for value in ids.values())
-    assert None not in (ids["bos_token_id"], ids["eos_token_id"], ids["pad_token_id"])
+    assert None not in (ids["bos_token_id"], ids["pad_token_id"])
 
 
 def test_sizes_of_which_there_is_no_model_are_named() -> None:
