@@ -101,14 +101,14 @@ class Setting:
         """Tokens of a whole run whose windows are all full."""
         return self.episode.budget_tokens(self.context)
 
-    def model_config(self, vocab_size: int) -> PretrainedConfig:
-        """The configuration of the model that is trained. InputError: sizes that do not fit, or no usable config in
-        `model`."""
+    def model_config(self, vocab_size: int, end_of_text: int | None = None) -> PretrainedConfig:
+        """The configuration of the model that is trained, with the token that ends a text. InputError: sizes that do
+        not fit, or no usable config in `model`."""
         if self.origin is not None:
             return config_in(self.origin, vocab_size, self.context, keep_vocabulary=True)
         if self.model is not None:
-            return config_in(self.model, vocab_size, self.context)
-        return llama(vocab_size, self.width, self.num_layers, self.context)
+            return config_in(self.model, vocab_size, self.context, end_of_text)
+        return llama(vocab_size, self.width, self.num_layers, self.context, end_of_text)
 
     @property
     def products(self) -> torch.dtype:
@@ -128,10 +128,10 @@ class Setting:
         """`num_slots` new models on this task's windows. InputError: `origin` is given, which is for targets."""
         if self.origin is not None:
             raise InputError(f"origin is {self.origin}, expected none: proxies begin afresh, a target may go on")
-        config = self.model_config(task.corpus.vocab_size)
+        config = self.model_config(task.corpus.vocab_size, task.corpus.end_of_text)
         return ProxyStack(config, task.windows, self.train_config, num_slots, self.device)
 
     def target(self, task: Task, engine: EngineConfig) -> Target:
         """One model on this task's windows, trained as `engine` says."""
-        config = self.model_config(task.corpus.vocab_size)
+        config = self.model_config(task.corpus.vocab_size, task.corpus.end_of_text)
         return Target(config, task.windows, self.train_config, engine, self.device, self.origin)

@@ -25,7 +25,7 @@ from ...policies.base import Policy
 from ...policies.named import learned_hashes
 from ...policies.registry import make_policy
 from ..progress import Progress
-from ..runs.model_folder import bits_per_byte, model_card, save_model
+from ..runs.model_folder import bits_per_byte, check_generation, model_card, save_model, usable_tokenizer
 from ..runs.plan import plan
 from ..runs.preflight import check_seed, preflight_target
 from ..runs.pretraining import Pretraining, as_result
@@ -116,12 +116,15 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
         scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
-        target = preflight_target(config.target, task, config.engine)
+        target, origin = preflight_target(config.target, task, config.engine), config.target.origin
+        tokenizer = usable_tokenizer(task, origin or config.target.tokenizer)
+        if origin is not None:
+            check_generation(origin)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
         folder, found = _open_run_folder(config, corpus, checkpoints, policy)
         if ranks.broadcast(np.array([folder is not None and RUN_STAGE in folder.stages]))[0] and not folder:
-            return {"model": str(config.folder / "model"), "policy": policy.name}  # finished earlier
-        progress.stage(f"pretrain under {policy.name}", None)
+            return {"model": str(config.folder / "model"), "policy": config.policy}  # finished earlier
+        progress.stage(f"pretrain under {config.policy}", None)
         run = Pretraining(
             task,
             config.target.episode,
@@ -140,8 +143,8 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             result = as_result(losses, target, run.episode)
             result["test_bits_per_byte"] = bits_per_byte(task, losses)
             result |= _kept(limits, run.drawn())
-            card = model_card(task, policy, scenario, config.seed, result, run.drawn(), config.target.origin)
-            save_model(target, task, config.folder / "model", card, config.target.origin or config.target.tokenizer)
+            card = model_card(task, config.policy, policy, scenario, config.seed, result, run.drawn(), origin)
+            save_model(target, tokenizer, config.folder / "model", card, origin)
             return result
 
         before = signal.signal(signal.SIGTERM, lambda *_: setattr(run, "told_to_stop", True))  # a scheduler's notice
@@ -154,7 +157,7 @@ def main(config: PretrainConfig) -> dict[str, Any]:
                 folder.close()
     return {
         "model": str(config.folder / "model"),
-        "policy": policy.name,
+        "policy": config.policy,
         **result,
         "wall_s": folder.seconds[RUN_STAGE] if folder else None,
     }

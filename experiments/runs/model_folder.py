@@ -1,10 +1,11 @@
 """The folder of a pretrained target: a transformers model with its tokenizer and its card."""
 
+import json
 import shlex
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +13,13 @@ from ...env.console.achieved import CategoryUse, achieved_table
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...lm.corpus.corpus import reference_split
+from ...lm.io.errors import InputError, in_one_line
 from ...lm.io.files import naming_disk_errors, sync_folder
 from ...lm.target.target import Target
 from ...policies.base import Policy
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 GENERATION = "generation_config.json"
 CARD = """---
@@ -43,7 +48,7 @@ What it was trained on, by label of the corpus (epochs: tokens drawn over the co
 {drawn}
 
 `pretraingym evaluate` scores it on multiple-choice files; `lm_eval --model hf` reads it too, with
-`--model_args pretrained=FOLDER,prefix_token_id=0` where its tokenizer has no token that begins a text.
+`--model_args pretrained=FOLDER,prefix_token_id=0` where its tokenizer has no token that begins or ends a text.
 
 It has seen no instructions and was not aligned; it continues text.
 """
@@ -51,6 +56,7 @@ It has seen no instructions and was not aligned; it continues text.
 
 def model_card(
     task: Task,
+    asked: str,
     policy: Policy,
     scenario: Scenario,
     seed: int,
@@ -58,14 +64,14 @@ def model_card(
     drawn: dict[str, list[CategoryUse]],
     origin: Path | None,
 ) -> str:
-    """Markdown with the metadata that the hub reads. `result`: the run's; `drawn`: its text by label; `origin`: the
-    weights it began from."""
+    """Markdown with the metadata that the hub reads. `asked`: the policy as it was named; `result`: the run's; `drawn`:
+    its text by label; `origin`: the weights it began from."""
     nats, bits = result["test_loss_nats"], result["test_bits_per_byte"]
     return CARD.format(
         begun=f"Pretrained further, from the weights in `{origin.name}`," if origin else "Pretrained",
         params=result["target_params"],
         tokens=result["tokens"],
-        policy=policy.name,
+        policy=asked,
         describes=policy.describe(),
         command=shlex.join(["pretraingym", *sys.argv[1:]]),
         fingerprint=task.corpus.fingerprint,
@@ -89,10 +95,48 @@ def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:
     }
 
 
-def save_model(target: Target, task: Task, folder: Path, card: str = "", origin: Path | None = None) -> None:
-    """Save the model with its card and the corpus's tokenizer, whole or not at all. `origin`: a folder from which the
-    tokenizer, and settings of generation if there are any, are copied instead. All ranks call it; the first writes."""
+def usable_tokenizer(task: Task, source: Path | None) -> "PreTrainedTokenizerBase":
+    """The tokenizer that a model's folder gets: the corpus's, with windows' length as the longest text; or the one in
+    `source`, where that is a whole transformers tokenizer. InputError: transformers cannot read that."""
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    if source is not None and (source / "tokenizer_config.json").is_file():
+        try:
+            if "auto_map" in json.loads((source / "tokenizer_config.json").read_bytes()):
+                raise ValueError("it names code of its own, auto_map, which is not run")
+            return AutoTokenizer.from_pretrained(source, local_files_only=True, trust_remote_code=False)
+        except Exception as error:  # noqa: BLE001 - whatever tokenizers raise
+            raise InputError(
+                f"transformers cannot read the tokenizer in {source} ({in_one_line(error)}); save it there again"
+            ) from None
+    tokenizer, end = task.corpus.tokenizer(), task.corpus.end_of_text
+    named = {} if end is None else dict.fromkeys(("bos_token", "eos_token", "pad_token"), tokenizer.id_to_token(end))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=task.context, clean_up_tokenization_spaces=False, **named
+    )
+
+
+def check_generation(origin: Path) -> None:
+    """InputError: the settings of generation in `origin`, which are copied, cannot be read."""
+    from transformers import GenerationConfig
+
+    if not (origin / GENERATION).is_file():
+        return
+    try:
+        GenerationConfig.from_pretrained(origin, local_files_only=True).validate()
+    except Exception as error:  # noqa: BLE001 - whatever its fields make it raise
+        raise InputError(f"{origin / GENERATION} cannot be used ({in_one_line(error)}); mend or delete it") from None
+
+
+def save_model(
+    target: Target,
+    tokenizer: "PreTrainedTokenizerBase",
+    folder: Path,
+    card: str = "",
+    origin: Path | None = None,
+) -> None:
+    """Save the model with its card and tokenizer, whole or not at all. `origin`: a folder from which settings of
+    generation are copied, if there are any. All ranks call it; the first writes."""
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # it would be printed into ours
@@ -103,10 +147,7 @@ def save_model(target: Target, task: Task, folder: Path, card: str = "", origin:
     shutil.rmtree(part, ignore_errors=True)
     with naming_disk_errors(part):
         target.save_pretrained(part)
-        if origin is not None and (origin / "tokenizer_config.json").is_file():
-            AutoTokenizer.from_pretrained(origin, local_files_only=True, trust_remote_code=False).save_pretrained(part)
-        else:
-            PreTrainedTokenizerFast(tokenizer_object=task.corpus.tokenizer()).save_pretrained(part)
+        tokenizer.save_pretrained(part)
     if origin is not None and (origin / GENERATION).is_file():
         shutil.copyfile(origin / GENERATION, part / GENERATION)
     if card:

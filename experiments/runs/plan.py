@@ -49,7 +49,7 @@ def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: in
     }
     return {
         "params": cost.params,
-        "vocabulary": config.vocab_size,
+        "vocabulary": config.get_text_config(decoder=True).vocab_size,
         "tokens": setting.budget_tokens,
         "steps": setting.episode.total_steps,
         "tokens_per_step": setting.episode.batch_windows * setting.context,

@@ -11,7 +11,7 @@ from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
-from ...lm.io.errors import InputError
+from ...lm.io.errors import InputError, in_one_line
 from ...lm.models.engine_config import EngineConfig
 from ...lm.target.target import Target
 from ..progress import Progress
@@ -46,7 +46,8 @@ def preflight_task(setting: Setting, corpus: Corpus) -> Task:
     with _naming_the_model(setting):
         backend = setting.backend(task, 2)  # two, since models must work as a stack
         backend.start(0, 0)
-        backend.influence(np.zeros((2, 1, 1), np.int64), np.ones((2, 1)), np.zeros((2, 1), np.int64), 1)
+        window = _longest_window(task)
+        backend.influence(np.full((2, 1, 1), window), np.ones((2, 1)), np.full((2, 1), window), 1)
     return task
 
 
@@ -55,8 +56,15 @@ def preflight_target(setting: Setting, task: Task, engine: EngineConfig) -> Targ
     used."""
     with _naming_the_model(setting):
         target = setting.target(task, engine)
-        target.influence(np.zeros((1, 1, 1), np.int64), np.ones((1, 1)), np.zeros((1, 1), np.int64), 1)
+        window = _longest_window(task)
+        target.influence(np.full((1, 1, 1), window), np.ones((1, 1)), np.full((1, 1), window), 1)
     return target
+
+
+def _longest_window(task: Task) -> int:
+    """A window of the longest document: full, if any is, since a model may read short text and not long."""
+    document = int(np.argmax(np.diff(task.corpus.token_offsets)))
+    return int(task.windows.ids(range(document, document + 1))[0])
 
 
 @contextmanager
@@ -64,14 +72,12 @@ def _naming_the_model(setting: Setting) -> Iterator[None]:
     """Whatever torch and transformers raise inside becomes an InputError that names the model."""
     try:
         yield
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except (TypeError, ValueError, RuntimeError, AssertionError, AttributeError, IndexError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever the classes of models raise
         folder = setting.origin or setting.model
         what = f"the model in {folder}" if folder else f"a model of width {setting.width}"
-        raise InputError(
-            f"{what} cannot be trained on '{setting.device}': {str(error).splitlines()[0] if str(error) else error!r}"
-        ) from None
+        raise InputError(f"{what} cannot be trained on '{setting.device}': {in_one_line(error)}") from None
 
 
 def check_seed(seed: int) -> None:

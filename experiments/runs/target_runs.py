@@ -13,7 +13,7 @@ from ...lm.target.checkpoints import Checkpoints
 from ...lm.target.ranks import Ranks
 from ...policies.base import Policy
 from ..progress import Progress
-from .model_folder import bits_per_byte, save_model
+from .model_folder import bits_per_byte, save_model, usable_tokenizer
 from .pretraining import Pretraining
 from .run_folder import RunFolder
 
@@ -58,7 +58,7 @@ class TargetRuns:
             row["test_bits_per_byte"] = bits_per_byte(self.task, losses)
             self.folder.log([row])
             if model_folder is not None:
-                save_model(target, self.task, model_folder)
+                save_model(target, usable_tokenizer(self.task, setting.origin or setting.tokenizer), model_folder)
             return {"row": row, "params": target.num_params, "profile_s": run.episode.stopwatch.seconds}
 
         before_s = 0.0 if found is None else found.about["elapsed_s"]

@@ -52,7 +52,8 @@ def reference_split(task: str, half: str) -> str:
 class Corpus:
     """An opened corpus of D documents. Its arrays are memory-mapped and read-only.
 
-    tokens: (all tokens,) uint16 or uint32; token_offsets: (D + 1,) int64; texts: the documents' text; splits:
+    tokens: (all tokens,) uint16 or uint32; end_of_text: the token that ends every document, None if the tokenizer has
+    none; token_offsets: (D + 1,) int64; texts: the documents' text; splits:
     contiguous ranges of documents; labels: label columns by name; about: how it was built; counts: what was counted
     while it was built; fingerprint: of all its bytes, and of the tokens if they are another tokenizer's.
     """
@@ -106,7 +107,7 @@ class Corpus:
         return _reopened, (self.path, self._token_folder, self._text_hash)
 
     def _use(self, tokens: TokenSet) -> None:
-        self._token_folder, self.vocab_size = tokens.folder, tokens.vocab_size
+        self._token_folder, self.vocab_size, self.end_of_text = tokens.folder, tokens.vocab_size, tokens.end_of_text
         self.tokens, self.token_offsets = tokens.tokens, tokens.offsets
         self._tokenizer_json = np.memmap(tokens.folder / TOKENIZER, np.uint8, "r")  # this one, whatever comes there
 

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 from array import array
@@ -18,7 +19,7 @@ from ..io.files import sync_folder
 from ..io.flat_files import check_files, file_facts, map_flat, map_offsets
 from .manifest import read_manifest, write_manifest
 from .texts import Texts
-from .tokenizer import load_tokenizer
+from .tokenizer import SETTINGS, end_of_text, load_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -29,10 +30,12 @@ BATCH_BYTES = 4_000_000  # of text that the tokenizer gets at a time: many docum
 
 @dataclass(frozen=True)
 class TokenSet:
-    """tokens: (all tokens,) uint16 or uint32; offsets: (D + 1,) int64, where each document begins in them."""
+    """tokens: (all tokens,) uint16 or uint32; offsets: (D + 1,) int64, where each document begins in them;
+    end_of_text: the token that ends every document, if the tokenizer has one."""
 
     folder: Path
     vocab_size: int
+    end_of_text: int | None
     tokens: NDArray[Any]
     offsets: NDArray[np.int64]
 
@@ -42,22 +45,28 @@ class TokenSet:
         return cls(
             folder,
             facts["vocab_size"],
+            facts["end_of_text"],
             map_flat(folder / TOKENS, facts["token_dtype"], facts["tokens"]),
             map_offsets(folder / OFFSETS, num_documents, facts["tokens"]),
         )
 
 
 def encode(
-    texts: Texts, tokenizer: "Tokenizer", folder: Path, progress: Callable[[float], None] | None = None
+    texts: Texts,
+    tokenizer: "Tokenizer",
+    end: int | None,
+    folder: Path,
+    progress: Callable[[float], None] | None = None,
 ) -> dict[str, Any]:
-    """Tokenise all documents on all cores into `folder`, and return the facts about it for a manifest."""
+    """Tokenise all documents on all cores into `folder`, each ended by the token `end` (None: by nothing), and return
+    the facts about it for a manifest."""
     offsets = array("q", [0])
     vocabulary = tokenizer.get_vocab_size()
     dtype = "uint16" if vocabulary <= 1 << 16 else "uint32"
     with open(folder / TOKENS, "wb") as file:
         for batch in batches(texts, BATCH_BYTES):
             for encoding in tokenizer.encode_batch_fast(texts[batch.start : batch.stop], add_special_tokens=False):
-                ids = np.array(encoding.ids, dtype)
+                ids = np.array(encoding.ids if end is None else [*encoding.ids, end], dtype)
                 offsets.append(offsets[-1] + len(ids))
                 file.write(ids.tobytes())
             if progress:
@@ -65,7 +74,11 @@ def encode(
     with open(folder / OFFSETS, "wb") as file:
         offsets.tofile(file)
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
-    return {"vocab_size": vocabulary, "token_dtype": dtype, "tokens": offsets[-1]}
+    # So that transformers reads the folder as a tokenizer's, and `end_of_text` finds the same token again.
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    settings |= {} if end is None else {"eos_token": tokenizer.id_to_token(end)}
+    (folder / SETTINGS[0]).write_text(json.dumps(settings), encoding="utf-8")
+    return {"vocab_size": vocabulary, "token_dtype": dtype, "tokens": offsets[-1], "end_of_text": end}
 
 
 def batches(texts: Texts, batch_bytes: int) -> Iterator[range]:
@@ -89,12 +102,13 @@ def other_tokens(
     in a folder of the corpus; `verify` hashes them. InputError: no tokenizer there, damaged tokens, or the corpus's
     folder cannot be written."""
     tokenizer = load_tokenizer(tokenizer_folder)
-    folder = corpus_folder / f"tokens-{hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16]}"
+    end = end_of_text(tokenizer, tokenizer_folder)
+    folder = corpus_folder / f"tokens-{hashlib.sha256(f'{tokenizer.to_str()} {end}'.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
             part.mkdir()
-            facts = encode(texts, tokenizer, part, progress)
+            facts = encode(texts, tokenizer, end, part, progress)
             facts["files"] = file_facts(sorted(part.iterdir()))
             write_manifest(part, facts)
             sync_folder(part)

@@ -23,6 +23,7 @@ from .corpus import TEXT, TRAIN, Corpus, Labels, label_file, reference_split
 from .manifest import read_manifest, write_manifest
 from .texts import Texts
 from .token_set import encode
+from .tokenizer import end_of_text
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -91,9 +92,15 @@ class CorpusWriter:
         self._text.flush()
         return Texts(self._part / TEXT, np.array(self._offsets, np.int64))
 
-    def encode(self, tokenizer: "Tokenizer", progress: Callable[[float], None] | None = None) -> None:
-        """Tokenise all documents; `progress` is told the share that is done."""
-        self._manifest |= encode(self.texts(), tokenizer, self._part, progress)
+    def encode(
+        self,
+        tokenizer: "Tokenizer",
+        progress: Callable[[float], None] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        """Tokenise all documents, and end each with the tokenizer's end of text, if it has one; `progress` is told the
+        share that is done. `source`: the folder that the tokenizer was read from."""
+        self._manifest |= encode(self.texts(), tokenizer, end_of_text(tokenizer, source), self._part, progress)
 
     def add_labels(self, name: str, labels: Labels) -> None:
         """Add a label column, one label a document in their order."""

@@ -59,7 +59,8 @@ def build_corpus(
         for name, labels in given.items():
             writer.add_labels(name, labels)
         report("tokenise", 0)
-        writer.encode(_tokenizer(tokenizer, texts, train), lambda share: report("tokenise", share))
+        source = tokenizer if isinstance(tokenizer, Path) else None
+        writer.encode(_tokenizer(tokenizer, texts, train), lambda share: report("tokenise", share), source)
         report("label", 0)
         if annotate:
             found = annotate(texts, writer.splits, given[DOMAIN], lambda share: report("label", share))

@@ -38,7 +38,7 @@ def check_causal(
 
     def hold(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
         held.append(output.detach().requires_grad_())
-        return held[-1]
+        return held[-1].clone()  # some models add positions in place
 
     ids = torch.arange(size, device=next(table.parameters()).device)[None] * (vocab_size // size or 1) % vocab_size
     hook = table.register_forward_hook(hold)

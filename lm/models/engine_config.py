@@ -24,7 +24,7 @@ class EngineConfig:
     save_memory: bool = False
     """compute activations again in the backward pass instead of keeping them: a third more compute"""
     attention: Literal["sdpa", "eager"] = "sdpa"
-    """implementation of attention: torch's fused one, or plain products, which some models (Gemma 2) need"""
+    """implementation of attention: torch's fused one, where the model has it, or plain products"""
     liger: bool = False
     """Liger kernels for norms, rotary embeddings and feed-forwards (extra: liger; a GPU)"""
 

@@ -26,11 +26,11 @@ class TrainingCost:
 
     @classmethod
     def of(cls, config: PretrainedConfig, context: int) -> "TrainingCost":
-        params = num_parameters(config)
+        params, text = num_parameters(config), config.get_text_config(decoder=True)
         tables = 1 if config.tie_word_embeddings else 2
         # A tied table is also the head, and multiplies as such.
-        embeddings = config.vocab_size * config.hidden_size * (tables - 1)
-        return cls(params, params - embeddings, config.num_hidden_layers, config.hidden_size, context)
+        embeddings = text.vocab_size * text.hidden_size * (tables - 1)
+        return cls(params, params - embeddings, text.num_hidden_layers, text.hidden_size, context)
 
     @property
     def flops_per_token(self) -> float:

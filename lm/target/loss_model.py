@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..io.errors import InputError
-from ..models.causal_lm import ends_in_head
+from ..models.causal_lm import TakenOutHead, ends_in_head
 from ..models.engine_config import EngineConfig
 from ..proxies.head_loss import token_losses, weighted_losses
 
@@ -20,10 +20,9 @@ class LossModel(nn.Module):
         super().__init__()
         names = {id(parameter): name for name, parameter in model.named_parameters()}
         self.tables = _tables(model)
-        plain_head = ends_in_head(model)
-        self.head = model.get_output_embeddings() if plain_head else None
-        if plain_head:
-            model.set_output_embeddings(nn.Identity())
+        self.head = model.get_output_embeddings() if ends_in_head(model) else None
+        if self.head is not None:
+            model.set_output_embeddings(TakenOutHead(self.head))
         self.model = model
         self.paths = {path: names[id(parameter)] for path, parameter in self.named_parameters()}
         if engine.packing == "documents":
@@ -37,11 +36,19 @@ class LossModel(nn.Module):
     def forward(self, inputs: Tensor, positions: Tensor | None, targets: Tensor, weights: Tensor | None) -> Tensor:
         """Tokens (sequences, positions) -> the sum of their losses times `weights`, nats, or without weights each
         token's loss, 0 where the target is ignored; positions: given where a sequence has several windows."""
-        out = self.model(input_ids=inputs, position_ids=positions, use_cache=False).logits.flatten(0, 1)[None]
+        placed = {} if positions is None else {"position_ids": positions}
+        out = self.model(input_ids=inputs, use_cache=False, **placed).logits.flatten(0, 1)[None]
         head = None if self.head is None else self.head.weight[None]
         if weights is None:
             return token_losses(out, head, targets.reshape(1, -1)).view(targets.shape)
         return weighted_losses(out, head, targets.reshape(1, -1), weights.reshape(1, -1)).sum()  # FSDP2 wants no view
+
+    def leaves_parameters_out(self) -> bool:
+        """Whether the gradient of a small batch does not reach some parameter that is to be trained."""
+        tokens = torch.arange(4, device=next(self.parameters()).device)[None]
+        trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        loss = self(tokens, None, tokens, torch.ones_like(tokens, dtype=torch.float32))
+        return None in torch.autograd.grad(loss, trained, allow_unused=True)
 
     @torch.no_grad()
     def _check_packing(self) -> None:
@@ -50,16 +57,20 @@ class LossModel(nn.Module):
         alone = torch.arange(4, device=next(self.parameters()).device).expand(2, -1)
         both, positions = torch.cat([alone + 1, alone], 1), torch.cat([alone, alone], 1)
         apart = self.model(input_ids=alone, use_cache=False).logits
-        packed = self.model(input_ids=both, position_ids=positions, use_cache=False).logits[:, 4:]
+        try:
+            packed = self.model(input_ids=both, position_ids=positions, use_cache=False).logits[:, 4:]
+        except (TypeError, ValueError, RuntimeError, IndexError):  # it takes no positions, or none that begin again
+            packed = torch.full_like(apart, torch.nan)
         if not torch.allclose(apart, packed, rtol=1e-3, atol=1e-5):
             raise InputError(
-                f"{type(self.model).__name__} does not keep packed documents apart: choose packing none (a sequence "
-                "each) or plain (documents see each other)"
+                f"{type(self.model).__name__} does not keep packed documents apart: choose --engine.packing none (a "
+                "sequence each) or plain (documents see each other)"
             )
 
 
 def _tables(model: Any) -> set[str]:
     """Names of the embeddings and the head, which take AdamW."""
     tables = {id(module.weight) for module in model.modules() if isinstance(module, nn.Embedding)}
-    tables.add(id(model.get_output_embeddings().weight))
+    if (head := model.get_output_embeddings()) is not None:
+        tables.add(id(head.weight))
     return {name for name, parameter in model.named_parameters() if id(parameter) in tables}

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PretrainedConfig
+from transformers import PretrainedConfig
 
 from ..backend import Floats, Ids
 from ..corpus.windows import Windows
-from ..models.causal_lm import num_parameters, ready_model
+from ..models.causal_lm import new_model, num_parameters, ready_model
+from ..models.causality import check_causal
 from ..models.engine_config import EngineConfig
 from ..models.single_model import SingleModelBackend
 from ..models.training import TrainConfig
@@ -49,6 +50,7 @@ class Target(SingleModelBackend):
     def _build(self, seed: int) -> TargetModel:
         decay, train = 0.5 ** (1 / self.train_config.average_half_life), self.train_config
         model = ready_model(self.config, seed, self.origin, self.engine)
+        check_causal(model, self.windows.corpus.vocab_size, self.windows.context)
         return TargetModel(model, self.engine, train.optimizer, decay, self.ranks, train.products)
 
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
@@ -154,7 +156,7 @@ class Target(SingleModelBackend):
         """Write the model as a normal transformers folder (config.json, model.safetensors). Only rank 0 writes."""
         weights = {name: self._gathered(f"weight.{name}", value.data) for name, value in self.model.parameters.items()}
         if self.ranks.first:
-            model = AutoModelForCausalLM.from_config(self.config, dtype=torch.float32)
+            model = new_model(self.config, 0)
             for name, parameter in model.named_parameters():
                 parameter.data.copy_(weights[name][0])
             model.save_pretrained(folder)

@@ -133,9 +133,11 @@ class TargetModel(DifferentiableInPlace):
             yield
 
     def _gradient(self, name: str) -> Tensor:
-        """(1, *shape), the sum over ranks (DDP and FSDP give their mean)."""
+        """(1, *shape), the sum over ranks (DDP and FSDP give their mean); 0 where none reaches the parameter, which
+        then stays as it is: a fixed sinusoid, or a decoder's attention to an encoder that it has not."""
         grad = self.module_parameters[name].grad
-        assert grad is not None
+        if grad is None:
+            return torch.zeros_like(self.parameters[name])
         own = _local(grad)[None]
         return own.mul_(self.ranks.count) if self.ranks.count > 1 else own
 
@@ -151,7 +153,9 @@ def _distribute(
     if ranks.count == 1:
         return loss_model, Placement()
     if engine.parallel == "ddp":
-        return DistributedDataParallel(loss_model, gradient_as_bucket_view=True), Replicated(ranks)
+        some_unused = loss_model.leaves_parameters_out()
+        wrapped = DistributedDataParallel(loss_model, gradient_as_bucket_view=True, find_unused_parameters=some_unused)
+        return wrapped, Replicated(ranks)
     for module in (*loss_model.layers, loss_model):
         # Also for the root: it would keep its gathered weights, and not see those that `holding` puts in.
         fully_shard(module, reshard_after_forward=True)

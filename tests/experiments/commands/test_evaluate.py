@@ -163,7 +163,7 @@ def test_models_that_cannot_be_used(model_folder: Path, tmp_path: Path, monkeypa
     (broken / "config.json").write_bytes((model_folder / "config.json").read_bytes())
     with pytest.raises(InputError, match="no tokenizer.json in .*broken"):
         evaluate(broken, "--benchmarks", benchmarks)
-    train_tokenizer(["the river"] * 3, 256).save(str(broken / "tokenizer.json"))
+    train_tokenizer(["the river"] * 3, 257).save(str(broken / "tokenizer.json"))
     torch.save(LlamaForCausalLM.from_pretrained(model_folder).state_dict(), broken / "pytorch_model.bin")
     with pytest.raises(InputError, match="the model in .*broken cannot be read on 'cpu': .*safetensors"):
         evaluate(broken, "--benchmarks", benchmarks)

@@ -141,7 +141,7 @@ def test_a_learned_policy_drives_a_target_of_its_own(
     call = pretrain(tiny_corpus, "--policy", str(finished[0]), "--target.model", "gpt2", "--folder", "out")
     done = run(call, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout.splitlines()[-1])["policy"] == "learned-response"
+    assert json.loads(done.stdout.splitlines()[-1])["policy"] == str(finished[0])
     assert isinstance(AutoModelForCausalLM.from_pretrained(tmp_path / "out" / "model"), GPT2LMHeadModel)
 
 

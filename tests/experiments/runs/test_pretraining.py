@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.settings.setting import Setting
@@ -92,6 +92,12 @@ def test_the_result_is_a_transformers_model_with_a_card(config: PretrainConfig, 
     model = AutoModelForCausalLM.from_pretrained(result["model"])
     tokenizer = AutoTokenizer.from_pretrained(result["model"])
     assert len(tokenizer) == tiny_corpus.vocab_size
+    assert tokenizer.model_max_length == config.target.context == model.config.max_position_embeddings
+    for name in ("eos_token_id", "bos_token_id", "pad_token_id"):
+        places = model.config, model.generation_config, tokenizer
+        assert [getattr(place, name) for place in places] == [tiny_corpus.end_of_text] * 3
+    written = pipeline("text-generation", model=result["model"])("aei", max_new_tokens=3, do_sample=False)
+    assert written[0]["generated_text"].startswith("aei")
     assert 0 < result["console_share"] < 1
     assert result["tokens"] <= config.target.budget_tokens
     task = config.target.task(tiny_corpus)

@@ -46,7 +46,9 @@ def test_round_trip(tmp_path: Path) -> None:
     assert np.diff(corpus.texts.offsets).tolist() == [len(text.encode()) for text in texts]
     tokenizer, offsets = corpus.tokenizer(), corpus.token_offsets
     for document, text in enumerate(texts):
-        assert tokenizer.decode(corpus.tokens[offsets[document] : offsets[document + 1]].tolist()) == text
+        *tokens, last = corpus.tokens[offsets[document] : offsets[document + 1]].tolist()
+        assert tokenizer.decode(tokens) == text
+        assert last == corpus.end_of_text == tokenizer.token_to_id("<|endoftext|>")
     assert corpus.labels["score"].names == ("low", "high")
     assert corpus.labels["score"].values == (-1.0, 1.0)
     assert corpus.labels["score"].column.tolist() == [0, 1, 0, 1, 1]
@@ -116,7 +118,7 @@ def test_other_schema_and_edited_manifest(copy: Path) -> None:
         Corpus.open(copy)
     other = manifest | {"schema": 99}
     path.write_text(json.dumps(other | {"fingerprint": fingerprint(other)}))
-    with pytest.raises(InputError, match="schema 99, this version reads 2"):
+    with pytest.raises(InputError, match="schema 99, this version reads 3"):
         Corpus.open(copy)
     path.write_text("[]")
     with pytest.raises(InputError, match="schema None"):

@@ -90,7 +90,8 @@ def test_another_tokenizer_reads_the_same_corpus(tiny_corpus: Corpus, tmp_path: 
     tokenizer = other.tokenizer()
     for document, text in enumerate(corpus.texts):
         begin, end = other.token_offsets[document : document + 2]
-        assert tokenizer.decode(other.tokens[begin:end].tolist()) == text
+        assert tokenizer.decode(other.tokens[begin : end - 1].tolist()) == text
+        assert other.tokens[end - 1] == other.end_of_text == 0
     assert (other.labels["topic"].column == corpus.labels["topic"].column).all()
     assert other.fingerprint != corpus.fingerprint
     assert Corpus.open(corpus.path).fingerprint == corpus.fingerprint
@@ -206,7 +207,7 @@ def test_a_kill_while_labels_are_replaced(tmp_path: Path, killed_at: Any) -> Non
 def test_tokens_per_byte(tiny_corpus: Corpus) -> None:
     split = tiny_corpus.splits["prose/test"]
     texts = [tiny_corpus.text(document) for document in split]
-    tokens = sum(len(tiny_corpus.tokenizer().encode(text, add_special_tokens=False)) for text in texts)
+    tokens = sum(1 + len(tiny_corpus.tokenizer().encode(text, add_special_tokens=False)) for text in texts)
     assert tiny_corpus.tokens_per_byte("prose/test") == tokens / sum(len(text.encode()) for text in texts)
 
 

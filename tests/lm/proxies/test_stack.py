@@ -96,7 +96,8 @@ def test_stacked_equals_alone(tiny_corpus: Corpus, name: str, monkeypatch: pytes
     stacked = np.stack([backend.train(ids[:, step : step + 1], active) for step in range(STEPS)], 1)
     alone = train_alone(config, tiny_corpus, ids[2], FIRST_SEED + 2, monkeypatch)
     np.testing.assert_allclose(stacked[2], alone, atol=TOLERANCE_NATS)
-    np.testing.assert_allclose(stacked[2, :2], alone[:2], atol=1e-5)
+    # AdamW's first step has the size of the rate however small the gradient, so that rounding can turn its sign.
+    np.testing.assert_allclose(stacked[2, :2], alone[:2], atol=3e-5)
 
 
 def test_result_depends_neither_on_count_nor_on_slot(tiny_corpus: Corpus) -> None:

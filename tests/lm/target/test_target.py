@@ -97,7 +97,7 @@ def test_plain_packing_lets_documents_see_each_other(windows: Windows) -> None:
 def test_a_model_that_crosses_documents_is_refused(windows: Windows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("transformers.masking_utils.find_packed_sequence_indices", lambda position_ids: None)
     config = configs(windows.corpus.vocab_size)["llama"]
-    with pytest.raises(InputError, match=r"does not keep packed documents apart: choose packing none"):
+    with pytest.raises(InputError, match=r"does not keep packed documents apart: choose --engine.packing none"):
         Target(config, windows, TRAIN, EngineConfig())
     Target(config, windows, TRAIN, EngineConfig(packing="plain"))
 
