@@ -282,6 +282,9 @@ def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(
     config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks
 ) -> None:
     """One rank, two with DDP, two with FSDP2, and a run that has been each in turn."""
+    # Agents that feedback does not move: or rounding may move a share past the next window, which then is another one.
+    fixed = replace(config.target, agents=("null", "match-code", "match-prose", "quality"))
+    config = replace(config, target=fixed)
     alone = replace(config, folder=tmp_path / "alone")
     main(alone)
     mixed = replace(config, folder=tmp_path / "mixed", resume=True)
