@@ -1,5 +1,7 @@
 """The data card of a corpus: documents, text and tokens by split and by label, and what was left out."""
 
+from typing import Any
+
 import numpy as np
 
 from ...lm.corpus.corpus import TRAIN, Corpus, Labels
@@ -31,10 +33,29 @@ def data_card(corpus: Corpus) -> str:
         lines.append(f"| {name} | {len(part):,} | {size:,.2f} | {tokens:,} |")
     for count, number in corpus.counts.items():
         lines += ["", f"{number:,} {count}."]
+    if silent := int((tokens_D == 0).sum()):
+        lines += ["", f"{silent:,} documents without tokens: the tokenizer knows none of their characters."]
+    for source in corpus.bad_rows:
+        lines += ["", *_bad_rows(source)]
     train = corpus.splits[TRAIN]
     for name, labels in corpus.labels.items():
         lines += ["", *_table(name, labels, tokens_D[train.start : train.stop], train)]
     return "\n".join(lines) + "\n"
+
+
+def _bad_rows(source: dict[str, Any]) -> list[str]:
+    """What `Faults.facts` counted, as a table."""
+    head = [f"{source['bad']:,} of {source['rows']:,} rows are bad and left out.", ""]
+    head += ["| bad rows | what is wrong | the first of them |", "| ---: | --- | --- |"]
+    return head + [
+        f"| {kind['rows']:,} | {_cell(name)} | {_cell('; '.join(kind['first']))} |"
+        for name, kind in source["kinds"].items()
+    ]
+
+
+def _cell(text: str) -> str:
+    """Text for one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _table(name: str, labels: Labels, tokens_D: np.ndarray, train: range) -> list[str]:

@@ -18,7 +18,7 @@ from ..io.files import sync_folder
 from ..io.flat_files import check_files, file_facts, map_flat, map_offsets
 from .manifest import read_manifest, write_manifest
 from .texts import Texts
-from .tokenizer import load_tokenizer
+from .tokenizer import encode_batch, load_tokenizer, no_tokens, vocabulary_size
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,20 +48,27 @@ class TokenSet:
 
 
 def encode(
-    texts: Texts, tokenizer: "Tokenizer", folder: Path, progress: Callable[[float], None] | None = None
+    texts: Texts,
+    tokenizer: "Tokenizer",
+    folder: Path,
+    progress: Callable[[float], None] | None = None,
+    source: str = "",
 ) -> dict[str, Any]:
-    """Tokenise all documents on all cores into `folder`, and return the facts about it for a manifest."""
+    """Tokenise all documents on all cores into `folder`, and return the facts about it for a manifest. source: where
+    the tokenizer is from, for errors. InputError: it cannot read a document, or gives no tokens at all."""
     offsets = array("q", [0])
-    vocabulary = tokenizer.get_vocab_size()
+    vocabulary = vocabulary_size(tokenizer)
     dtype = "uint16" if vocabulary <= 1 << 16 else "uint32"
     with open(folder / TOKENS, "wb") as file:
         for batch in batches(texts, BATCH_BYTES):
-            for encoding in tokenizer.encode_batch_fast(texts[batch.start : batch.stop], add_special_tokens=False):
-                ids = np.array(encoding.ids, dtype)
+            for document in encode_batch(tokenizer, texts[batch.start : batch.stop], source):
+                ids = np.array(document, dtype)
                 offsets.append(offsets[-1] + len(ids))
                 file.write(ids.tobytes())
             if progress:
                 progress(batch.stop / len(texts))
+    if not offsets[-1]:
+        raise no_tokens(source)
     with open(folder / OFFSETS, "wb") as file:
         offsets.tofile(file)
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
@@ -94,7 +101,7 @@ def other_tokens(
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
             part.mkdir()
-            facts = encode(texts, tokenizer, part, progress)
+            facts = encode(texts, tokenizer, part, progress, str(tokenizer_folder))
             facts["files"] = file_facts(sorted(part.iterdir()))
             write_manifest(part, facts)
             sync_folder(part)

@@ -37,6 +37,7 @@ class CorpusWriter:
         if self.path.exists():
             raise InputError(f"{self.path} exists; name a new folder, or delete that one first")
         self.counts: Counter[str] = Counter()
+        self.bad_rows: list[dict[str, Any]] = []  # of each source that had some: what was left out
         self._manifest: dict[str, Any] = {"reference_tasks": list(reference_tasks)}
         self._manifest |= {"splits": {}, "labels": {}, "about": about or {}}
         self._offsets = array("q", [0])
@@ -91,9 +92,9 @@ class CorpusWriter:
         self._text.flush()
         return Texts(self._part / "text.bin", np.array(self._offsets, np.int64))
 
-    def encode(self, tokenizer: "Tokenizer", progress: Callable[[float], None] | None = None) -> None:
-        """Tokenise all documents; `progress` is told the share that is done."""
-        self._manifest |= encode(self.texts(), tokenizer, self._part, progress)
+    def encode(self, tokenizer: "Tokenizer", progress: Callable[[float], None] | None = None, source: str = "") -> None:
+        """Tokenise all documents; `progress` is told the share that is done; errors name the tokenizer's `source`."""
+        self._manifest |= encode(self.texts(), tokenizer, self._part, progress, source)
 
     def add_labels(self, name: str, labels: Labels) -> None:
         """Add a label column, one label a document in their order."""
@@ -112,6 +113,8 @@ class CorpusWriter:
             self._offsets.tofile(file)
         self._manifest |= {"documents": self.num_documents, "text_bytes": self._offsets[-1]}
         self._manifest["counts"] = {key: int(count) for key, count in self.counts.items() if count}
+        if self.bad_rows:
+            self._manifest["bad_rows"] = self.bad_rows
         self._manifest["files"] = file_facts(sorted(self._part.iterdir()))
         write_manifest(self._part, self._manifest)
         sync_folder(self._part)
