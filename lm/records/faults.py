@@ -42,7 +42,7 @@ class Faults:
     def add(self, fault: BadRow | BadFile) -> None:
         """Count a fault. InputError: it ends the build, or so many rows are bad that the rest cannot change it."""
         if self.strict:
-            raise fault
+            raise InputError(str(fault))
         if isinstance(fault, BadFile):
             self.num_bad_files += 1
             if len(self.bad_files) < FILES:

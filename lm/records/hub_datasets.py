@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Iterator
+from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,6 @@ def _cause(error: BaseException, name: str) -> str:
     why = f"{type(root).__name__}: {one_line(root)}"
     if root is not error:
         why = f"{one_line(error)} ({why})"
-    if isinstance(root, EOFError | zlib.error):
+    if isinstance(root, EOFError | zlib.error | BadGzipFile):
         return f"{why}; a file is cut or damaged, fetch it again"
     return f"{why}; --files may read the folder" if Path(name).is_dir() else why

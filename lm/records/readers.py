@@ -94,11 +94,14 @@ class FileReader:
             place = f"{name} line {number}"
             try:
                 values = decode(line)
+            except json.JSONDecodeError as error:
+                why = f"{error.msg}, column {error.colno}"
             except (ValueError, RecursionError) as error:
-                yield BadRow(place, *NO_OBJECT, one_line(error))
-                continue
-            if not isinstance(values, dict):
-                yield BadRow(place, *NO_OBJECT, f"a {type(values).__name__}")
+                why = one_line(error)
+            else:
+                why = "" if isinstance(values, dict) else f"a {type(values).__name__}"
+            if why:
+                yield BadRow(place, *NO_OBJECT, why)
                 continue
             if "\\ud" in line or "\\uD" in line:
                 mended = _without_surrogates(values)
