@@ -123,7 +123,8 @@ class Columns:
         value = _find(record.values, column)
         if value is _ABSENT:
             cure = "name yours with --columns"
-            raise BadRow(record.place, f"without column '{column}'", cure, f"only {listed(record.values)}")
+            found = f"only {listed(record.values)}" if record.values else "it is empty"
+            raise BadRow(record.place, f"without column '{column}'", cure, found)
         return value
 
     def _score(self, record: Record, column: str) -> float | None:
@@ -165,7 +166,7 @@ def _name(record: Record, column: str, value: Any) -> str | None:
     tables with gaps have 1.0 where others have 1. BadRow: a list or map."""
     if _is_missing(value) or value == "":
         return None
-    if isinstance(value, dict | list | tuple):
+    if isinstance(value, dict | list):
         raise BadRow(record.place, f"with {_kind(value)} as '{column}'", "expected a name", _short(value))
     name = str(value)
     if name.endswith("0") and (whole := WHOLE.fullmatch(name)):
@@ -179,8 +180,9 @@ def _is_missing(value: Any) -> bool:
 
 def _kind(value: Any) -> str:
     """The type of a value, in the words of data files."""
-    names = {bool: "true or false", dict: "a map", list: "a list", tuple: "a list"}
-    return names.get(type(value), f"a {type(value).__name__}")
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return "a map"  # of parquet
+    return {bool: "true or false", dict: "a map", list: "a list"}.get(type(value), f"a {type(value).__name__}")
 
 
 def _short(value: Any) -> str:

@@ -1,6 +1,5 @@
 """The bytes of a file, decompressed, and its lines of text."""
 
-import codecs
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +15,13 @@ ZSTD_WINDOW = 1 << 31  # bytes; the longest that the zstd command writes
 ZSTD_CHUNK = 1 << 14  # compressed bytes at a time
 # What reading and decoding raise for a damaged file.
 READ_ERRORS = (OSError, EOFError, ValueError, MemoryError, pyarrow.ArrowException, ZstdError)
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 MARKS = (  # byte order marks; that of UTF-16 begins that of UTF-32, which therefore goes first
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+    (BYTE_ORDER_MARK, "utf-8-sig"),
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
 )
 
 
@@ -52,7 +52,7 @@ def byte_lines(stream: io.BufferedReader) -> Iterator[bytes]:
     """The lines of a stream as UTF-8, without a byte order mark. ValueError: invalid UTF-16 or UTF-32."""
     encoding = text_encoding(stream)
     if encoding == "utf-8-sig":
-        stream.read(len(codecs.BOM_UTF8))
+        stream.read(len(BYTE_ORDER_MARK))
     if encoding.startswith("utf-8"):
         return stream
     return _recoded(stream, encoding)

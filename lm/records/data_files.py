@@ -60,6 +60,10 @@ def expand(patterns: Iterable[str], counts: Counter[str] | None = None) -> list[
             names = sorted(path for path, is_data in inside if is_data)
             if counts is not None:
                 counts[PASSED_OVER] += len(inside) - len(names)
+        if not names and (path / "state.json").is_file():
+            raise InputError(
+                f"{path} is what save_to_disk of datasets wrote: --source dataset --dataset {path} reads it"
+            )
         if not names:
             raise InputError(f"no files are called {pattern}; name files, patterns in quotes, or folders with {KNOWN}")
         found |= dict.fromkeys(names)

@@ -74,9 +74,12 @@ def _cause(error: BaseException, name: str) -> str:
     root = error
     while below := root.__cause__ or root.__context__:
         root = below
-    why = f"{type(root).__name__}: {one_line(root)}"
+    module = type(root).__module__
+    why = f"{'' if module == 'builtins' else f'{module}.'}{type(root).__name__}: {one_line(root)}"
     if root is not error:
         why = f"{one_line(error)} ({why})"
+    if isinstance(root, StopIteration):
+        return "it has no rows; is a file of it cut?"
     if isinstance(root, EOFError | zlib.error | BadGzipFile):
         return f"{why}; a file is cut or damaged, fetch it again"
     return f"{why}; --files may read the folder" if Path(name).is_dir() else why

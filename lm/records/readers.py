@@ -34,9 +34,9 @@ class FileReader:
     refuse_invalid_utf8: bool = False
     delimiter: str = ""
     counts: Counter[str] = field(default_factory=Counter)
-    _sizes: list[int] = field(default_factory=list)
-    _read: int = 0  # files that are read
-    _position: Callable[[], int] = int  # in the file that is being read, bytes
+    _sizes: list[int] = field(default_factory=list, init=False)
+    _read: int = field(default=0, init=False)  # files that are read
+    _position: Callable[[], int] = field(default=int, init=False)  # in the file that is being read, bytes
 
     def records(
         self, paths: Iterable[Path], progress: Callable[[float], None] | None = None

@@ -79,7 +79,7 @@ def test_nan_may_stand_for_missing() -> None:
     assert documents(columns, {"text": "a", "s": float("nan")})[0][0].labels == {"quality": None}
 
 
-LISTS: list[tuple[object, str]] = [([1], "a list"), ({"k": 0}, "a map"), ([("k", 0)], "a list")]
+LISTS: list[tuple[object, str]] = [([1], "a list"), ({"k": 0}, "a map"), ([("k", 0)], "a map")]
 
 
 @pytest.mark.parametrize(("value", "kind"), LISTS)

@@ -46,6 +46,15 @@ def test_a_file_named_outright_is_read_or_refused(folder: Path) -> None:
         expand([str(folder / "A.TXT"), str(folder / "notes.doc")])
 
 
+def test_a_folder_that_datasets_saved(tmp_path: Path) -> None:
+    for name in ("state.json", "dataset_info.json", "data-00000-of-00001.arrow"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        InputError, match=f"save_to_disk of datasets wrote: --source dataset --dataset {tmp_path} reads"
+    ):
+        expand([str(tmp_path)])
+
+
 def test_each_file_once_in_the_order_given(folder: Path) -> None:
     found = expand([str(folder / "deep" / "*"), str(folder / "A.TXT"), str(folder)])
     assert found[:3] == [folder / "deep" / "c.Csv", folder / "deep" / "d.tsv", folder / "A.TXT"]

@@ -94,8 +94,12 @@ def test_nothing_is_decoded_and_classes_have_names(folder: Path, saved: bool, st
             {"train.jsonl.gz": gzip.compress(lines(ROWS), mtime=0)[:10] + b"\x07" * 40},
             "error: .*; a file is cut or damaged, fetch it",
         ),
+        (
+            {"train.jsonl.zst": pa.compress(lines(ROWS), "zstd", asbytes=True)[:-9]},
+            "it has no rows; is a file of it cut",
+        ),
     ],
-    ids=["drift", "cut", "corrupt"],
+    ids=["drift", "cut", "corrupt", "cut zstd"],
 )
 def test_what_cannot_be_read_says_why(folder: Path, files: dict[str, bytes], message: str, streaming: bool) -> None:
     for name, data in files.items():
