@@ -12,7 +12,7 @@ from zstandard import ZstdDecompressor, ZstdError
 BUFFER = 1 << 20  # bytes that are read ahead
 PACKED = {".gz": "gzip", ".bz2": "bz2"}
 ZSTD_WINDOW = 1 << 31  # bytes; the longest that the zstd command writes
-ZSTD_CHUNK = 1 << 14  # compressed bytes at a time
+ZSTD_CHUNK = 1 << 17  # compressed bytes at a time
 # What reading and decoding raise for a damaged file.
 READ_ERRORS = (OSError, EOFError, ValueError, MemoryError, pyarrow.ArrowException, ZstdError)
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
