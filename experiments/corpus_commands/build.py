@@ -18,9 +18,13 @@ from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns, Document
 from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, halves
 from ...lm.ingest.near_duplicates import NearDuplicates, check_threshold
-from ...lm.ingest.readers import FileReader, dataset_records, expand
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
+from ...lm.records.data_files import expand
+from ...lm.records.faults import Faults
+from ...lm.records.hub_datasets import dataset_records
+from ...lm.records.readers import FileReader
+from ...lm.records.record import BadFile, BadRow, Record
 from ..progress import Progress
 from .data_card import CARD, data_card, large_documents, write_card
 
@@ -40,7 +44,8 @@ class BuildConfig:
     source: Literal["files", "dataset", "installed", "synthetic"] = "files"
     """where the text comes from"""
     files: tuple[str, ...] = ()
-    """files, folders or quoted patterns of .txt, .jsonl, .csv (these also as .gz, .zst, .bz2) or .parquet files"""
+    """files, folders or quoted patterns of .txt, .jsonl, .csv, .tsv (these also as .gz, .zst, .bz2) or .parquet files.
+    A folder called lang=en gives its files a column lang; hidden files and metadata in folders are left out"""
     dataset: str = ""
     """a dataset of Hugging Face's `datasets`: a name on the hub, a folder of data files, or one that save_to_disk
     wrote"""
@@ -78,13 +83,26 @@ class BuildConfig:
     (estimated Jaccard similarity), as in: 0.8 (default: all stay)"""
     document_a_line: bool = False
     """take each line of a text file as a document (default: the whole file is one)"""
+    csv_delimiter: str = ""
+    """what separates the columns of csv files, as in: ';' (default: a comma, of .tsv files a tab)"""
     refuse_invalid_utf8: bool = False
     """stop at invalid UTF-8 (default: replace it and count how often)"""
+    max_bad: float = 0.01
+    """share of the rows that may be bad (no JSON, other columns than the header, a list where text is expected, ...).
+    They are left out, counted and shown in the card; with more of them no corpus is built. Each reference task counts
+    for itself. At the default one row of a hundred may be bad, and none of fewer. A file that is cut or damaged is
+    always refused"""
+    strict: bool = False
+    """stop at the first bad row or file (default: read on, and tell all that are bad)"""
 
     def __post_init__(self) -> None:
         for name in (*self.reference, *self.columns.scores, *self.columns.categories):
             check_column_name(name)
         check_vocab_size(self.vocab_size)
+        if not 0 <= self.max_bad <= 1:
+            raise InputError(f"max_bad is {self.max_bad}, expected a share of the rows, from 0 to 1")
+        if len(self.csv_delimiter) > 1 or self.csv_delimiter in {'"', "\n", "\r"}:
+            raise InputError(f"csv_delimiter is {self.csv_delimiter!r}, expected one character, as ';' or $'\\t'")
         if self.max_documents is not None and self.max_documents < 1:
             raise InputError(f"max_documents is {self.max_documents}, expected at least 1")
         if self.near_duplicates is not None:
@@ -122,6 +140,7 @@ def main(config: BuildConfig) -> dict[str, Any]:
         "tokens": tokens,
         "labels": list(corpus.labels),
         "reference_tasks": list(corpus.reference_tasks),
+        "bad_rows": sum(source["bad"] for source in corpus.bad_rows),
         "fingerprint": corpus.fingerprint,
         "card": str(config.corpus / CARD),
     }
@@ -149,13 +168,14 @@ def _build(config: BuildConfig, tell: Any) -> Corpus:
 
         return build_default(config.corpus, config.vocab_size, tell)
     counts: Counter[str] = Counter()
+    faults: list[Faults] = []
     annotate = partial(label_corpus, agents=make_labellers(config.agents, config.tasks)) if config.agents else None
     about = asdict(config)
     for where in ("corpus", "overwrite"):
         del about[where]
     return build_corpus(
         config.corpus,
-        _splits(config, counts, tell),
+        _splits(config, counts, faults, tell),
         config.tasks,
         config.tokenizer or config.vocab_size,
         annotate,
@@ -163,14 +183,16 @@ def _build(config: BuildConfig, tell: Any) -> Corpus:
         tell,
         {name: _numbers(name, text) for name, text in config.cuts.items()},
         counts,
+        faults,
     )
 
 
-def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str, Iterable[Document]]:
-    """Documents by split: first the training documents, as a stream; then the reference documents, few, in memory."""
-    train = config.columns.documents(_records(config, counts, tell), counts)
-    if config.max_documents is not None:
-        train = islice(train, config.max_documents)
+def _splits(
+    config: BuildConfig, counts: Counter[str], faults: list[Faults], tell: Any
+) -> Mapping[str, Iterable[Document]]:
+    """Documents by split: first the training documents, as a stream; then the reference documents, few, in memory.
+    `faults` gets those of each source; a reference task's are decided here, before the long reading."""
+    train = _train(config, counts, faults, tell)
     if not config.reference:
         held = HeldOut(config.hold_out, counts, config.max_documents)
         return {"train": held.train(_first_ones(config, train, (), counts)), **held.splits()}
@@ -178,9 +200,13 @@ def _splits(config: BuildConfig, counts: Counter[str], tell: Any) -> Mapping[str
     for task, pattern in config.reference.items():
         text, group = config.reference_text.get(task, config.columns.text), config.reference_group.get(task, "")
         columns = replace(config.columns, text=text, group=group, domain="")
-        reader = FileReader(columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
-        found = columns.documents(reader.records(expand([pattern])), Counter(), labelled=False)
-        references |= halves(task, [replace(document, domain=task) for document in found])
+        reader = _reader(config, columns, counts)
+        own = Faults(config.max_bad, config.strict, reader.share_read)
+        found = columns.documents(reader.records(expand([pattern])), Counter(), own, labelled=False)
+        documents = [replace(document, domain=task) for document in found]
+        own.decide()
+        faults.append(own)
+        references |= halves(task, documents)
     reference = [document for documents in references.values() for document in documents]
     train = _first_ones(config, Decontamination(reference).clean(train, counts), reference, counts)
     return {"train": train, **references}
@@ -201,11 +227,37 @@ def _first_ones(
         raise InputError(f"no training document is left: {left_out or 'none was read'}; give --files with others")
 
 
-def _records(config: BuildConfig, counts: Counter[str], tell: Any) -> Iterator[Any]:
+def _train(config: BuildConfig, counts: Counter[str], faults: list[Faults], tell: Any) -> Iterator[Document]:
+    """The training documents. Once they are read it is decided whether too many rows were bad."""
+    records: Iterator[Record | BadRow | BadFile]
+    own = Faults(config.max_bad, config.strict)
+    faults.append(own)
+    columns = config.columns
     if config.source == "dataset":
-        return dataset_records(config.dataset, config.dataset_config, config.dataset_split, config.streaming)
-    reader = FileReader(config.columns.top_level, config.document_a_line, config.refuse_invalid_utf8, counts)
-    return reader.records(expand(config.files), partial(tell, "read"))
+        where = config.dataset, config.dataset_config, config.dataset_split, config.streaming
+        records = dataset_records(*where, columns.top_level, columns.required)
+    else:
+        reader = _reader(config, columns, counts)
+        own.share_read = reader.share_read
+        records = reader.records(expand(config.files, counts), partial(tell, "read"))
+    documents = columns.documents(records, counts, own)
+
+    def decided() -> Iterator[Document]:
+        yield from islice(documents, config.max_documents)
+        own.decide()
+
+    return decided()
+
+
+def _reader(config: BuildConfig, columns: Columns, counts: Counter[str]) -> FileReader:
+    return FileReader(
+        columns.top_level,
+        columns.required,
+        config.document_a_line,
+        config.refuse_invalid_utf8,
+        config.csv_delimiter,
+        counts,
+    )
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:

@@ -1,5 +1,7 @@
 """The data card of a corpus: documents, text and tokens by split and by label, and what was left out."""
 
+from typing import Any
+
 import numpy as np
 
 from ...lm.corpus.corpus import TRAIN, Corpus, Labels
@@ -32,6 +34,11 @@ def data_card(corpus: Corpus) -> str:
         lines.append(f"| {name} | {len(part):,} | {size:,.2f} | {tokens:,} |")
     for count, number in corpus.counts.items():
         lines += ["", f"{number:,} {count}."]
+    without = int((tokens_D <= (corpus.end_of_text is not None)).sum())
+    if without:
+        lines += ["", f"{without:,} documents without tokens: the tokenizer knows none of their characters."]
+    for source in corpus.bad_rows:
+        lines += ["", *_bad_rows(source)]
     if large := large_documents(corpus):
         lines += ["", *(f"- {line}" for line in large)]
     train = corpus.splits[TRAIN]
@@ -55,6 +62,21 @@ def large_documents(corpus: Corpus) -> list[str]:
     if more := len(large[NAMED:]):
         lines.append(f"{more:,} more documents are more than {LARGE:.0%} of the training tokens each")
     return lines
+
+
+def _bad_rows(source: dict[str, Any]) -> list[str]:
+    """What `Faults.facts` counted, as a table."""
+    head = [f"{source['bad']:,} of {source['rows']:,} rows are bad and left out.", ""]
+    head += ["| bad rows | what is wrong | the first of them |", "| ---: | --- | --- |"]
+    return head + [
+        f"| {kind['rows']:,} | {_cell(name)} | {_cell('; '.join(kind['first']))} |"
+        for name, kind in source["kinds"].items()
+    ]
+
+
+def _cell(text: str) -> str:
+    """Text for one cell of a table."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _table(name: str, labels: Labels, tokens_D: np.ndarray, train: range) -> list[str]:

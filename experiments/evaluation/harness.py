@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from ...lm.corpus.tokenizer import load_tokenizer
+from ...lm.corpus.tokenizer import load_tokenizer, vocabulary_size
 from ...lm.io.errors import InputError
 from .questions import FIELDS
 
@@ -28,7 +28,7 @@ def load_model(folder: Path, device: str, batch_size: int) -> Any:
     """The harness's model. InputError: a folder or a device that cannot be used."""
     if not (folder / "config.json").is_file():
         raise InputError(f"no config.json in {folder}; give the folder of a transformers causal LM")
-    known = load_tokenizer(folder).get_vocab_size()
+    known = vocabulary_size(load_tokenizer(folder))
     try:
         torch.empty(0, device=device)  # the harness takes another device in place of one that is not there
         model = _model(folder, device, batch_size)

@@ -5,7 +5,7 @@ from typing import Any
 
 from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
-from ...lm.corpus.tokenizer import load_tokenizer
+from ...lm.corpus.tokenizer import load_tokenizer, vocabulary_size
 from ...lm.models.engine_config import EngineConfig
 from ...lm.models.flops import TrainingCost
 from ..analysis.charges import run_charges
@@ -67,5 +67,5 @@ def _vocabulary(setting: Setting, corpus: Corpus | None) -> int:
     if setting.origin is not None:
         return 0  # the origin's configuration has it
     if setting.tokenizer is not None:
-        return load_tokenizer(setting.tokenizer).get_vocab_size()
+        return vocabulary_size(load_tokenizer(setting.tokenizer))
     return VOCABULARY if corpus is None else corpus.vocab_size

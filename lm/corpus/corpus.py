@@ -55,7 +55,8 @@ class Corpus:
     tokens: (all tokens,) uint16 or uint32; end_of_text: the token that ends every document, None if the tokenizer has
     none; token_offsets: (D + 1,) int64; texts: the documents' text; splits:
     contiguous ranges of documents; labels: label columns by name; about: how it was built; counts: what was counted
-    while it was built; fingerprint: of all its bytes, and of the tokens if they are another tokenizer's.
+    while it was built; bad_rows: rows that were left out, by source; fingerprint: of all its bytes, and of the tokens
+    if they are another tokenizer's.
     """
 
     def __init__(self, path: Path, manifest: dict[str, Any], verify: bool = False):
@@ -68,6 +69,7 @@ class Corpus:
         self.splits: dict[str, range] = {name: range(*bounds) for name, bounds in manifest["splits"].items()}
         self.about: dict[str, Any] = manifest["about"]
         self.counts: dict[str, int] = manifest["counts"]
+        self.bad_rows: list[dict[str, Any]] = manifest.get("bad_rows", [])
         self.texts = Texts(
             path / TEXT,
             map_offsets(path / "text_offsets.bin", self.num_documents, manifest["text_bytes"]),

@@ -19,7 +19,7 @@ from ..io.files import sync_folder
 from ..io.flat_files import check_files, file_facts, map_flat, map_offsets
 from .manifest import read_manifest, write_manifest
 from .texts import Texts
-from .tokenizer import SETTINGS, end_of_text, load_tokenizer
+from .tokenizer import SETTINGS, encode_batch, end_of_text, load_tokenizer, no_tokens, vocabulary_size
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -57,20 +57,25 @@ def encode(
     end: int | None,
     folder: Path,
     progress: Callable[[float], None] | None = None,
+    source: str = "",
 ) -> dict[str, Any]:
     """Tokenise all documents on all cores into `folder`, each ended by the token `end` (None: by nothing), and return
-    the facts about it for a manifest."""
-    offsets = array("q", [0])
-    vocabulary = tokenizer.get_vocab_size()
+    the facts about it for a manifest. source: where the tokenizer is from, for errors. InputError: it cannot read a
+    document, or gives no tokens at all."""
+    offsets, has_tokens = array("q", [0]), False
+    vocabulary = vocabulary_size(tokenizer)
     dtype = "uint16" if vocabulary <= 1 << 16 else "uint32"
     with open(folder / TOKENS, "wb") as file:
         for batch in batches(texts, BATCH_BYTES):
-            for encoding in tokenizer.encode_batch_fast(texts[batch.start : batch.stop], add_special_tokens=False):
-                ids = np.array(encoding.ids if end is None else [*encoding.ids, end], dtype)
+            for document in encode_batch(tokenizer, texts[batch.start : batch.stop], source):
+                ids = np.array(document if end is None else [*document, end], dtype)
+                has_tokens |= bool(document)
                 offsets.append(offsets[-1] + len(ids))
                 file.write(ids.tobytes())
             if progress:
                 progress(batch.stop / len(texts))
+    if not has_tokens:
+        raise no_tokens(source)
     with open(folder / OFFSETS, "wb") as file:
         offsets.tofile(file)
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
@@ -108,7 +113,7 @@ def other_tokens(
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
             part.mkdir()
-            facts = encode(texts, tokenizer, end, part, progress)
+            facts = encode(texts, tokenizer, end, part, progress, str(tokenizer_folder))
             facts["files"] = file_facts(sorted(part.iterdir()))
             write_manifest(part, facts)
             sync_folder(part)

@@ -1,7 +1,7 @@
 """Tokenizers: trained on a corpus's own text, or read from a folder."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 NUM_BYTES, MAX_VOCABULARY = 256, 1 << 20
 END_OF_TEXT = "<|endoftext|>"  # of tokenizers that are trained here
 SETTINGS = ("tokenizer_config.json", "special_tokens_map.json")  # files of transformers that name special tokens
+CHECKED_TEXTS = 100
 
 
 def check_vocab_size(vocab_size: int) -> None:
@@ -56,6 +57,10 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
         raise InputError(f"{file} is no tokenizer ({error}); save it again with tokenizers") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    if not 0 < vocabulary_size(tokenizer) <= MAX_VOCABULARY:
+        raise InputError(
+            f"{file} has token ids up to {vocabulary_size(tokenizer) - 1}, expected 0 to {MAX_VOCABULARY:,} at most"
+        )
     return tokenizer
 
 
@@ -76,3 +81,43 @@ def end_of_text(tokenizer: "Tokenizer", folder: Path | None = None) -> int | Non
             break
     token: int | None = tokenizer.token_to_id(named) if isinstance(named, str) else None
     return token
+
+
+def vocabulary_size(tokenizer: "Tokenizer") -> int:
+    """Rows that a model's embedding needs: the largest token id + 1. It is more than the number of tokens where ids
+    have gaps."""
+    return max(tokenizer.get_vocab().values(), default=-1) + 1
+
+
+def encode_batch(tokenizer: "Tokenizer", texts: list[str], source: str = "") -> list[list[int]]:
+    """The token ids of texts, without special tokens. InputError: one cannot be read; it names the tokenizer's
+    `source`."""
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+    except Exception:  # tokenizers raises no narrower one
+        for text in texts:
+            try:
+                tokenizer.encode(text, add_special_tokens=False)
+            except Exception as error:  # noqa: BLE001
+                raise InputError(
+                    f"the tokenizer {source} cannot read the document {text[:40]!r}... ({error}); give one that has an "
+                    "unknown token, or is of bytes"
+                ) from None
+        raise
+
+
+def checked(texts: Iterable[str], tokenizer: "Tokenizer", source: str) -> Iterator[str]:
+    """`texts`, of which the first CHECKED_TEXTS are tokenised as they pass, so that a tokenizer that is of no use is
+    found before all is read. InputError: one cannot be read, or they give no tokens."""
+    num_tokens = 0
+    for number, text in enumerate(texts, 1):
+        if number <= CHECKED_TEXTS:
+            num_tokens += len(encode_batch(tokenizer, [text], source)[0])
+            if number == CHECKED_TEXTS and not num_tokens:
+                raise no_tokens(source)
+        yield text
+
+
+def no_tokens(source: str) -> InputError:
+    """The error for a tokenizer that makes nothing of the text."""
+    return InputError(f"the tokenizer {source} gives no tokens for this text; give one that was made for its language")

@@ -41,6 +41,7 @@ class CorpusWriter:
         if self.path.exists():
             raise InputError(f"{self.path} exists; name a new folder, or delete that one first")
         self.counts: Counter[str] = Counter()
+        self.bad_rows: list[dict[str, Any]] = []  # of each source that had some: what was left out
         self._manifest: dict[str, Any] = {"reference_tasks": list(reference_tasks)}
         self._manifest |= {"splits": {}, "labels": {}, "about": about or {}}
         self._offsets = array("q", [0])
@@ -99,8 +100,9 @@ class CorpusWriter:
         source: Path | None = None,
     ) -> None:
         """Tokenise all documents, and end each with the tokenizer's end of text, if it has one; `progress` is told the
-        share that is done. `source`: the folder that the tokenizer was read from."""
-        self._manifest |= encode(self.texts(), tokenizer, end_of_text(tokenizer, source), self._part, progress)
+        share that is done. `source`: the folder that the tokenizer was read from, which errors name."""
+        end = end_of_text(tokenizer, source)
+        self._manifest |= encode(self.texts(), tokenizer, end, self._part, progress, str(source or "trained here"))
 
     def add_labels(self, name: str, labels: Labels) -> None:
         """Add a label column, one label a document in their order."""
@@ -119,6 +121,8 @@ class CorpusWriter:
             self._offsets.tofile(file)
         self._manifest |= {"documents": self.num_documents, "text_bytes": self._offsets[-1]}
         self._manifest["counts"] = {key: int(count) for key, count in self.counts.items() if count}
+        if self.bad_rows:
+            self._manifest["bad_rows"] = self.bad_rows
         self._manifest["files"] = file_facts(sorted(self._part.iterdir()))
         write_manifest(self._part, self._manifest)
         sync_folder(self._part)

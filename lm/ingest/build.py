@@ -10,9 +10,10 @@ import numpy as np
 from ..corpus.bins import MISSING, bin_scores, quantile_bins
 from ..corpus.corpus import TRAIN, Corpus, Labels
 from ..corpus.texts import Texts
-from ..corpus.tokenizer import load_tokenizer, train_tokenizer
+from ..corpus.tokenizer import checked, end_of_text, load_tokenizer, train_tokenizer
 from ..corpus.writer import MAX_CATEGORIES, CorpusWriter
 from ..io.errors import InputError
+from ..records.faults import Faults
 from .documents import Document
 
 if TYPE_CHECKING:
@@ -36,12 +37,20 @@ def build_corpus(
     progress: Progress | None = None,
     cuts: Mapping[str, Sequence[float]] | None = None,
     counts: Mapping[str, int] | None = None,
+    faults: Sequence[Faults] = (),
 ) -> Corpus:
     """Build a corpus at `path` and open it. Its labels are `domain`, the others that the documents have, and those that
     `annotate` gives. tokenizer: the vocabulary size of one to train, or the folder of one that exists; cuts: where to
-    cut the scores of a label into bins (default: quintiles of the text); counts: copied once all documents are read."""
+    cut the scores of a label into bins (default: quintiles of the text); counts, faults: copied once all documents are
+    read. InputError: the tokenizer cannot be used, which is known before they are read."""
     report = progress or (lambda stage, share: None)
     columns: dict[str, _Column] = {DOMAIN: _Column(DOMAIN)}
+    ready: Tokenizer | int
+    if isinstance(tokenizer, Path):
+        ready = load_tokenizer(tokenizer)
+        end_of_text(ready, tokenizer)  # or damaged settings would be found after the long reading
+    else:
+        ready = tokenizer
 
     def texts_of(documents: Iterable[Document], start: int) -> Iterator[str]:
         for number, document in enumerate(documents, start):
@@ -52,15 +61,18 @@ def build_corpus(
 
     with CorpusWriter(path, reference_tasks, about) as writer:
         for split, documents in splits.items():
-            writer.add_split(split, texts_of(documents, writer.num_documents))
+            passing = texts_of(documents, writer.num_documents)
+            writer.add_split(split, passing if isinstance(ready, int) else checked(passing, ready, str(tokenizer)))
         writer.counts.update(counts or {})
+        writer.bad_rows += [facts for each in faults if (facts := each.facts())]
         texts, train = writer.texts(), writer.splits[TRAIN]
         given = {name: column.labels(texts, train, (cuts or {}).get(name)) for name, column in columns.items()}
         for name, labels in given.items():
             writer.add_labels(name, labels)
         report("tokenise", 0)
+        ready = _trained(ready, texts, train) if isinstance(ready, int) else ready
         source = tokenizer if isinstance(tokenizer, Path) else None
-        writer.encode(_tokenizer(tokenizer, texts, train), lambda share: report("tokenise", share), source)
+        writer.encode(ready, lambda share: report("tokenise", share), source)
         report("label", 0)
         if annotate:
             found = annotate(texts, writer.splits, given[DOMAIN], lambda share: report("label", share))
@@ -114,9 +126,7 @@ def _natural(name: str) -> tuple[int, str]:
     return (int(name), "") if name.isdecimal() else (1 << 62, name)
 
 
-def _tokenizer(given: int | Path, texts: Texts, train: range) -> "Tokenizer":
-    """The tokenizer in that folder, or one of that vocabulary size trained on evenly spaced training documents."""
-    if isinstance(given, Path):
-        return load_tokenizer(given)
+def _trained(vocab_size: int, texts: Texts, train: range) -> "Tokenizer":
+    """A tokenizer trained on evenly spaced training documents."""
     total = int(texts.offsets[train.stop] - texts.offsets[train.start])
-    return train_tokenizer((texts[document] for document in train[:: max(1, total // TOKENIZER_BYTES)]), given)
+    return train_tokenizer((texts[document] for document in train[:: max(1, total // TOKENIZER_BYTES)]), vocab_size)

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..io.errors import InputError
-from .readers import Record, Values
+from ..records.faults import Faults
+from ..records.record import BadFile, BadRow, Record, Values, listed
 
 MAX_BYTES = 1 << 20  # of a document: more than any context; longer text is split
 # What is counted: these texts are in the manifests of corpora, and in their fingerprints.
 EMPTY, SPLIT, MISSING = "documents without text, left out", "documents over 1 MiB, split", "rows without {}"
 FIELD = re.compile(r"\{([^{}]+)\}")
+WHOLE = re.compile(r"(-?\d{1,17})\.0+", re.ASCII)  # a whole number, written with a point
 
 
 @dataclass(frozen=True)
@@ -55,64 +57,75 @@ class Columns:
     @property
     def top_level(self) -> tuple[str, ...]:
         """The columns to read of a file that holds more."""
-        named = [*_fields(self.text), self.domain or "domain", *self.categories.values(), *self.scores.values()]
-        named += [self.group] if self.group else []
+        named = [*self.required, self.domain or "domain", *self.categories.values(), *self.scores.values()]
         return tuple({name for path in named for name in (path, path.split(".")[0])})
 
-    def documents(self, records: Iterable[Record], counts: Counter[str], labelled: bool = True) -> Iterator[Document]:
-        """The documents of `records`; empty ones are left out, very long ones split; both are counted. `labelled`:
-        read the labels too. InputError: a column is missing, or a value is no text, category or score."""
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The columns that a table must have; the others may be missing from some of its files."""
+        return (*_fields(self.text), *filter(None, (self.domain, self.group)))
+
+    def documents(
+        self, records: Iterable[Record | BadRow | BadFile], counts: Counter[str], faults: Faults, labelled: bool = True
+    ) -> Iterator[Document]:
+        """The documents of `records`. Bad rows and files go to `faults`; empty documents are left out, very long ones
+        split; both are counted. `labelled`: read the labels too. InputError: what `faults` does not allow."""
         for record in records:
-            text = self._text(record)
-            if not text.strip():
-                counts[EMPTY] += 1
-                continue
-            labels = dict(self._labels(record, counts)) if labelled else {}
-            pieces = list(split(text))
-            counts[SPLIT] += len(pieces) > 1
-            for piece in pieces:
-                yield Document(piece, self._domain(record), labels, self._group(record))
+            try:
+                if not isinstance(record, Record):
+                    raise record
+                found = self._pieces(record, counts, labelled)
+            except (BadRow, BadFile) as fault:
+                faults.add(fault)
+            else:
+                faults.good += 1
+                yield from found
+
+    def _pieces(self, record: Record, counts: Counter[str], labelled: bool) -> list[Document]:
+        text = self._text(record)
+        if not text.strip():
+            counts[EMPTY] += 1
+            return []
+        labels = self._labels(record) if labelled else {}
+        domain, group = self._domain(record), self._group(record)
+        for name, value in labels.items():
+            if value is None:
+                counts[MISSING.format(name)] += 1
+        pieces = list(split(text))
+        counts[SPLIT] += len(pieces) > 1
+        return [Document(piece, domain, labels, group) for piece in pieces]
 
     def _text(self, record: Record) -> str:
-        names = _fields(self.text)
-        values = {name: _find(record.values, name) for name in names}
+        plain = record.values.get(self.text)
+        if isinstance(plain, str):
+            return plain
+        values = {name: self._present(record, name) for name in _fields(self.text)}
         for name, value in values.items():
-            if value is _ABSENT:
-                raise InputError(
-                    f"{record.place} has no column '{name}', only {', '.join(map(repr, record.values))}; "
-                    "name the text's with --columns.text"
-                )
-            if value is not None and not isinstance(value, str | int | float):
-                raise InputError(f"{record.place}: '{name}' is a {type(value).__name__}, expected text")
-        shown = {name: "" if value is None else str(value) for name, value in values.items()}
+            if isinstance(value, bool) or not (value is None or isinstance(value, str | int | float)):
+                raise BadRow(record.place, f"with {_kind(value)} as '{name}'", "expected text", _short(value))
+        shown = {name: "" if _is_missing(value) else str(value) for name, value in values.items()}
         return FIELD.sub(lambda match: shown[match[1]], self.text) if "{" in self.text else shown[self.text]
 
     def _domain(self, record: Record) -> str:
-        value = _find(record.values, self.domain or "domain")
-        if self.domain and value is _ABSENT:
-            raise InputError(
-                f"{record.place} has no column '{self.domain}', only {', '.join(map(repr, record.values))}"
-            )
-        return record.stem if value in (_ABSENT, None, "") else str(value)
+        value = self._present(record, self.domain) if self.domain else _find(record.values, "domain")
+        return _name(record, self.domain or "domain", value) or record.stem
 
     def _group(self, record: Record) -> str:
-        value = _find(record.values, self.group) if self.group else ""
-        if value is _ABSENT:
-            raise InputError(f"{record.place} has no column '{self.group}', only {', '.join(map(repr, record.values))}")
-        return "" if value is None else str(value)
+        return _name(record, self.group, self._present(record, self.group)) or "" if self.group else ""
 
-    def _labels(self, record: Record, counts: Counter[str]) -> Iterator[tuple[str, str | float | None]]:
-        for name, column in self.categories.items():
-            value = _find(record.values, column)
-            if isinstance(value, dict | list):
-                raise InputError(f"{record.place}: '{column}' is a {type(value).__name__}, expected a category")
-            missing = value in (_ABSENT, None, "")
-            counts[MISSING.format(name)] += missing
-            yield name, None if missing else str(value)
-        for name, column in self.scores.items():
-            score = self._score(record, column)
-            counts[MISSING.format(name)] += score is None
-            yield name, score
+    def _labels(self, record: Record) -> dict[str, str | float | None]:
+        labels: dict[str, str | float | None] = {
+            name: _name(record, column, _find(record.values, column)) for name, column in self.categories.items()
+        }
+        return labels | {name: self._score(record, column) for name, column in self.scores.items()}
+
+    def _present(self, record: Record, column: str) -> Any:
+        value = _find(record.values, column)
+        if value is _ABSENT:
+            cure = "name yours with --columns"
+            found = f"only {listed(record.values)}" if record.values else "it is empty"
+            raise BadRow(record.place, f"without column '{column}'", cure, found)
+        return value
 
     def _score(self, record: Record, column: str) -> float | None:
         value = _find(record.values, column)
@@ -121,14 +134,12 @@ class Columns:
         try:
             score = float(value)
         except (TypeError, ValueError, OverflowError):
-            raise InputError(f"{record.place}: '{column}' is {str(value)[:40]!r}, expected a number") from None
+            raise BadRow(record.place, f"with no number as '{column}'", "expected a number", _short(value)) from None
         if math.isnan(score) and self.nan_is_missing:
             return None
         if not math.isfinite(score):
-            raise InputError(
-                f"{record.place}: '{column}' is {score}, expected a finite number; mend it"
-                + (", or add --columns.nan-is-missing" if math.isnan(score) else "")
-            )
+            cure = "expected a finite number" + ("; --columns.nan-is-missing allows NaN" if math.isnan(score) else "")
+            raise BadRow(record.place, f"with {score} as '{column}'", cure)
         return score
 
 
@@ -148,6 +159,35 @@ def split(text: str) -> Iterator[str]:
 
 
 _ABSENT: Any = type("Absent", (), {"__repr__": lambda self: "absent"})()  # the value of a column that is not there
+
+
+def _name(record: Record, column: str, value: Any) -> str | None:
+    """A domain's, category's or group's name; None for a missing one. Numbers are one name however they are written:
+    tables with gaps have 1.0 where others have 1. BadRow: a list or map."""
+    if _is_missing(value) or value == "":
+        return None
+    if isinstance(value, dict | list):
+        raise BadRow(record.place, f"with {_kind(value)} as '{column}'", "expected a name", _short(value))
+    name = str(value)
+    if name.endswith("0") and (whole := WHOLE.fullmatch(name)):
+        return whole[1] if int(whole[1]) else "0"
+    return name
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value is _ABSENT or (isinstance(value, float) and math.isnan(value))
+
+
+def _kind(value: Any) -> str:
+    """The type of a value, in the words of data files."""
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return "a map"  # of parquet
+    return {bool: "true or false", dict: "a map", list: "a list"}.get(type(value), f"a {type(value).__name__}")
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _fields(spec: str) -> list[str]:

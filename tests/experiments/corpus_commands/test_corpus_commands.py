@@ -159,6 +159,86 @@ def test_large_documents_are_named(tmp_path: Path) -> None:
     assert all(f"- {line}\n" in card for line in told)
 
 
+def sentences(count: int) -> list[str]:
+    return [json.dumps({"text": f"sentence number {i} of a small corpus", "domain": i % 2}) for i in range(count)]
+
+
+def test_bad_rows_are_left_out_counted_and_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the corpus's card, in the result and in the manifest; of a reference task's rows as well."""
+    lines = sentences(400)
+    lines[7], lines[9], lines[300] = '{"text": "cut', '{"text": ["a|b"]}', "[1]"
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    lines = sentences(200)
+    lines[5] = "null"
+    (tmp_path / "quiz.jsonl").write_text("\n".join(lines))
+    reference = ("--reference", "quiz", tmp_path / "quiz.jsonl", "--agents", "match-quiz")
+    result = run("build", "--files", tmp_path / "a.jsonl", *reference, "--corpus", tmp_path / "c")
+    assert (result["bad_rows"], result["documents"]) == (4, 596)
+    corpus = Corpus.open(tmp_path / "c", verify=True)
+    assert [source["bad"] for source in corpus.bad_rows] == [3, 1]
+    card = (tmp_path / "c" / "card.md").read_text()
+    assert "3 of 400 rows are bad and left out." in card
+    place = tmp_path / "a.jsonl"
+    assert f"| 2 | without a JSON object | {place} line 8 (Invalid control character at, column 14" in card
+    assert f"{place} line 301 (a list) |" in card
+    assert f"| 1 | with a list as 'text' | {place} line 10 (['a\\|b']) |" in card
+    assert "1 of 200 rows are bad and left out." in card
+    capsys.readouterr()
+    run("card", "--corpus", tmp_path / "c")
+    assert capsys.readouterr().out == card + "\n"
+
+
+def test_too_many_bad_rows_or_strict_leave_nothing_behind(tmp_path: Path) -> None:
+    lines = sentences(99)
+    lines[7], lines[9] = '{"text": "cut', '{"text": ["b"]}'
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    files = (
+        "build",
+        "--files",
+        tmp_path / "a.jsonl",
+        "--hold-out",
+        "0.2",
+        "--agents",
+        "topic",
+        "--corpus",
+        tmp_path / "c",
+    )
+    with pytest.raises(
+        InputError, match=r"2 of 99 rows are bad, .*; 1 row without a JSON.*; 1 row with a list as 'text'"
+    ):
+        run(*files)
+    with pytest.raises(
+        InputError, match=r"a.jsonl line 8 \(Invalid control character at, column 14\): a row without a JSON object"
+    ):
+        run(*files, "--strict", "--max-bad", "1")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.jsonl"]
+    assert run(*files, "--max-bad", "0.03")["documents"] == 97
+    reference = ("--reference", "quiz", tmp_path / "a.jsonl")
+    with pytest.raises(InputError, match="2 of 99 rows are bad"):
+        run("build", "--files", tmp_path / "a.jsonl", *reference, "--corpus", tmp_path / "d")
+
+
+def test_max_documents_counts_the_bad_rows_that_were_read(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("\n".join([*sentences(200), "null", *sentences(9), *["null"] * 99]))
+    short = ("build", "--files", tmp_path / "a.jsonl", "--hold-out", "0.2", "--agents", "topic", "--max-documents")
+    assert run(*short, "205", "--corpus", tmp_path / "c")["bad_rows"] == 1
+    with pytest.raises(InputError, match="100 of 309 rows are bad"):
+        run(*short, "210", "--corpus", tmp_path / "d")
+
+
+def test_a_folder_of_languages(tmp_path: Path) -> None:
+    for language in ("en", "de"):
+        (tmp_path / "in" / f"lang={language}").mkdir(parents=True)
+        rows = [f"text of {language} number {i};{i % 3}.0" for i in range(40)]
+        (tmp_path / "in" / f"lang={language}" / "part.csv").write_text("\n".join(["", "text; topic", *rows]))
+    columns = ("--columns.domain", "lang", "--columns.categories", "topic", "topic", "--csv-delimiter", ";")
+    files = ("--files", tmp_path / "in", "--hold-out", "0.2", "--agents", "quality", "--corpus", tmp_path / "c")
+    run("build", *files, *columns)
+    labels = Corpus.open(tmp_path / "c").labels
+    assert labels["domain"].names == ("de", "en")
+    assert labels["topic"].names == ("0", "1", "2")
+
+
 @pytest.fixture
 def built(rows: Path, tmp_path: Path) -> Path:
     """The folder of a corpus that one agent has labelled."""
@@ -289,6 +369,13 @@ def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
         (("--files", "x", "--vocab-size", "99999999999"), "expected 256, one token a byte, to 1,048,576"),
         (("--files", "x", "--reference", "a/b", "x"), "the name 'a/b' is given, expected letters, digits"),
         (("--files", "x", "--columns.scores", "null", "q"), "'null' is given, which is that of an agent without"),
+        (("--files", "x", "--max-bad", "1.5"), "max_bad is 1.5, expected a share of the rows, from 0 to 1"),
+        (("--files", "x", "--csv-delimiter", "::"), "csv_delimiter is '::', expected one character, as ';'"),
+        (
+            ("--files", "x", "--columns.text", "body"),
+            "1 row without column 'body' (name yours with --columns): x/a.jsonl",
+        ),
+        (("--files", "x", "--tokenizer", "x"), "no tokenizer.json in x"),
         (("--files", "x", "--agents", "qualty"), "unknown agent 'qualty'; did you mean 'quality'"),
     ],
 )

@@ -6,12 +6,16 @@ import itertools
 import pickle
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE, WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.corpus.token_set import check_tokens
@@ -50,6 +54,34 @@ def test_a_label_that_no_training_document_has(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no training document has the label 'topic'"):
         build(tmp_path / "c", {"topic": None})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tokenizer_with_gaps_or_of_no_use(tmp_path: Path) -> None:
+    """The vocabulary and the numbers' type follow the largest id; a corpus without tokens is not written."""
+    tokenizer = Tokenizer(WordLevel({"text": 0, "number": 5, "<unk>": 70_000}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = Whitespace()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    corpus = build(tmp_path / "c", {}, {}, tokenizer=tmp_path)
+    assert corpus.tokens.tolist()[:6] == [0, 5, 70_000] * 2
+    assert (corpus.vocab_size, corpus.tokens.dtype) == (70_001, np.uint32)
+    (tmp_path / "silent").mkdir()
+    Tokenizer(BPE({"Z": 0}, [])).save(str(tmp_path / "silent" / "tokenizer.json"))
+    with pytest.raises(InputError, match="silent gives no tokens for this text"):
+        build(tmp_path / "d", {}, tokenizer=tmp_path / "silent")
+    with pytest.raises(InputError, match="silent gives no tokens for this text"):
+        corpus.with_tokenizer(tmp_path / "silent")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "silent", "tokenizer.json"]
+    assert not [path for path in corpus.path.iterdir() if path.name.startswith((".", "tokens-"))]
+
+
+def test_the_tokenizer_is_looked_at_before_the_documents_are_read(tmp_path: Path) -> None:
+    def documents() -> Iterator[Document]:
+        yield Document("nothing that it knows", "d")
+        raise AssertionError("a second document was read")
+
+    Tokenizer(WordLevel({"text": 0}, unk_token="<unk>")).save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(InputError, match="cannot read the document 'nothing that it knows'"):
+        build_corpus(tmp_path / "c", {"train": documents(), **REFERENCE}, ("t",), tmp_path)
 
 
 def test_too_many_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
