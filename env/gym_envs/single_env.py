@@ -89,7 +89,9 @@ class ConsoleEnv(Stateful, gym.Env):
 
     `reset` draws a scenario (reference tasks, pool of text, agents that are present or noisy, learning rate), starts a
     fresh model and trains 3% of the budget under natural. The episode terminates when the token budget is spent, after
-    `horizon` steps, or when the run diverges. It is never truncated. `spec.max_episode_steps` is the horizon.
+    `horizon` steps, or when the run diverges. It is never truncated: `spec.max_episode_steps` is the horizon, but
+    no TimeLimit stands behind it. (`gym.make(env.spec)` would add one, which calls the last step truncated as well as
+    terminated; `gym.make(env.spec, max_episode_steps=-1)` does not.)
 
     ## Info
 
@@ -108,18 +110,22 @@ class ConsoleEnv(Stateful, gym.Env):
 
     corpus: a built corpus's folder (default: the text of the installed packages, built once). setting: model, training
     configuration, agents and clock, a `Setting` or `SurrogateSetting`. reward: "paired" or "raw". distribution: what
-    scenarios are drawn from, and which split of them (default: everything varies, the train split). records: a file to
-    which every finished episode is appended, controls' too, as a line that `pretraingym replay` can run again.
+    scenarios are drawn from, and which split of them (default: everything varies, the train split). Either may be a
+    mapping of some of its fields, as JSON has them, over the defaults. records: a file to which every finished episode
+    is appended, controls' too, as a line that `pretraingym replay` can run again. render_mode: "ansi" (weights as bars,
+    loss, gain so far and interval as text) or "rgb_array" (the same as a picture, (320, 480, 3) uint8).
 
     `reset(options=...)` takes `episode` (the number to start at), `scenario` (a `Scenario` in place of a drawn one) and
-    `seeds` (a numpy array of run seeds, one a slot: here one). `get_state`, `set_state` and `fork` are exact; a fork
-    records to the same file. A run that diverged is over: the next
-    reset without options begins the next episode.
+    `seeds` (a numpy array of run seeds, one a slot: here one). `get_state`, `set_state` and `fork` are exact;
+    `copy.deepcopy` forks, and a pickle holds the arguments and the state. A copy records to the same file. A run that
+    diverged is over: the next reset without options begins the next episode.
 
     ## Version history
 
     v1: the observation's key `training` is now `statistics`, since Stable-Baselines3 puts the keys into a
-    `torch.nn.ModuleDict`, which refuses names of a module's attributes.
+    `torch.nn.ModuleDict`, which refuses names of a module's attributes. `reset` gives the same info as `step`. The
+    vector environment begins the next episode in the step after an end (NEXT_STEP), as Gymnasium's wrappers expect;
+    before, in the same step. Rewards and features are those of v0.
     v0: the first version.
     """
 

@@ -69,8 +69,8 @@ class SB3ConsoleVecEnv(VecEnv):
         if self._steps == self.horizon:
             self.episode, self._steps = self.episode + 1, 0
             if self._apart:
-                for slot in np.flatnonzero(~done):
-                    infos[slot] |= _ending(_slot_of(observation, slot), True)
+                for going in np.flatnonzero(~done):
+                    infos[going] |= _ending(_slot_of(observation, going), True)
                 done = np.ones(self.num_envs, bool)
                 observation, info = self.env.reset(options={"episode": self.episode})
                 self.reset_infos = [_of_slot(info, slot) for slot in range(self.num_envs)]
@@ -130,7 +130,7 @@ class SB3ConsoleVecEnv(VecEnv):
         return [wrapped for _ in self._get_indices(indices)]
 
 
-def _slot_of(observation: Any, slot: int) -> Any:
+def _slot_of(observation: Any, slot: int | np.integer) -> Any:
     """One slot's part of a batch of observations, copied."""
     if isinstance(observation, dict):
         return {key: value[slot].copy() for key, value in observation.items()}

@@ -56,7 +56,7 @@ def test_the_numbers_in_its_text_are_the_codes() -> None:
 @pytest.mark.parametrize("kind", [ConsoleEnv, ConsoleVectorEnv])
 def test_every_argument_is_explained(kind: type) -> None:
     told = CARD + (inspect.getdoc(kind) or "")
-    arguments = set(inspect.signature(kind).parameters) - {"num_envs", "render_mode"}
+    arguments = set(inspect.signature(kind).parameters) - {"num_envs"}
     assert {name for name in arguments if f"{name}:" not in told} == set()
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[2]
-# Gymnasium's and Stable-Baselines3's checkers, make and make_vec, the autoreset modes, our own checker, the adapter.
+# Its wrappers, checkers and SyncVectorEnv, make and make_vec, the autoreset modes, our own checker, the adapter.
 CONTRACT = (
+    "env/gym_envs/test_gymnasium_clients.py",
     "env/gym_envs/test_vector_env.py",
     "env/gym_envs/test_autoreset.py",
     "env/checks/test_check_vector_env.py",

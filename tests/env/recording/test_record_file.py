@@ -49,7 +49,7 @@ def play(env: Any, steps: int, seed: int = 0) -> list[Any]:
 
 
 def test_a_record_says_what_happened(make: Make, file: Path, tiny_corpus: Corpus) -> None:
-    env = make(4, group_size=2)
+    env = make(4, group_size=2, autoreset_mode="NextStep")
     seen, begun = env.reset(seed=3)
     assert not file.exists()
     steps = play(env, env.horizon)
