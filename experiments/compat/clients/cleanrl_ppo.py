@@ -90,7 +90,7 @@ torch.manual_seed(0)
 envs = gym.wrappers.vector.FlattenObservation(gym.make_vec(ENV, num_envs=NUM_ENVS))
 agent = Agent(envs)
 optimizer = torch.optim.Adam(agent.parameters(), lr=LEARNING_RATE, eps=1e-5)
-obs, _ = envs.reset(seed=1)
+obs, infos = envs.reset(seed=1)
 next_obs, next_done = torch.as_tensor(obs), torch.zeros(NUM_ENVS)
 for _ in range(NUM_UPDATES):
     rolled = rollout(envs, agent, next_obs, next_done)

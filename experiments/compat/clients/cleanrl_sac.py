@@ -52,7 +52,7 @@ torch.manual_seed(0)
 rng = np.random.default_rng(0)
 make = lambda: gym.wrappers.FlattenObservation(gym.make(ENV))  # noqa: E731
 envs = gym.vector.SyncVectorEnv([make] * NUM_ENVS, autoreset_mode=AutoresetMode.SAME_STEP)
-(num_inputs,), (num_actions,) = envs.single_observation_space.shape, envs.single_action_space.shape
+num_inputs, num_actions = map(gym.spaces.flatdim, (envs.single_observation_space, envs.single_action_space))
 actor = Actor(num_inputs, num_actions)
 qfs = nn.ModuleList([SoftQNetwork(num_inputs, num_actions) for _ in range(2)])
 targets = nn.ModuleList([SoftQNetwork(num_inputs, num_actions) for _ in range(2)])
@@ -73,7 +73,7 @@ def train() -> None:
         next_actions, next_log_pi = actor.get_action(next_obs)
         next_q = torch.min(*(target(next_obs, next_actions) for target in targets)) - log_alpha.exp() * next_log_pi
         target_q = rewards + (1 - dones) * GAMMA * next_q
-    q_loss = sum(F.mse_loss(qf(obs, actions), target_q) for qf in qfs)
+    q_loss = torch.stack([F.mse_loss(qf(obs, actions), target_q) for qf in qfs]).sum()
     q_optimizer.zero_grad()
     q_loss.backward()
     q_optimizer.step()
@@ -91,7 +91,7 @@ def train() -> None:
             target.lerp_(parameter, TAU)
 
 
-obs, _ = envs.reset(seed=1)
+obs, infos = envs.reset(seed=1)
 for step in range(TOTAL_STEPS):
     if step < LEARNING_STARTS:
         actions = rng.uniform(-1, 1, (NUM_ENVS, num_actions)).astype(np.float32)

@@ -14,7 +14,7 @@ rng = np.random.default_rng(0)
 parts: dict[str, list[np.ndarray]] = {"observations": [], "actions": [], "rewards": [], "terminals": []}
 for number in range(ROUNDS):
     observation, _ = env.reset(seed=number)
-    constant = rng.uniform(-1, 1, (ENVS, *env.single_action_space.shape))
+    constant = rng.uniform(-1, 1, (ENVS, gym.spaces.flatdim(env.single_action_space)))
     done, steps = np.zeros(ENVS, bool), []
     while not done.all():
         action = np.clip(constant + rng.normal(0, 0.3, constant.shape), -1, 1).astype(np.float32)

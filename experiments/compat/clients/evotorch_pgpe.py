@@ -10,12 +10,11 @@ from pretraingym.experiments.compat.scoring import ENV, report
 
 POPULATION, GENERATIONS = 24, 8
 
+torch.manual_seed(0)
 problem = GymNE(
     lambda: FlattenObservation(gym.make(ENV)),
     "Linear(obs_length, act_length)",
     observation_normalization=True,
-    num_actors=0,
-    seed=0,
 )
 searcher = PGPE(
     problem,

@@ -9,7 +9,7 @@ from pretraingym.experiments.compat.scoring import ENV, constant, report
 ENVS, TRIALS = 48, 40
 
 env = gym.make_vec(ENV, num_envs=ENVS)
-(num_agents,) = env.single_action_space.shape
+num_agents = gym.spaces.flatdim(env.single_action_space)
 
 
 def objective(trial: optuna.Trial) -> float:
