@@ -14,7 +14,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from pretraingym.env.scenarios.distribution import ScenarioDistribution
 from pretraingym.env.settings.setting import Setting
+from pretraingym.env.settings.surrogate_setting import SurrogateSetting
 from pretraingym.experiments.commands import compare, pretrain, train_console
 from pretraingym.experiments.commands.compare import CompareConfig
 from pretraingym.experiments.commands.pretrain import PretrainConfig
@@ -69,7 +71,12 @@ def check(request: pytest.FixtureRequest) -> Callable[[dict[str, float], dict[st
 
 def test_surrogate(tiny_corpus: Corpus, check: Any) -> None:
     env: Any = gym.make_vec(
-        "pretraingym.env:PretrainGym/Surrogate-v1", num_envs=4, group_size=2, corpus=tiny_corpus.path
+        "pretraingym.env:PretrainGym/Surrogate-v1",
+        num_envs=4,
+        group_size=2,
+        corpus=tiny_corpus.path,
+        setting=SurrogateSetting(),
+        distribution=ScenarioDistribution(),
     )
     env.reset(seed=3)
     rng, returns = np.random.default_rng(0), np.zeros(4)

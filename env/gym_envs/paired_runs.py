@@ -60,6 +60,10 @@ class PairedRuns:
     ) -> None:
         if reward not in REWARDS:
             raise InputError(f"reward is '{reward}', expected one of {', '.join(REWARDS)}")
+        for name, number in (("num_envs", num_envs), ("group_size", group_size)):
+            if isinstance(number, bool) or not isinstance(number, int | np.integer):
+                raise InputError(f"{name} is {number!r}, expected a whole number")
+        num_envs, group_size = int(num_envs), int(group_size)
         if num_envs < 1 or group_size < 1 or num_envs % group_size:
             raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
         self.num_envs, self.group_size, self.distribution, self.reward = num_envs, group_size, distribution, reward

@@ -66,8 +66,7 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
         max_episode_steps: int | None = None,
         records: str | Path | None = None,
     ) -> None:
-        self.num_envs, self.group_size, self.autoreset_mode = num_envs, group_size, as_mode(autoreset_mode)
-        self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
+        mode = as_mode(autoreset_mode)
         self.set_up(
             corpus,
             setting,
@@ -77,16 +76,27 @@ class ConsoleVectorEnv(Stateful, VectorEnv):
             num_envs=num_envs,
             group_size=group_size,
             reward=reward,
-            autoreset_mode=self.autoreset_mode,
+            autoreset_mode=mode,
         )
+        self.num_envs, self.group_size, self.autoreset_mode = self.runs.num_envs, self.runs.group_size, mode
         self.single_observation_space, self.single_action_space = spaces(self.runs)
-        self.observation_space = batch_space(self.single_observation_space, num_envs)
-        self.action_space = batch_space(self.single_action_space, num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
         if max_episode_steps is not None and max_episode_steps < self.horizon:
             raise InputError(
                 f"max_episode_steps is {max_episode_steps}, expected at least {self.horizon}: for shorter episodes "
                 "give a setting whose clock has fewer intervals"
             )
+
+    @property
+    def autoreset_mode(self) -> AutoresetMode:
+        """When the next episode begins; `metadata` has it too, where Gymnasium's wrappers look."""
+        return self.runs.autoreset_mode
+
+    @autoreset_mode.setter
+    def autoreset_mode(self, mode: AutoresetMode | str) -> None:
+        self.runs.autoreset_mode = as_mode(mode)
+        self.metadata = {**self.metadata, "autoreset_mode": self.runs.autoreset_mode}
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -16,7 +16,18 @@ TOY_SCENARIOS = ScenarioDistribution(vary=(*PLAIN, "text"))
 
 class ToySetting(SurrogateSetting):
     """A surrogate on which it shows whether a policy learns. Formulas, clock and defaults are `SurrogateSetting`'s; the
-    corpus and the agents differ where none are named."""
+    corpus and the agents differ where none are named.
+
+    On `SurrogateSetting` with a corpus of two tasks, agents that learn from measured influence (influence, domain,
+    topic) find the text that helps by themselves, and so even weights gain nearly all: lift is .06 nats over action 0.
+    Here none learns: classifiers that were made before the run score the text, as in most mixtures of data, one a task.
+    Text of five domains is scored, and the loss of one task, or a mixture of three, counts: what helps one costs
+    another, so that no constant gains, and the lift and the agreement in the observation tell which agent helps. The
+    text of scenarios differs too, so that how strongly to select, and when to stop, depends on how much useful text
+    there is (`TOY_SCENARIOS`; agents are all there, rates are the best ones).
+
+    Returns over 200 episodes that nothing was chosen on, standard errors below .03 (experiments/results/surrogate.md):
+    action 0 -.06, the best constant of a search .00, lift .34, stock PPO with 10,000 episodes .42."""
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
         """The task of the built corpus in that folder; without one, of the synthetic one that has a reference task for

@@ -177,6 +177,13 @@ def test_done_slots_must_be_reset(
         single.step(np.zeros(7, np.float32))
 
 
+def test_the_mode_is_an_attribute_that_can_be_set(make: Make, returns: Returns) -> None:
+    env = make(2, NEXT)
+    env.autoreset_mode = SAME
+    assert env.metadata["autoreset_mode"] is env.autoreset_mode is SAME
+    assert returns(env, 2 * HORIZON, {}, seed=3) == returns(make(2), 2 * HORIZON, {}, seed=3)
+
+
 def test_an_unknown_mode_is_refused(make: Make) -> None:
     with pytest.raises(InputError, match="autoreset_mode is 'never', expected one of NextStep, SameStep, Disabled"):
         make(1, "never")

@@ -4,7 +4,6 @@ import copy
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -12,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import wrappers
-from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers import vector
@@ -20,11 +18,8 @@ from stable_baselines3.common.env_checker import check_env as check_env_sb3
 
 import pretraingym.env  # noqa: F401 (registers the environments)
 from pretraingym.env.checks.returns import same
-from pretraingym.env.gym_envs.rendering import SIZE
 from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES
-from pretraingym.env.scenarios.distribution import PLAIN, ScenarioDistribution
 from pretraingym.env.settings.setting import Setting
-from pretraingym.env.settings.surrogate_setting import SurrogateSetting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
@@ -32,22 +27,7 @@ ID, CONSOLE = "PretrainGym/Surrogate-v1", "PretrainGym/Console-v1"
 NEXT, SAME, OFF = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
 HORIZON, FLAT = 6, 7 + 7 * len(AGENT_FEATURES) + len(TRAINING_FEATURES)
 Make = Callable[..., Any]
-
-
-@pytest.fixture
-def single(tiny_corpus: Corpus) -> Make:
-    return lambda **given: gym.make(ID, corpus=str(tiny_corpus.path), **given)
-
-
-@pytest.fixture
-def native(tiny_corpus: Corpus) -> Make:
-    return lambda num_envs=2, **given: gym.make_vec(ID, num_envs=num_envs, corpus=str(tiny_corpus.path), **given)
-
-
-def actions_of(env: Any) -> Iterator[np.ndarray]:
-    rng = np.random.default_rng(0)
-    while True:
-        yield rng.uniform(-1, 1, env.action_space.shape).astype(np.float32)
+Actions = Callable[..., Iterator[np.ndarray]]
 
 
 # -- as SyncVectorEnv --------------------------------------------------------------------------------------------------
@@ -60,12 +40,14 @@ def as_sync(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("mode", AutoresetMode)
-def test_all_that_it_returns_is_what_sync_vector_env_returns(native: Make, single: Make, mode: AutoresetMode) -> None:
+def test_all_that_it_returns_is_what_sync_vector_env_returns(
+    native: Make, single: Make, mode: AutoresetMode, actions_of: Actions
+) -> None:
     ours, theirs = native(autoreset_mode=mode), SyncVectorEnv([single] * 2, autoreset_mode=mode)
     assert (ours.autoreset_mode, ours.metadata["autoreset_mode"]) == (mode, mode)
     assert ours.observation_space == theirs.observation_space
     assert same(ours.reset(seed=[3, 8]), theirs.reset(seed=[3, 8]))
-    for step, actions in zip(range(2 * HORIZON + 2), actions_of(ours), strict=False):
+    for step, actions in enumerate(actions_of(ours, 2 * HORIZON + 2)):
         one, other = ours.step(actions), theirs.step(actions)
         assert same(as_sync(one), as_sync(other)), step
         if mode is OFF and one[2].any():
@@ -80,12 +62,12 @@ def test_one_seed_gives_each_slot_a_series_of_its_own(native: Make, single: Make
     assert single().reset(seed=1)[1]["run_seed"] == seeds[2][0]
 
 
-def test_a_list_of_seeds(native: Make) -> None:
+def test_a_list_of_seeds(native: Make, actions_of: Actions) -> None:
     env = native(4, group_size=2)
     seeds = env.reset(seed=[5, np.int32(5), 9, 9])[1]["run_seed"]
     assert same(env.reset(seed=np.array([5, 5, 9, 9]))[1]["run_seed"], seeds)
     twin = env.unwrapped.fork()
-    for actions, _ in zip(actions_of(env), range(HORIZON + 1), strict=False):
+    for actions in actions_of(env, HORIZON + 1):
         assert same(env.step(actions), twin.step(actions))
     drawn = env.reset(seed=[5, 5, None, None])[1]["run_seed"]
     assert same(drawn[:2], seeds[:2])
@@ -189,11 +171,11 @@ def _arrays(value: Any) -> list[np.ndarray]:
     return [np.asarray(value, float)]
 
 
-def test_the_statistics_of_episodes(native: Make) -> None:
+def test_the_statistics_of_episodes(native: Make, actions_of: Actions) -> None:
     env = vector.RecordEpisodeStatistics(native())
     env.reset(seed=0)
     rewards, info = [], {}
-    for actions, _ in zip(actions_of(env), range(HORIZON), strict=False):
+    for actions in actions_of(env, HORIZON):
         _, reward, *_, info = env.step(actions)
         rewards.append(reward)
     assert info["episode"]["l"].tolist() == [HORIZON] * 2
@@ -218,11 +200,11 @@ SINGLE_WRAPPERS: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", SINGLE_WRAPPERS)
-def test_wrappers_of_one_run(single: Make, name: str) -> None:
+def test_wrappers_of_one_run(single: Make, name: str, actions_of: Actions) -> None:
     env = SINGLE_WRAPPERS[name](single(render_mode="rgb_array"))
     seen, _ = env.reset(seed=0)
     ends = []
-    for actions, _ in zip(actions_of(env), range(4), strict=False):
+    for actions in actions_of(env, 4):
         if name == "NumpyToTorch":
             seen, *_, truncated, _ = env.step(torch.from_numpy(actions))
         else:
@@ -233,7 +215,7 @@ def test_wrappers_of_one_run(single: Make, name: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["sync", "async"])
-def test_other_ways_of_many(tiny_corpus: Corpus, how: str) -> None:
+def test_other_ways_of_many(tiny_corpus: Corpus, how: str, actions_of: Actions) -> None:
     env = gym.make_vec(
         ID,
         num_envs=2,
@@ -244,119 +226,10 @@ def test_other_ways_of_many(tiny_corpus: Corpus, how: str) -> None:
     )
     try:
         env.reset(seed=0)
-        dones = [env.step(actions)[2] for actions, _ in zip(actions_of(env), range(HORIZON), strict=False)]
+        dones = [env.step(actions)[2] for actions in actions_of(env, HORIZON)]
     finally:
         env.close()
     assert [done.all() for done in dones] == [False] * (HORIZON - 1) + [True]
-
-
-# -- specs -------------------------------------------------------------------------------------------------------------
-
-OTHER_SETTING = SurrogateSetting(turn=0.5, agents=("null", "quality"))
-OTHER_DISTRIBUTION = ScenarioDistribution("development", PLAIN, ("prose",))
-
-
-def test_a_spec_goes_through_json(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
-    of_surrogate = gym.make(
-        ID,
-        corpus=tiny_corpus.path,
-        setting=OTHER_SETTING,
-        distribution=OTHER_DISTRIBUTION,
-        records=tmp_path / "episodes.jsonl",
-    )
-    for env in (of_surrogate, gym.make(CONSOLE, corpus=tiny_corpus.path, setting=tiny_setting)):
-        assert env.spec is not None
-        again: Any = gym.make(EnvSpec.from_json(env.spec.to_json()))
-        for name in ("setting", "distribution", "records"):
-            assert getattr(again.unwrapped.runs, name) == getattr(env.unwrapped.runs, name)  # type: ignore[attr-defined]
-        assert same(again.reset(seed=1), env.reset(seed=1))
-
-
-def test_a_spec_of_many_goes_through_json(native: Make) -> None:
-    env = native(4, group_size=2, autoreset_mode=SAME, setting=OTHER_SETTING, render_mode="ansi")
-    again = gym.make_vec(EnvSpec.from_json(env.spec.to_json()))
-    assert (again.num_envs, again.metadata, again.render_mode) == (4, env.metadata, "ansi")
-    assert again.unwrapped.runs.setting == OTHER_SETTING
-    assert same(again.reset(seed=1), env.reset(seed=1))
-
-
-def test_arguments_may_be_mappings_of_some_fields(single: Make) -> None:
-    runs = single(
-        setting={"turn": 1.0, "episode": {"num_intervals": 3}}, distribution={"split": "sealed"}
-    ).unwrapped.runs
-    default = SurrogateSetting()
-    assert (runs.setting.turn, runs.setting.twist, runs.distribution.split) == (1.0, default.twist, "sealed")
-    assert (runs.setting.episode.num_intervals, runs.setting.episode.batch_windows) == (3, 8)
-    assert single(setting=None).unwrapped.runs.setting == default
-    for given, message in (
-        ({"setting": {"tern": 1.0}}, "setting has the unknown key 'tern'|setting.*tern"),
-        ({"setting": {"type": "x"}}, "setting.type is 'x', expected"),
-        ({"setting": 3}, "setting is int, expected a Setting or SurrogateSetting"),
-        ({"distribution": 3}, "distribution is int, expected a ScenarioDistribution"),
-        ({"distribution": {"split": "x"}}, "split"),
-    ):
-        with pytest.raises(InputError, match=message):
-            single(**given)
-
-
-def test_the_most_steps_are_known_and_nothing_is_truncated(single: Make, native: Make) -> None:
-    env = single()
-    assert env.spec.max_episode_steps == env.unwrapped.horizon == native().spec.max_episode_steps == HORIZON
-    assert single(setting={"episode": {"num_intervals": 3}}).spec.max_episode_steps == 3
-    env.reset(seed=0)
-    ends = [env.step(actions)[2:4] for actions, _ in zip(actions_of(env), range(HORIZON), strict=False)]
-    assert ends == [(False, False)] * (HORIZON - 1) + [(True, False)]
-    assert gym.make_vec(native().spec).unwrapped.horizon == HORIZON
-    with pytest.raises(InputError, match="max_episode_steps is 3, expected at least 6"):
-        native(max_episode_steps=3)
-
-
-# -- rendering ---------------------------------------------------------------------------------------------------------
-
-
-def test_the_text_shows_weights_loss_and_gain(single: Make) -> None:
-    env = single(render_mode="ansi")
-    env.reset(seed=0)
-    gained, info = 0.0, {}
-    for actions, _ in zip(actions_of(env), range(2), strict=False):
-        _, reward, *_, info = env.step(actions)
-        gained += reward
-    title, *bars = env.render().splitlines()
-    assert title == f"interval 2 of 6   loss {info['loss']:.3f}   gain {gained:+.3f} nats"
-    assert [bar.split()[0] for bar in bars] == list(env.unwrapped.agent_names)
-    for bar, weight in zip(bars, info["weights"], strict=True):
-        assert bar.split()[1] == (f"{weight:.3f}" if weight else "absent")
-        assert bar.count("#") == round(30 * weight)
-
-
-def test_pictures_have_one_size_and_change_with_the_run(single: Make) -> None:
-    env = single(render_mode="rgb_array")
-    env.reset(seed=0)
-    pictures = [env.render(), env.render()]
-    env.step(np.ones(7, np.float32))
-    pictures.append(env.render())
-    assert {(picture.shape, picture.dtype) for picture in pictures} == {((SIZE[1], SIZE[0], 3), np.dtype(np.uint8))}
-    np.testing.assert_array_equal(pictures[0], pictures[1])
-    assert (pictures[0] != pictures[2]).any()
-
-
-def test_many_are_rendered_as_a_tuple(native: Make, single: Make) -> None:
-    ours = native(render_mode="ansi")
-    theirs = SyncVectorEnv([lambda: single(render_mode="ansi")] * 2)
-    for env in (ours, theirs):
-        env.reset(seed=[1, 2])
-    assert ours.render() == theirs.render()
-    with pytest.warns(UserWarning, match="render_mode is None"):
-        assert native().render() == (None, None)
-
-
-@pytest.mark.filterwarnings("ignore:.*render_mode")
-def test_render_modes_that_there_are_not_are_refused(single: Make, native: Make) -> None:
-    for make in (single, native):
-        with pytest.raises(InputError, match="render_mode is 'picture', expected None or one of ansi, rgb_array"):
-            make(render_mode="picture")
-    with pytest.raises(InputError, match="render before the first reset"):
-        native(render_mode="ansi").render()
 
 
 # -- the rest ----------------------------------------------------------------------------------------------------------
@@ -413,12 +286,12 @@ def test_actions_that_are_no_numbers_are_refused(single: Make, native: Make, act
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda env: pickle.loads(pickle.dumps(env))])
-def test_copies_go_on_alone(single: Make, native: Make, copied: Callable[[Any], Any]) -> None:
-    for env in (single(setting=OTHER_SETTING), native(group_size=2, autoreset_mode=SAME)):
+def test_copies_go_on_alone(single: Make, native: Make, copied: Callable[[Any], Any], actions_of: Actions) -> None:
+    for env in (single(setting={"turn": 0.5}), native(group_size=2, autoreset_mode=SAME)):
         env.reset(seed=3)
-        actions = actions_of(env)
-        env.step(next(actions))
-        twin, action = copied(env), next(actions)
+        first, action = actions_of(env, 2)
+        env.step(first)
+        twin = copied(env)
         ahead = twin.step(action)
         twin.reset(seed=9)
         assert same(env.step(action), ahead)

@@ -134,6 +134,7 @@ def test_a_run_that_diverges_is_terminated_with_the_penalty(
     [
         ({"group_size": 3}, "num_envs 4 is not a multiple of group_size 3"),
         ({"reward": "fun"}, "reward is 'fun', expected one of paired, raw"),
+        ({"group_size": 2.0}, "group_size is 2.0, expected a whole number"),
     ],
 )
 def test_bad_arguments_are_refused(options: dict[str, Any], given: dict[str, Any], message: str) -> None:

@@ -196,7 +196,8 @@ KILLED = """
 import sys
 import numpy as np
 from pretraingym.env.gym_envs.surrogate_envs import SurrogateVectorEnv
-env = SurrogateVectorEnv(num_envs=8, corpus=sys.argv[1], records=sys.argv[2])
+from pretraingym.env.settings.surrogate_setting import SurrogateSetting
+env = SurrogateVectorEnv(num_envs=8, corpus=sys.argv[1], setting=SurrogateSetting(), records=sys.argv[2])
 env.reset(seed=int(sys.argv[3]))
 while True:
     env.step(np.zeros(env.action_space.shape))
@@ -235,6 +236,6 @@ def test_settings_that_could_not_be_read_again_are_refused(make: Make, file: Pat
     class OwnSetting(SurrogateSetting):
         pass
 
-    with pytest.raises(InputError, match="records hold settings of type Setting or SurrogateSetting, this is OwnS"):
+    with pytest.raises(InputError, match="type Setting or SurrogateSetting or ToySetting, this is OwnS"):
         make(setting=OwnSetting())
     assert not file.exists()

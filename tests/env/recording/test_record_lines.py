@@ -26,7 +26,7 @@ Json = dict[str, Any]
 def recorded(tiny_corpus: Corpus, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The lines of a config, an episode and its control."""
     file = tmp_path_factory.mktemp("records") / "episodes.jsonl"
-    env = SurrogateVectorEnv(num_envs=1, corpus=tiny_corpus.path, records=file)
+    env = SurrogateVectorEnv(num_envs=1, corpus=tiny_corpus.path, setting=SurrogateSetting(), records=file)
     env.reset(seed=0)
     for _ in range(env.horizon):
         env.step(np.zeros(env.action_space.shape))
@@ -130,7 +130,7 @@ def test_hostile_episodes(
 
 
 CONFIGS: list[tuple[Callable[[Json], Any], str]] = [
-    (put("setting.type", "Popen"), "setting.type is 'Popen', expected 'Setting' or 'SurrogateSetting'"),
+    (put("setting.type", "Popen"), "setting.type is 'Popen', expected 'Setting' or 'SurrogateSetting' or 'ToySetting'"),
     (put("setting", []), "setting is [], expected an object"),
     (put("setting.model", "/tmp"), "setting has the unknown key 'model'"),
     (put("setting.episode.num_intervals", 0), "smaller than one interval"),

@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env import (
     unwrap_vec_normalize,
 )
 
+from pretraingym.env.checks.returns import same
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
 
@@ -97,6 +98,20 @@ def test_through_gymnasiums_vector_wrappers_and_the_adapter(tiny_corpus: Corpus,
     native = gym.make_vec(ID, num_envs=2, corpus=str(tiny_corpus.path), autoreset_mode="Disabled")
     wrapped = gym.wrappers.vector.FlattenObservation(gym.wrappers.vector.RecordEpisodeStatistics(native))
     check_learns_and_is_saved(PPO, "MlpPolicy", SB3ConsoleVecEnv(wrapped), ON_POLICY, tmp_path)
+
+
+def test_the_adapter_gives_the_same_in_both_modes(tiny_corpus: Corpus) -> None:
+    answers = []
+    for mode in ("SameStep", "Disabled"):
+        native = gym.make_vec(ID, num_envs=2, corpus=str(tiny_corpus.path), autoreset_mode=mode)
+        env, rng = SB3ConsoleVecEnv(native), np.random.default_rng(0)
+        env.seed(3)
+        answers.append([(env.reset(), env.reset_infos.copy())])
+        for _ in range(14):
+            answer = env.step(rng.uniform(-1, 1, (2, 7)).astype(np.float32))
+            answers[-1].append((*answer, env.reset_infos.copy()))
+    assert same(*answers)
+    assert "terminal_observation" in answers[0][6][3][0]
 
 
 def test_in_processes_of_their_own(single: Callable[[], gym.Env], tmp_path: Path) -> None:
