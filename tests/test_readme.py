@@ -6,6 +6,7 @@ import re
 import shlex
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -33,7 +34,9 @@ def test_the_gymnasium_loop_runs(
     (example, _, _) = blocks("python")
     assert len([line for line in example.splitlines() if line.strip()]) <= 10
     given = "num_envs=4, corpus=corpus, setting=setting"  # on a tiny corpus and model instead of the default ones
-    exec(example.replace("num_envs=4", given), {"corpus": tiny_corpus.path, "setting": tiny_setting})
+    clock = replace(tiny_setting.episode, num_intervals=Setting().episode.num_intervals)
+    setting = replace(tiny_setting, episode=clock)
+    exec(example.replace("num_envs=4", given), {"corpus": tiny_corpus.path, "setting": setting})
     assert len(capsys.readouterr().out.splitlines()) == 6
 
 
