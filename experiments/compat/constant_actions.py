@@ -7,20 +7,18 @@ from numpy.typing import NDArray
 from ...env.console.action_map import ActionMap
 from ...env.gym_envs.vector_env import ConsoleVectorEnv
 from ...env.settings.toy_setting import ToySetting
-from ..benchmarks.surrogate_toy import constants
+from ..benchmarks.surrogate_toy import best_constant
 from .runner import Outcome
 from .scoring import ENV, constant, mean_and_error, returns
 
-SEARCH_EPISODES = 24
+SEARCH_EPISODES = 48
 
 
 def constant_outcomes() -> list[Outcome]:
     """The outcomes of action 0 and of the best constant action, over the episodes that the libraries are scored on."""
     env = gym.make_vec(ENV, num_envs=1).unwrapped
     assert isinstance(env, ConsoleVectorEnv)
-    env.reset(seed=0)
-    best = constants(env.runs.task, ToySetting(), SEARCH_EPISODES)["best constant"]
-    weights_NK = best(env.runs.observation())
+    weights_NK = best_constant(env.runs.task, ToySetting(), SEARCH_EPISODES)[None]
     actions = {
         "action 0": np.zeros(weights_NK.shape[1]),
         "best constant action": action_of(env.action_map, weights_NK)[0],

@@ -35,9 +35,10 @@ for _ in range(UPDATES):
         done = torch.as_tensor(terminals | truncations).float()
         rows.append((seen, action, logprob, value[:, 0], torch.as_tensor(reward.copy()), done))
     seen, action, logprob, value, reward, done = (torch.stack(column, 1) for column in zip(*rows, strict=True))
-    # Environment by environment in one row, as the kernel wants it; done belongs to the observation that follows.
-    before = torch.cat([torch.zeros(ENVS, 1), done[:, :-1]], 1).flatten().numpy()
-    gains = compute_gae(before, value.flatten().numpy(), reward.flatten().numpy(), 1.0, 0.95)
+    # Environment by environment in one row; the kernel wants rewards beside the observations that come with them.
+    done, reward = (torch.roll(column, 1, 1) for column in (done, reward))
+    done[:, 0], reward[:, 0] = 1, 0  # rows do not flow into each other
+    gains = compute_gae(done.flatten().numpy(), value.flatten().numpy(), reward.flatten().numpy(), 1.0, 0.95)
     advantage, value = torch.as_tensor(np.asarray(gains)), value.flatten()
     returns = advantage + value
     seen, action, logprob = seen.flatten(0, 1), action.flatten(0, 1), logprob.flatten()

@@ -34,6 +34,7 @@ def network() -> Net:
 
 actor = ContinuousActorProbabilistic(preprocess_net=network(), action_shape=env.action_space.shape, unbounded=True)
 torch.nn.init.constant_(actor.sigma_param, -1.0)
+torch.nn.init.orthogonal_(actor.mu.model[0].weight, 0.01)
 policy = ProbabilisticActorPolicy(
     actor=actor,
     dist_fn=lambda mean_and_std: Independent(Normal(*mean_and_std), 1),
