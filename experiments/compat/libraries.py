@@ -29,6 +29,8 @@ LIBRARIES = (
         "RL Baselines3 Zoo",
         ("rl_zoo3==2.9.2",),
         ("rl_zoo3_ppo", "rl_zoo3_optuna"),
+        note="Its tuning of PPO draws rollouts of up to 4,096 steps, which a short trial runs in full; so the "
+        "script tunes SAC.",
     ),
     Library(
         "CleanRL's structure",
@@ -51,7 +53,14 @@ LIBRARIES = (
         note="GymWrapper takes vector environments with autoreset DISABLED (which it prefers) or SAME_STEP, and "
         "refuses Gymnasium's default: `GymWrapper(gymnasium.make_vec('CartPole-v1', 2, 'sync'))` ends in RuntimeError.",
     ),
-    Library("skrl", ("skrl==2.1.1",), ("skrl_ppo",)),
+    Library(
+        "skrl",
+        ("skrl==2.1.1",),
+        ("skrl_ppo",),
+        note="Its `wrap_env` looks at the direct bases of an environment's class alone: after "
+        "`class A(CartPoleVectorEnv): pass` and `class B(A): pass`, `wrap_env(B(2))` ends in ValueError: Unknown "
+        "wrapper type. The environments here are recognised; for a subclass of your own say `wrapper='gymnasium'`.",
+    ),
     Library("RLlib", ("ray[rllib]==2.60.0",), ("rllib_ppo",)),
     Library(
         "PufferLib",
