@@ -1,5 +1,5 @@
 # PretrainGym: `make quickstart` runs the main job, `make test` the tests, `make soak` those that take long or need the
-# package index, `make check` linters and types.
+# package index, `make compat` tries the reinforcement-learning libraries of others, `make check` linters and types.
 # Any target that needs the environment makes it first, in .venv, from the exact versions in requirements.lock.
 
 PYTHON ?= python3
@@ -10,7 +10,7 @@ VENV_PYTHON := .venv/bin/python
 STAMP := .venv/.installed
 PACKAGES := env policies lm experiments
 
-.PHONY: dev quickstart test soak check .types
+.PHONY: dev quickstart test soak compat check .types
 .DELETE_ON_ERROR:
 
 # The stamp holds the checkout's path: a copied or moved checkout installs again, or it would run the old one's code.
@@ -28,6 +28,9 @@ test: $(STAMP)
 
 soak: $(STAMP)
 	GOMP_SPINCOUNT=1000 $(VENV_PYTHON) -m pytest -m soak $(ARGS)
+
+compat: $(STAMP)
+	$(VENV_PYTHON) -m pretraingym.experiments.compat --jobs $(JOBS) $(ARGS)
 
 check: $(STAMP) .types
 	$(VENV_PYTHON) -m ruff check .

@@ -1,5 +1,7 @@
 """The environments of `PretrainGym/Surrogate-v1`: the same as the console's, on formulas in place of models."""
 
+from gymnasium.vector import VectorEnv
+
 from ..settings.toy_setting import TOY_SCENARIOS, ToySetting
 from .single_env import ConsoleEnv
 from .vector_env import ConsoleVectorEnv
@@ -16,7 +18,7 @@ class SurrogateEnv(ConsoleEnv):
     default_distribution = TOY_SCENARIOS
 
 
-class SurrogateVectorEnv(ConsoleVectorEnv):
+class SurrogateVectorEnv(ConsoleVectorEnv, VectorEnv):  # VectorEnv by name: skrl looks at direct bases alone
     """`ConsoleVectorEnv` on the surrogate: its arguments, the defaults as in `SurrogateEnv`."""
 
     default_setting = ToySetting
