@@ -98,7 +98,7 @@ def modules() -> Iterator[str]:
         name = f"pretraingym.{layer}"
         yield name
         for found in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
-            if not found.name.endswith("__main__") and not re.search(r"\.experiments\.(top|compat\.clients)", found.name):
+            if not re.search(r"__main__$|\.experiments\.(top|compat\.clients)", found.name):
                 yield found.name
 
 
