@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.io.errors import InputError
+from ...lm.io.errors import InputError, in_one_line
 from ..text.corpus_text import TextBatch
 from .base import Agent, Array, LabelAgent
 
@@ -22,7 +22,7 @@ def naming_agent_errors(agent: Agent, method: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise InputError(
-            f"agent '{agent.name}' failed in {method}: {type(error).__name__}: {_first_line(error)} "
+            f"agent '{agent.name}' failed in {method}: {type(error).__name__}: {in_one_line(error)} "
             f"({_place(agent, error)}); try it with pretraingym.env.check_agent"
         ) from error
 
@@ -69,10 +69,6 @@ def _as_array(values: object, name: str) -> NDArray:
 
 def _shape(values: NDArray) -> str:
     return f"an array of shape {values.shape}" if values.ndim else str(values)[:40]
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [""])[0][:200]
 
 
 def _place(agent: Agent, error: BaseException) -> str:

@@ -53,7 +53,8 @@ class Stateful(Made):
     def fork(self) -> Self:
         """A new environment in the same state, which goes its own way; it shares the task, which is only read."""
         self.require_open()
-        twin, runs = copy.copy(self), self.runs
+        twin, runs = object.__new__(type(self)), self.runs  # `copy.copy` would make another by `__reduce__`
+        twin.__dict__.update(self.__dict__)
         twin.runs = PairedRuns(
             runs.task,
             runs.setting,

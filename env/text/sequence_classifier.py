@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...lm.io.errors import InputError
+from ...lm.io.errors import InputError, in_one_line
 
 MAX_TOKENS = 512  # of a document that are read, as by FineWeb-Edu's classifier
 BATCH_DOCUMENTS = 32  # documents of one forward pass
@@ -27,9 +27,7 @@ class SequenceClassifier:
                 name, trust_remote_code=False, use_safetensors=True
             )
         except (OSError, ValueError, KeyError) as error:
-            raise InputError(
-                f"no sequence classifier can be read from '{name}': {str(error).splitlines()[0]}"
-            ) from None
+            raise InputError(f"no sequence classifier can be read from '{name}': {in_one_line(error)}") from None
         self.model = model.eval().to(self.device)
         limit = getattr(model.config, "max_position_embeddings", MAX_TOKENS)
         self.max_tokens = min(MAX_TOKENS, limit if limit > 0 else MAX_TOKENS)

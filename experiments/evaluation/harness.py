@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ...lm.corpus.tokenizer import load_tokenizer, vocabulary_size
-from ...lm.io.errors import InputError
+from ...lm.io.errors import InputError, in_one_line
 from .questions import FIELDS
 
 METRICS = ("acc_norm", "acc")
@@ -33,8 +33,7 @@ def load_model(folder: Path, device: str, batch_size: int) -> Any:
         torch.empty(0, device=device)  # the harness takes another device in place of one that is not there
         model = _model(folder, device, batch_size)
     except Exception as error:  # noqa: BLE001 - torch, transformers and safetensors share no narrower one
-        why = str(error).splitlines()[0] if str(error) else repr(error)
-        raise InputError(f"the model in {folder} cannot be read on '{device}': {why}") from None
+        raise InputError(f"the model in {folder} cannot be read on '{device}': {in_one_line(error)}") from None
     embedded = model.model.get_input_embeddings().weight.shape[0]
     if known > embedded:
         raise InputError(f"{folder} has a tokenizer of {known} tokens and a model of {embedded}: they do not fit")

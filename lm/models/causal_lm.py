@@ -22,7 +22,7 @@ from transformers import (
 from ..io.errors import InputError, in_one_line
 from .engine_config import EngineConfig
 
-# What a configuration may name beside the words of a language. Of these, forced ones are for generation alone.
+# Fields of a configuration that name special tokens. Of these, forced ones are for generation alone.
 SPECIAL = tuple(
     f"{name}_token_id" for name in ("bos", "eos", "pad", "sep", "cls", "decoder_start", "forced_bos", "forced_eos")
 )
@@ -143,7 +143,7 @@ def _naming(config: PretrainedConfig) -> Iterator[None]:
         ) from None
 
 
-class TakenOutHead(nn.Identity):
+class IdentityHead(nn.Identity):
     """Stands where the head was, so that hidden states come out as logits. Some models (Mamba) ask for the type of the
     head's weight."""
 
@@ -161,7 +161,7 @@ def ends_in_head(model: Any) -> bool:
     ids = torch.arange(4, device=head.weight.device)[None]
     with torch.no_grad():
         logits = model(input_ids=ids, use_cache=False).logits
-        model.set_output_embeddings(TakenOutHead(head))
+        model.set_output_embeddings(IdentityHead(head))
         try:
             hidden = model(input_ids=ids, use_cache=False).logits
             return torch.allclose(head(hidden), logits, rtol=1e-4, atol=1e-6)

@@ -45,9 +45,15 @@ def check_causal(
     try:
         with torch.enable_grad(), _evaluating(model):
             logits = forward(ids)
-            grads = torch.autograd.grad(logits[:, :later].float().square().sum(), held, allow_unused=True)
+            seen_by = logits[:, :later].float().square().sum()
+            grads = torch.autograd.grad(seen_by, held, allow_unused=True) if held else ()
     finally:
         hook.remove()
+    if not held:
+        raise InputError(
+            f"{type(model).__name__} does not call its embedding of tokens as a module, so whether it sees the tokens "
+            "that it is to predict cannot be checked: have its forward call the nn.Embedding"
+        )
     # Some models have the batch on the second axis, some put a prompt before the text.
     seen = [grad.flatten(0, -2)[later - size :] for grad in grads if grad is not None]
     if any((grad.abs() > 0).any() for grad in seen):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers import PretrainedConfig
 
-from ..models.causal_lm import TakenOutHead, ends_in_head, new_model
+from ..models.causal_lm import IdentityHead, ends_in_head, new_model
 from ..models.finite_differences import Differentiable
 from ..models.optimizer import OptimizerConfig, StackedOptimizer
 from .head_loss import IGNORED, token_losses, weighted_losses
@@ -48,7 +48,7 @@ class Shard(Differentiable):
         self._learned_positions = len(embeddings) > 1  # their lookup needs position ids for every sequence
         self._head: nn.Parameter | None = head.weight if plain_head else None
         if plain_head:
-            self.model.set_output_embeddings(TakenOutHead(head))
+            self.model.set_output_embeddings(IdentityHead(head))
 
     def start(self, index: int, seed: int) -> None:
         """Initialise the model at `index` from `seed`."""

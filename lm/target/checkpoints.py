@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..io.array_file import DamagedFile, check_version, read_arrays, write_arrays
-from ..io.errors import InputError
+from ..io.errors import InputError, in_one_line
 from ..io.files import naming_disk_errors, sha256_file, sync_folder, write_atomic
 from .ranks import Ranks
 
@@ -120,7 +120,7 @@ class Checkpoints:
             except PermissionError:
                 raise
             except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedFile) as error:
-                why = str(error).splitlines()[0] if str(error) else type(error).__name__
+                why = in_one_line(error)
                 warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before it", stacklevel=2)
                 # Under another name, so that it does not count among those that are kept.
                 path.rename(path.with_name(f"{DAMAGED}{path.name}"))

@@ -68,8 +68,8 @@ class ExternalModel(Differentiable):
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Inside, the methods below can be called, and the weights are those of this moment. Autocast is off, and every
-        module in evaluation mode."""
+        """Inside, `evaluate`, `gradient` and `check_causal` can be called, and the weights are those of this moment.
+        Autocast is off, and every module in evaluation mode."""
         training = [module for module in self.forward.modules() if module.training]
         self.forward.eval()
         self.parameters = {name: nn.Parameter(value.detach().float()[None]) for name, value in self.trained.items()}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ..io.errors import InputError
-from ..models.causal_lm import TakenOutHead, ends_in_head
+from ..models.causal_lm import IdentityHead, ends_in_head
 from ..models.engine_config import EngineConfig
 from ..proxies.head_loss import token_losses, weighted_losses
 
@@ -22,7 +22,7 @@ class LossModel(nn.Module):
         self.tables = _tables(model)
         self.head = model.get_output_embeddings() if ends_in_head(model) else None
         if self.head is not None:
-            model.set_output_embeddings(TakenOutHead(self.head))
+            model.set_output_embeddings(IdentityHead(self.head))
         self.model = model
         self.paths = {path: names[id(parameter)] for path, parameter in self.named_parameters()}
         if engine.packing == "documents":

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..io.errors import InputError
+from ..io.errors import InputError, in_one_line
 from ..models.optimizer import Placement, norm_N, orthogonalise
 
 TIMEOUT = timedelta(hours=4)  # for ranks that wait while rank 0 builds or checks a corpus
@@ -27,7 +27,7 @@ class Ranks:
         try:
             state = PartialState(cpu=device == "cpu", timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
-            raise InputError(f"the ranks cannot reach each other: {str(error).splitlines()[0]}") from None
+            raise InputError(f"the ranks cannot reach each other: {in_one_line(error)}") from None
         self.rank: int = state.process_index
         self.count: int = state.num_processes
         self.device = torch.device(device) if self.count == 1 else state.device

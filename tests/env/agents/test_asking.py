@@ -96,7 +96,7 @@ class NoUpdate(Working):
     ("kind", "line"),
     [
         (FlatScores, r"'flat-scores': score_cells gave an array of shape \(\d+,\), expected \(2, \d+\): one row a run"),
-        (NoStart, r"'no-start' failed in start: RuntimeError: no model here \(.*test_asking.py:\d+\)"),
+        (NoStart, r"'no-start' failed in start: RuntimeError: no model here and more \(.*test_asking.py:\d+\)"),
         (NoUpdate, "'no-update' failed in update: AttributeError: 'Feedback' object has no attribute 'nosuch'"),
     ],
 )

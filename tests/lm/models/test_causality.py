@@ -65,3 +65,17 @@ def test_one_token_ahead_is_enough(context: int) -> None:
     model.model.norm = nn.Sequential(model.model.norm, Peeking())
     with pytest.raises(InputError, match="reads from left to right"):
         check_causal(model, VOCABULARY, context)
+
+
+def test_an_embedding_that_is_not_called_as_a_module_is_told() -> None:
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(VOCABULARY, 8)
+
+        def forward(self, input_ids: torch.Tensor, use_cache: bool = False) -> torch.Tensor:
+            return nn.functional.embedding(input_ids, self.table.weight)
+
+    model = Functional()
+    with pytest.raises(InputError, match="Functional does not call its embedding of tokens as a module"):
+        check_causal(model, VOCABULARY, CONTEXT, model.forward)
