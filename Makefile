@@ -41,7 +41,7 @@ check: $(STAMP) .types
 .types:
 	@mkdir -p .types/pretraingym
 	@for package in $(PACKAGES); do ln -sfn ../../$$package .types/pretraingym/$$package; done
-	@for module in __init__ __main__; do ln -sfn ../../experiments/top/$$module.py .types/pretraingym/$$module.py; done
+	@for module in __init__ __main__; do ln -sfn ../../experiments/package_root/$$module.py .types/pretraingym/$$module.py; done
 
 # The stamp goes first and comes back last, so that a failed or interrupted install is always done again.
 $(STAMP): requirements.lock pyproject.toml

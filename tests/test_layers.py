@@ -30,12 +30,12 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "experiments": (
         "progress", "analysis", "evaluation", "runs", "reports", "corpus_commands", "commands", "benchmarks",
-        "examples", "compat", "command_line", "__main__", "top",
+        "examples", "compat", "command_line", "__main__", "package_root",
     ),
 }  # fmt: skip
 LAYERS = tuple(FLOORS)
 SIBLINGS = {"env/agents", "policies/learners", "experiments/commands", "experiments/benchmarks", "experiments/examples"}
-TOP = "experiments/top"  # pretraingym itself: no room
+TOP = "experiments/package_root"  # pretraingym itself: no room
 SOURCES = sorted(path.relative_to(ROOT).as_posix() for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 MAX_LINES = 400
 
@@ -98,7 +98,7 @@ def modules() -> Iterator[str]:
         name = f"pretraingym.{layer}"
         yield name
         for found in pkgutil.walk_packages(importlib.import_module(name).__path__, f"{name}."):
-            if not re.search(r"__main__$|\.experiments\.(top|compat\.clients)", found.name):
+            if not re.search(r"__main__$|\.experiments\.(package_root|compat\.clients)", found.name):
                 yield found.name
 
 

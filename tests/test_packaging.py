@@ -25,11 +25,11 @@ LOCK = [
 
 
 def folders() -> dict[str, str]:
-    """Import name -> folder, of every package in the tree; that of pretraingym itself is experiments/top."""
+    """Import name -> folder, of every package in the tree; that of pretraingym itself is experiments/package_root."""
     inits = [path for top in TOP for path in (ROOT / top).rglob("__init__.py")]
     paths = [path.parent.relative_to(ROOT).as_posix() for path in inits]
     names = {f"pretraingym.{path.replace('/', '.')}": path for path in paths}
-    return {"pretraingym": names.pop("pretraingym.experiments.top"), **names}
+    return {"pretraingym": names.pop("pretraingym.experiments.package_root"), **names}
 
 
 def test_every_package_of_the_tree_is_listed() -> None:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.corpus.corpus import Labels
 from ...lm.io.errors import InputError, in_one_line
 from ..text.corpus_text import TextBatch
 from .base import Agent, Array, LabelAgent
@@ -58,6 +59,12 @@ def scored(agent: Agent, method: str, labels_MA: NDArray[np.uint16], num_runs: i
             "cell or document; try it with pretraingym.env.check_agent"
         )
     return scores
+
+
+def alike(labels: Labels, train: range) -> bool:
+    """Whether all training documents have one category, so that the agent cannot prefer any of them."""
+    column = labels.column[train.start : train.stop]
+    return bool((column == column[0]).all())
 
 
 def _as_array(values: object, name: str) -> NDArray:

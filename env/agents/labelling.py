@@ -12,7 +12,7 @@ from ...lm.corpus.corpus import Labels
 from ...lm.corpus.texts import Texts
 from ...lm.corpus.token_set import batches
 from ..text.corpus_text import CorpusText, TextBatch
-from .asking import measured, naming_agent_errors
+from .asking import alike, measured, naming_agent_errors
 from .base import LabelAgent
 
 BATCH_BYTES = 2_000_000  # of text: several batches are in memory at once, one in each process
@@ -46,8 +46,7 @@ def label_corpus(
 def _annotated(agent: LabelAgent, measured_D: NDArray[np.float64], documents: CorpusText) -> Labels:
     with naming_agent_errors(agent, "annotate"):
         labels = agent.annotate(measured_D, documents)
-    train = labels.column[documents.train.start : documents.train.stop]
-    if (train == train[0]).all():
+    if alike(labels, documents.train):
         warnings.warn(
             f"agent '{agent.name}' gives all training documents one category: it cannot prefer any of them",
             stacklevel=2,

@@ -9,7 +9,7 @@ import numpy as np
 from ...lm.corpus.corpus import Labels
 from ...lm.corpus.token_set import batches
 from ...lm.io.errors import InputError
-from ..agents.asking import measured
+from ..agents.asking import alike, measured
 from ..agents.base import Array, LabelAgent
 from ..agents.labelling import BATCH_BYTES
 from ..text.corpus_text import CorpusText
@@ -78,10 +78,9 @@ def _check_labels(agent: LabelAgent, labels: Labels, documents: CorpusText) -> N
             f"{name}: labels go up to {column.max()}, expected below {len(names)}, the number of names: they count "
             "from 0, and a -1 for 'missing' wraps around to 65535"
         )
-    train = column[documents.train.start : documents.train.stop]
-    if (train == train[0]).all():
+    if alike(labels, documents.train):
         raise InputError(
-            f"{name} gives all training documents the category '{names[train[0]]}': it cannot prefer any of them; "
+            f"{name} gives all training documents the category '{names[column[documents.train.start]]}': it cannot prefer any of them; "
             "measure what differs between documents, or check it on a corpus in which it does"
         )
     values = labels.values

@@ -18,7 +18,7 @@ from .paired_runs import PairedRuns
 from .rendering import check_render_mode
 
 
-class Made:
+class FromArguments:
     """What both environments have: their runs, and how they were made. The defaults are those of the arguments."""
 
     default_setting: ClassVar[type[Setting] | type[SurrogateSetting]] = Setting

@@ -10,14 +10,14 @@ from gymnasium.envs.registration import EnvSpec
 from ...lm.io.errors import InputError
 from ...lm.io.state import State, json_as_array, json_in_array
 from ..scenarios.scenario import Scenario
-from .arguments import Made
+from .arguments import FromArguments
 from .paired_runs import PairedRuns
 
 JSON = "arguments", "scenario", "base_seed", "records/partial", "generator"
 OF_ANY_LENGTH = *JSON, "given_seeds", "controls/pairs", "controls/falls"
 
 
-class Stateful(Made):
+class Stateful(FromArguments):
     """What both environments have: `get_state`, `set_state` and `fork`, which `copy.deepcopy` is too; pickle; and the
     refusal of use after `close`."""
 

@@ -43,7 +43,7 @@ def check_causal(
     ids = torch.arange(size, device=next(table.parameters()).device)[None] * (vocab_size // size or 1) % vocab_size
     hook = table.register_forward_hook(hold)
     try:
-        with torch.enable_grad(), _evaluating(model):
+        with torch.enable_grad(), evaluating(model):
             logits = forward(ids)
             seen_by = logits[:, :later].float().square().sum()
             grads = torch.autograd.grad(seen_by, held, allow_unused=True) if held else ()
@@ -81,7 +81,7 @@ def _advice(model: Any) -> str:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
     """Inside, the model is in evaluation mode; then every module is in the mode that it was in."""
     training = [module for module in model.modules() if module.training]
     model.eval()

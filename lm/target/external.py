@@ -14,7 +14,7 @@ from torch.func import functional_call
 from ..backend import Floats, Ids
 from ..corpus.windows import Windows
 from ..io.errors import InputError
-from ..models.causality import check_causal
+from ..models.causality import check_causal, evaluating
 from ..models.finite_differences import Differentiable
 from ..models.single_model import SingleModelBackend
 from ..proxies.head_loss import IGNORED, token_losses
@@ -70,17 +70,13 @@ class ExternalModel(Differentiable):
     def measuring(self) -> Iterator[None]:
         """Inside, `evaluate`, `gradient` and `check_causal` can be called, and the weights are those of this moment.
         Autocast is off, and every module in evaluation mode."""
-        training = [module for module in self.forward.modules() if module.training]
-        self.forward.eval()
         self.parameters = {name: nn.Parameter(value.detach().float()[None]) for name, value in self.trained.items()}
         self._untrained = {name: value.detach().float() for name, value in self._half.items()}
         try:
-            with torch.autocast(self._device.type, enabled=False):
+            with torch.autocast(self._device.type, enabled=False), evaluating(self.forward):
                 yield
         finally:
             self.parameters, self._untrained = {}, {}
-            for module in training:
-                module.training = True
 
     @contextmanager
     def holding(self, weights: dict[str, Tensor]) -> Iterator[None]:
