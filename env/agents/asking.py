@@ -48,12 +48,12 @@ def measured(agent: LabelAgent, batch: TextBatch) -> Array:
     return values
 
 
-def scored(agent: Agent, method: str, labels_MA: NDArray[np.uint16], num_runs: int) -> Array:
+def scored(agent: Agent, method: str, labels: NDArray[np.uint16], num_runs: int) -> Array:
     """What the agent's `score` or `score_cells` gives of M cells or documents in each run, (N, M). InputError: it fails
     or has another shape."""
     with naming_agent_errors(agent, method):
-        scores = np.asarray(getattr(agent, method)(labels_MA), np.float64)
-    if scores.shape != (expected := (num_runs, len(labels_MA))):
+        scores = np.asarray(getattr(agent, method)(labels), np.float64)
+    if scores.shape != (expected := (num_runs, len(labels))):
         raise InputError(
             f"agent '{agent.name}': {method} gave {_shape(scores)}, expected {expected}: one row a run, one column a "
             "cell or document; try it with pretraingym.env.check_agent"

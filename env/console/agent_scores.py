@@ -82,10 +82,10 @@ class AgentScores:
                 agent.update(feedback)
         self._kept = None
 
-    def _asked(self, method: str, labels_MA: NDArray[np.uint16]) -> Array:
+    def _asked(self, method: str, labels: NDArray[np.uint16]) -> Array:
         """What every agent gives of M cells or documents, (N, K, M), in the order of `members`."""
         num_runs = len(self.sampler.seed_N)
-        return np.stack([scored(agent, method, labels_MA, num_runs) for agent in self.members], 1)
+        return np.stack([scored(agent, method, labels, num_runs) for agent in self.members], 1)
 
     def _standardised(self) -> tuple[Array, Standardiser, NoiseScales]:
         """The cells' scores, what standardises them, and the scales of the noisy agents' scores."""
