@@ -81,8 +81,8 @@ def _check_labels(agent: LabelAgent, labels: Labels, documents: CorpusText) -> N
     if alike(labels, documents.train):
         category = names[column[documents.train.start]]
         raise InputError(
-            f"{name} gives all training documents the category '{category}': it cannot prefer any of them; measure what "
-            "differs between documents, or check it on a corpus in which it does"
+            f"{name} gives all training documents the category '{category}': it cannot prefer any of them; "
+            "measure what differs between documents, or check it on a corpus in which it does"
         )
     values = labels.values
     if values is not None and not (len(values) == len(names) and np.isfinite(np.asarray(values, np.float64)).all()):
