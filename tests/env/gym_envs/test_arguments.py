@@ -14,6 +14,7 @@ from pretraingym.env.checks.returns import same
 from pretraingym.env.scenarios.distribution import PLAIN, ScenarioDistribution
 from pretraingym.env.settings.setting import Setting
 from pretraingym.env.settings.surrogate_setting import SurrogateSetting
+from pretraingym.env.settings.toy_setting import ToySetting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
@@ -52,7 +53,7 @@ def test_arguments_may_be_mappings_of_some_fields(single: Make) -> None:
     runs = single(
         setting={"turn": 1.0, "episode": {"num_intervals": 3}}, distribution={"split": "sealed"}
     ).unwrapped.runs
-    default = SurrogateSetting()
+    default = ToySetting()
     assert (runs.setting.turn, runs.setting.twist, runs.distribution.split) == (1.0, default.twist, "sealed")
     assert (runs.setting.episode.num_intervals, runs.setting.episode.batch_windows) == (3, 8)
     assert single(setting=None).unwrapped.runs.setting == default

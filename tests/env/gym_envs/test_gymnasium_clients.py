@@ -25,7 +25,8 @@ from pretraingym.lm.io.errors import InputError
 
 ID, CONSOLE = "PretrainGym/Surrogate-v1", "PretrainGym/Console-v1"
 NEXT, SAME, OFF = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
-HORIZON, FLAT = 6, 7 + 7 * len(AGENT_FEATURES) + len(TRAINING_FEATURES)
+HORIZON, AGENTS = 6, 4  # of the default surrogate
+FLAT = AGENTS + AGENTS * len(AGENT_FEATURES) + len(TRAINING_FEATURES)
 Make = Callable[..., Any]
 Actions = Callable[..., Iterator[np.ndarray]]
 
@@ -246,7 +247,7 @@ def test_the_checkers_pass_without_a_warning(single: Make, mode: str | None) -> 
 def test_reset_and_step_give_the_same_info(single: Make) -> None:
     env = single()
     _, first = env.reset(seed=0)
-    *_, later = env.step(np.zeros(7, np.float32))
+    *_, later = env.step(np.zeros(AGENTS, np.float32))
     assert [(key, type(value)) for key, value in first.items()] == [(key, type(value)) for key, value in later.items()]
     assert first["loss"] > later["loss"]
     assert first["tokens"] < later["tokens"]
@@ -264,10 +265,10 @@ def test_use_after_close_is_refused(single: Make, native: Make) -> None:
 
 
 ACTIONS: list[tuple[Any, str]] = [
-    (np.array([None] * 7), "actions are object, expected real numbers"),
-    (np.zeros(7, complex), "actions are complex128, expected real numbers"),
-    (np.array(["a"] * 7), "actions are <U1, expected real numbers"),
-    (np.zeros(7, bool), "actions are bool, expected real numbers"),
+    (np.array([None] * AGENTS), "actions are object, expected real numbers"),
+    (np.zeros(AGENTS, complex), "actions are complex128, expected real numbers"),
+    (np.array(["a"] * AGENTS), "actions are <U1, expected real numbers"),
+    (np.zeros(AGENTS, bool), "actions are bool, expected real numbers"),
     (None, "actions are object, expected real numbers"),
     ({"a": 1}, "actions are object, expected real numbers"),
     ([[1.0], [1.0, 2.0]], "actions are list, expected an array of numbers"),

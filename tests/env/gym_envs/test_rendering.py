@@ -33,7 +33,7 @@ def test_pictures_have_one_size_and_change_with_the_run(single: Make) -> None:
     env = single(render_mode="rgb_array")
     env.reset(seed=0)
     pictures = [env.render(), env.render()]
-    env.step(np.ones(7, np.float32))
+    env.step(np.ones(env.action_space.shape, np.float32))
     pictures.append(env.render())
     assert {(picture.shape, picture.dtype) for picture in pictures} == {((SIZE[1], SIZE[0], 3), np.dtype(np.uint8))}
     np.testing.assert_array_equal(pictures[0], pictures[1])

@@ -84,7 +84,7 @@ def test_target_is_a_transformers_folder(finished: tuple[Path, dict[str, object]
     text = tiny_corpus.text(0)
     ids = tokenizer(text)["input_ids"]
     start, stop = tiny_corpus.token_offsets[:2]
-    assert ids == list(tiny_corpus.tokens[start:stop])
+    assert [*ids, tokenizer.eos_token_id] == list(tiny_corpus.tokens[start:stop])
     assert torch.isfinite(model(input_ids=torch.tensor([ids[:16]])).logits).all()
 
 

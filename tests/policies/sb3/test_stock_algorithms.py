@@ -108,7 +108,7 @@ def test_the_adapter_gives_the_same_in_both_modes(tiny_corpus: Corpus) -> None:
         env.seed(3)
         answers.append([(env.reset(), env.reset_infos.copy())])
         for _ in range(14):
-            answer = env.step(rng.uniform(-1, 1, (2, 7)).astype(np.float32))
+            answer = env.step(rng.uniform(-1, 1, (2, *env.action_space.shape)).astype(np.float32))
             answers[-1].append((*answer, env.reset_infos.copy()))
     assert same(*answers)
     assert "terminal_observation" in answers[0][6][3][0]
@@ -134,6 +134,6 @@ def test_vec_wrappers_and_evaluation(flat: Callable[[], gym.Env], adapted: SB3Co
     np.testing.assert_array_equal(loaded.obs_rms.mean, env.obs_rms.mean)  # type: ignore[union-attr]
     monitored = VecMonitor(VecNormalize(adapted))
     monitored.reset()
-    infos = [monitored.step(np.zeros((2, 7), np.float32))[3] for _ in range(6)][-1]
+    infos = [monitored.step(np.zeros((2, *monitored.action_space.shape), np.float32))[3] for _ in range(6)][-1]
     assert [info["episode"]["l"] for info in infos] == [6, 6]
     assert {"loss", "weights", "run_seed"} <= set(infos[0])
