@@ -25,7 +25,6 @@ class UsedText:
     number_D: NDArray[Any]
     windows_D: NDArray[Any]
     times_W: NDArray[Any]
-    fingerprint: str
     frame: dict[str, Any]
     categories: dict[str, list[str]]
 
@@ -38,14 +37,13 @@ class UsedText:
             np.asarray(number_D, np.int64),
             windows_D.astype(np.int32),
             times_W,
-            task.corpus.fingerprint,
             frame_of(task),
             {name: list(labels.names) for name, labels in task.layout.columns.items()},
         )
 
     def state_dict(self) -> State:
         """As arrays."""
-        about = {"fingerprint": self.fingerprint, "frame": self.frame, "categories": self.categories}
+        about = {"frame": self.frame, "categories": self.categories}
         arrays = {"key": self.key_D, "number": self.number_D, "windows": self.windows_D, "times": self.times_W}
         return {**arrays, "about": json_as_array(about)}
 

@@ -39,7 +39,7 @@ def built(path: Path, documents: list[Document], **other: Any) -> Task:
         writer.add_split("train", texts[: -len(reference)])
         writer.add_split("prose/validation", reference[:2])
         writer.add_split("prose/test", reference[2:])
-        writer.encode(train_tokenizer(texts, other.get("vocab_size", 256)))
+        writer.encode(train_tokenizer(texts, other.get("vocab_size", 257)))
         names = sorted({domain for _, domain, _ in documents})
         domain = [names.index(domain) for _, domain, _ in documents] + [0] * len(reference)
         quality = [quality for _, _, quality in documents] + [0] * len(reference)

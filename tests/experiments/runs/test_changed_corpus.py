@@ -41,7 +41,7 @@ def built(path: Path, train: list[SyntheticDocument], domains: tuple[str, ...] =
     with CorpusWriter(path, TASKS) as writer:
         for name, split in splits.items():
             writer.add_split(name, (document.text for document in split))
-        writer.encode(train_tokenizer([], 256))
+        writer.encode(train_tokenizer([], 257))
         writer.add_labels("domain", Labels(names, tuple(map(float, range(len(names)))), np.array(domain, np.uint16)))
         quality = np.array([document.quality for document in documents], np.uint16)
         writer.add_labels("quality", Labels(tuple(map(str, QUALITY)), QUALITY, quality))
