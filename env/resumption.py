@@ -6,6 +6,7 @@ from ..lm.io.errors import InputError
 from ..lm.io.state import State, json_as_array, json_in_array, nested, under
 from ..lm.keyed_random import hash64
 from .cells.sampler import in_random_order, sums_by_cell
+from .console.limited_cells import Progress
 from .episode import WARMUP, Episode, InHand
 from .random_streams import DRAW, stream_keys
 from .scenarios.corpus_change import CorpusChange
@@ -30,8 +31,8 @@ def resume(episode: Episode, state: State, drop_removed: bool = False, steps_don
     would give now. drop_removed: go on without documents that are gone; steps_done: of the interval in hand, where its
     trainer counts them, and not the episode.
 
-    InputError: as CorpusChange; the run's pool was a part of another corpus; or it has hard limits and documents are
-    gone, which the limits count."""
+    InputError, before anything is changed: as CorpusChange; the run's pool was a part of another corpus; or it has hard
+    limits, and documents are gone, which the limits count, or the rest of the run cannot keep them."""
     of_episode, text, corpus = under("episode", state), under("text", state), episode.task.corpus
     if json_in_array(state["corpus"]) == corpus.fingerprint:
         episode.load_state_dict(of_episode)
@@ -42,8 +43,10 @@ def resume(episode: Episode, state: State, drop_removed: bool = False, steps_don
             "it: give the corpus as it was, or start anew in another folder"
         )
     change = CorpusChange(UsedText.of_state(text), episode.task, drop_removed)
-    if episode.quotas.limits and change.removed:
+    quotas = episode.quotas
+    if quotas.limits and change.removed:
         raise InputError("documents are gone and the run has hard limits, which count them: keep the documents")
+    quotas.check_rest(Progress(change.used_C, change.drawn_C, quotas.total_windows - int(change.used_C.sum())))
     _carry_over(episode, of_episode, change)
     if episode.in_hand is not None:
         _replace_gone(episode, episode.in_hand, change, max(steps_done, episode.in_hand.steps_done))

@@ -19,8 +19,8 @@ class CorpusChange:
     were used least come first. So no window is drawn again before all unused ones of its cell have been drawn, but the
     order of the windows is another than it would have been in either corpus.
 
-    times_W: how often each window of the new corpus has been used, by number in its index; drawn_C: tokens of them, by
-    cell; kept, added, removed: how many training documents.
+    times_W: how often each window of the new corpus has been used, by number in its index; used_C, drawn_C: the windows
+    that were drawn so, and their tokens, by cell; kept, added, removed: how many training documents.
 
     InputError: another tokenizer, context, agents, label columns or reference tasks; documents that the run was trained
     on are reference text now; or documents were removed, unless `drop_removed`."""
@@ -45,6 +45,7 @@ class CorpusChange:
             raise InputError(f"{task.corpus.path} has other tokens of the same documents: build it with the same ones")
         self.times_W = self._times(windows_D, kept_D)
         ids_W = task.cells.window_ids(np.arange(len(self.times_W)))
+        self.used_C = np.add.reduceat(self.times_W, task.cells.first_C, dtype=np.int64)
         self.drawn_C = np.add.reduceat(self.times_W * task.windows.lengths(ids_W), task.cells.first_C)
 
     @property
