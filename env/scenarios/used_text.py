@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.io.files import sha256_file
 from ...lm.io.state import State, json_as_array, json_in_array
 from .task import Task
 
@@ -57,7 +56,7 @@ def frame_of(task: Task) -> dict[str, Any]:
     """What a run needs to find again in a changed corpus."""
     return {
         "context": task.context,
-        "tokenizer": sha256_file(task.corpus.tokenizer_file)[:16],
+        "tokenizer": task.corpus.tokenizer_hash[:16],
         "agents": list(task.agents),
         "reference tasks": list(task.reference_tasks),
         "label columns": list(task.layout.columns),

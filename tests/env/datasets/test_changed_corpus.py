@@ -207,6 +207,16 @@ def test_removed_documents_are_refused_or_dropped(tmp_path: Path) -> None:
     check_order(resumed(task, state, drop_removed=True), kept, 14)
 
 
+def test_a_state_is_saved_while_its_corpus_is_built_anew(tmp_path: Path) -> None:
+    """What a run needs of its corpus it has from what it opened, not from what lies in the folder by then."""
+    documents = some_documents(np.random.default_rng(0), 40, "ac")
+    dataset = a_dataset(built(tmp_path / "first", documents))
+    expected = counts(resumed(built(tmp_path / "grown", [*documents, ("new text", "a", 0)]), saved(dataset, 6)), 9)
+    (tmp_path / "first" / "tokenizer.json").unlink()
+    (tmp_path / "first" / "tokenizer.json").write_text("{}")
+    assert counts(resumed(Task(Corpus.open(tmp_path / "grown"), CONTEXT), saved(dataset, 6)), 9) == expected
+
+
 def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:
     documents = some_documents(np.random.default_rng(0), 40, "ac")
     task = built(tmp_path / "first", documents)
