@@ -207,6 +207,26 @@ def test_removed_documents_are_refused_or_dropped(tmp_path: Path) -> None:
     check_order(resumed(task, state, drop_removed=True), kept, 14)
 
 
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"begun": 13, "world_size": 2, "loader_batch": 2}, "only a state between two steps fits others"),
+        ({"changes": torch.zeros(1, 4, dtype=torch.float64)}, "are not of one run: give the first weights as they"),
+    ],
+)
+def test_a_refused_state_leaves_the_dataset_as_it_was(tmp_path: Path, other: dict[str, Any], said: str) -> None:
+    documents = some_documents(np.random.default_rng(0), 40, "ac")
+    state = saved(a_dataset(built(tmp_path / "first", documents)), 6)
+    task = built(tmp_path / "grown", [*documents, ("new text", "a", 0)])
+    dataset = a_dataset(task)
+    dataset.load_state_dict(saved(a_dataset(task), 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is refused does not go on with a changed corpus
+        with pytest.raises(InputError, match=said):
+            dataset.load_state_dict(state | other)
+    assert list(read(dataset, 5)) == list(read(a_dataset(task), 9))[4:]
+
+
 def test_a_state_is_saved_while_its_corpus_is_built_anew(tmp_path: Path) -> None:
     """What a run needs of its corpus it has from what it opened, not from what lies in the folder by then."""
     documents = some_documents(np.random.default_rng(0), 40, "ac")
