@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ..lm.backend import Backend, Ids
 from ..lm.io.errors import InputError
 from ..lm.io.state import copies, nested, restore, under
-from ..lm.keyed_random import hash64
 from .cells.sampler import CellSampler, in_random_order, sums_by_cell
 from .console.agent_scores import AgentScores
 from .console.limits import Limit
@@ -26,11 +25,9 @@ from .measuring import Measuring
 from .observation.features import AGENT_FEATURES, TRAINING_FEATURES, Draw, Known, computed
 from .observation.observation import Observation
 from .random_streams import DRAW, stream_keys
-from .scenarios.corpus_change import CorpusChange
 from .scenarios.pool import make_pool
 from .scenarios.scenario import Scenario
 from .scenarios.task import Task
-from .scenarios.used_text import UsedText
 from .stopwatch import Stopwatch
 
 Array = NDArray[np.float64]
@@ -221,14 +218,14 @@ class Episode:
             weights, steps = check_weights(weights, self.mask_NK), self.config.steps_per_interval
             if self.done_N[active_N].any():
                 raise InputError("a run is done, expected `enter` with a new scenario and seed for its slot")
-            self._set_shares(weights, active_N)
+            self.set_shares(weights, active_N)
             self.measuring.history.begin_interval(self.tokens_N, active_N)
         with self.stopwatch.part("select"):
             windows = self._windows(active_N, steps)
         self.in_hand = InHand(windows, active_N, 0, np.zeros(self.num_slots))
         return windows
 
-    def _set_shares(self, weights: Array, active_N: Bools) -> None:
+    def set_shares(self, weights: Array, active_N: Bools) -> None:
         """Put the weights in force and set each cell's share under them."""
         with self.stopwatch.part("select"):
             self.weights_NK = np.where(active_N[:, None], weights, self.weights_NK)
@@ -332,50 +329,11 @@ class Episode:
 
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         """Go on exactly where `state_dict` was taken, with a backend that does too."""
-        # States of earlier versions count no tokens by cell: their expectation stands in.
-        expected_NC = np.rint(state["sampler/used_NC"] * self.task.cells.window_tokens_C).astype(np.int64)
-        restore(self, self._ARRAYS, {"drawn_NC": expected_NC} | state)
+        restore(self, self._ARRAYS, state)
         for part in self._PARTS:
             getattr(self, part).load_state_dict(under(part, state))
         in_hand = under("in_hand", state)
         self.in_hand = InHand.of_state(in_hand) if in_hand else None
-
-    def used_text(self) -> UsedText | None:
-        """Which text the one run has used, so that it can go on after its corpus was built anew; None where its pool is
-        not the whole corpus."""
-        if (self.sampler.pool_NC[0] != self.task.cells.windows_C).any():
-            return None
-        return UsedText.of(self.task, self.sampler.times(0, self.sampler.used_NC[0]))
-
-    def carry_on(self, state: dict[str, NDArray], change: CorpusChange, steps_done: int = 0) -> None:
-        """Go on from a state that the one run had before its corpus changed. The interval in hand ends with the windows
-        that were drawn for it; of those that are gone, windows of the natural mixture take the place. The shares that a
-        policy observes are those that the weights in force would give now. steps_done: of the interval in hand, where
-        its trainer counts them, and not this episode."""
-        if self.quotas.limits and change.removed:
-            raise InputError("documents are gone and the run has hard limits, which count them: keep the documents")
-        seed_N = under("sampler", state)["seed_N"]
-        self.sampler.carry_on(0, int(seed_N[0]), change.times_W)
-        labels = change.relabelling(self.sampler.epochs_NC)
-        agents = nested("agents", self.agents.carried_over(under("agents", state), labels))
-        of_cells = {"drawn_NC": change.drawn_C[None], "shares_NC": self.sampler.natural_NC.copy()}
-        self.load_state_dict(state | agents | of_cells | nested("sampler", self.sampler.state_dict()))
-        if self.in_hand is not None:
-            self._replace_gone(self.in_hand, change, max(steps_done, self.in_hand.steps_done))
-        if self.interval_N[0] != WARMUP:
-            self._set_shares(self.weights_NK, np.ones(1, bool))
-
-    def _replace_gone(self, hand: InHand, change: CorpusChange, steps_done: int) -> None:
-        """Give the windows in hand the ids that they have now; for those to come that are gone, draw others."""
-        ids = hand.windows = change.ids(hand.windows)
-        coming = ids[:, steps_done:]
-        if gone := int((coming < 0).sum()):
-            key_N = hash64(stream_keys(self.seed_N, DRAW, self.interval_N + 1))
-            count_NC = self.sampler.counts(self.sampler.natural_NC, gone, key_N)
-            drawn = self.sampler.take(np.zeros(1, np.intp), count_NC)
-            self.drawn_NC += sums_by_cell(self.task.windows.lengths(drawn), count_NC)
-            coming[coming < 0] = in_random_order(drawn, key_N)[0]
-        ids[ids < 0] = self.task.cells.window_ids(np.zeros(1, np.int64))  # any: they were trained on, and are gone
 
 
 def run_episode(

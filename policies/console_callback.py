@@ -17,21 +17,20 @@ from ..env.datasets.batch_plan import BatchPlan
 from ..env.datasets.posted_dataset import PostedDataset
 from ..env.episode import WARMUP, Episode
 from ..env.episode_config import EpisodeConfig
-from ..env.scenarios.corpus_change import CorpusChange
+from ..env.resumption import resume, state_of
 from ..env.scenarios.pool import whole_corpus_scenario
 from ..env.scenarios.task import Task
-from ..env.scenarios.used_text import UsedText
 from ..lm.backend import Ids
 from ..lm.io.array_file import read_arrays, write_arrays
 from ..lm.io.errors import InputError
-from ..lm.io.state import State, nested, under
+from ..lm.io.state import nested, under
 from ..lm.proxies.head_loss import IGNORED
 from ..lm.target.external import ExternalBackend, output_field
 from ..lm.target.ranks import Ranks
 from .base import Policy
 
 ACTIVE = np.ones(1, bool)
-FILE, SCHEMA = "console.safetensors", 3  # 2: without the intervals; files of earlier versions have no number
+FILE, SCHEMA = "console.safetensors", 4  # 3: without the corpus, 2: without the intervals; earlier ones have no number
 # What else a Trainer's arguments must be, the default first, and why.
 EXPECTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "ignore_data_skip": ((True,), "a run that goes on must skip no batches, for the console finds its place by itself"),
@@ -180,13 +179,11 @@ class ConsoleCallback(TrainerCallback):
         """The console's state beside the Trainer's."""
         if not state.is_world_process_zero:
             return
-        arrays = nested("episode", self.episode.state_dict()) | nested("backend", self.backend.state_dict())
+        arrays = state_of(self.episode) | nested("backend", self.backend.state_dict())
         arrays |= nested("policy", self.policy.state_dict())
         source = self.dataset.state_at(state.global_step)
         arrays |= {"posted": source["posted"].numpy(), "block": np.array(source["block"])}
         arrays |= {"loss_sum": np.array(self._loss_sum)}
-        if (text := self.episode.used_text()) is not None:
-            arrays |= nested("text", text.state_dict())
         about = {"seed": int(self.seed), "intervals": self.intervals}
         write_arrays(_folder(args, state) / FILE, arrays, about, SCHEMA)
 
@@ -269,26 +266,19 @@ class ConsoleCallback(TrainerCallback):
         about, arrays = read_arrays(path, SCHEMA, "resume from the Trainer's checkpoint before it")
         if about["seed"] != self.seed:
             raise InputError(f"{path} is of seed {about['seed']}, this console of {self.seed}")
-        self._restore_episode(arrays, step)
+        plan = self.dataset.plan
+        change = resume(self.episode, arrays, self.drop_removed, step - plan.first_step(plan.block_at(step)))
+        if change is not None:
+            warnings.warn(change.told, stacklevel=2)
         self.backend.load_state_dict(under("backend", arrays))
         self.policy.load_state_dict(under("policy", arrays))
         self._loss_sum, self.intervals = float(arrays["loss_sum"]), about["intervals"]
         own = self.dataset.state_at(0)
-        own |= {"begun": step * self.dataset.plan.rank_windows}
+        own |= {"begun": step * plan.rank_windows}
         in_hand = self.episode.in_hand  # None at the run's end, where the last windows have been read
         self._posted = arrays["posted"] if in_hand is None else in_hand.windows.ravel()
         own |= {"block": int(arrays["block"]), "posted": torch.from_numpy(self._posted)}
         self.dataset.load_state_dict(own)
-
-    def _restore_episode(self, arrays: State, step: int) -> None:
-        episode, text = under("episode", arrays), under("text", arrays)
-        before = UsedText.of_state(text) if text else None
-        if before is None or before.fingerprint == self.task.corpus.fingerprint:
-            self.episode.load_state_dict(episode)
-            return
-        plan, change = self.dataset.plan, CorpusChange(before, self.task, self.drop_removed)
-        warnings.warn(change.told, stacklevel=2)
-        self.episode.carry_on(episode, change, step - plan.first_step(plan.block_at(step)))
 
 
 def _folder(args: TrainingArguments, state: TrainerState) -> Path:

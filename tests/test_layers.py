@@ -22,7 +22,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
     ),
     "env": (
         "cells", "text", "agents", "scenarios", "console", "observation", "random_streams", "stopwatch",
-        "episode_config", "measuring", "episode", "settings", "recording", "gym_envs", "datasets", "checks",
+        "episode_config", "measuring", "episode", "resumption", "settings", "recording", "gym_envs", "datasets",
+        "checks",
     ),
     "policies": (
         "base", "baselines", "actors", "saved", "sb3", "learners", "registry", "named", "console_callback",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ...lm.corpus.corpus import Labels
 from ...lm.corpus.windows import Windows
+from ...lm.io.errors import InputError
 from ...lm.keyed_random import Words
 from ..cells.sampler import CellSampler, sums_by_cell
 from .feasibility import check_limits
@@ -69,6 +70,25 @@ class Quotas:
         if self.limits:
             cells, pool_C = self.sampler.cells, self.sampler.pool_NC[slot]
             check_limits(self.limits, self.columns, cells, pool_C, self.windows.context, self.total_windows)
+
+    def check_rest(self, at: Progress) -> None:
+        """InputError: a run that has come so far, from all windows of the cells, cannot keep the limits to its end."""
+
+        def possible(some: Sequence[Limit]) -> bool:
+            limited = LimitedCells(some, self.columns, cells, cells.windows_C, self.windows.context)
+            if not at.windows_left:
+                return bool((limited.bounds(at.drawn_C)[1] > -0.5).all())  # tokens, which are whole
+            return limited.plan(at, MARGIN) is not None
+
+        cells = self.sampler.cells
+        if not self.limits or possible(self.limits):
+            return
+        broken = [limit for limit in self.limits if not possible([limit])] or self.limits
+        raise InputError(
+            f"the {at.windows_left:,} windows that are still to be drawn cannot keep "
+            f"{', '.join(f'--{limit}' for limit in broken)} on this corpus: give its documents the labels that they "
+            "had, or start anew in another folder"
+        )
 
     def counts(
         self, slots: NDArray[np.intp], share_NC: Array, drawn_NC: Counts, left_N: Counts, count: int, key_N: Words

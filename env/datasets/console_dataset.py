@@ -32,7 +32,8 @@ class ConsoleDataset(WindowDataset):
     draws the same windows. pool_tokens: the size of the text to draw from, composed as the corpus is (None: all of it);
     with_ids: whether items also have their `window_id`.
 
-    Each process that reads draws for itself: 8 bytes a cell, a microsecond or less a window of the global batch.
+    Each process that reads draws for itself: 8 bytes a cell and, once the corpus has changed under the run, about 8 a
+    window of it; a microsecond or less a window of the global batch.
 
     A run goes on after its corpus was built anew with more documents, or others: see `load_state_dict`."""
 
@@ -160,25 +161,27 @@ class ConsoleDataset(WindowDataset):
         whose windows come in an order of their own: to the bit it is neither what the old corpus would have given nor
         what a run on the new one would have. A warning tells the numbers. InputError: training documents are gone,
         unless `drop_removed`; and as CorpusChange."""
-        changed = state.get("of", {}).get("corpus") != self.windows.corpus.fingerprint
-        super().load_state_dict(self._in_this_corpus(state, drop_removed) if changed and "text" in state else state)
-
-    def _in_this_corpus(self, state: State, drop_removed: bool) -> State:
-        """A state that was taken on another corpus as one of this corpus."""
-        own = self._identity()
-        of = state["of"] | {"corpus": own["corpus"]}
+        if "text" not in state or state.get("of", {}).get("corpus") == self.windows.corpus.fingerprint:
+            super().load_state_dict(state)
+            return
+        of = state["of"] | {"corpus": self.windows.corpus.fingerprint}
         self._check_identity(of)
         text = {name: tensor.numpy() for name, tensor in state["text"].items()}
         change = CorpusChange(UsedText.of_state(text), self.task, drop_removed)
-        warnings.warn(change.told, stacklevel=3)
-        self.sampler.carry_on(0, self.seed, change.times_W)
-        in_hand = change.ids(text[IN_HAND])
+        super().load_state_dict(state | {"of": of} | self._carried_over(change, text[IN_HAND], state["block"]))
+        warnings.warn(change.told, stacklevel=2)
+
+    def _carried_over(self, change: CorpusChange, in_hand: Ids, block: int) -> State:
+        """What a state on this corpus says of the text, `in_hand` the windows of its block as the corpus before had
+        them. This dataset stays as it is, for the state may still be refused."""
+        sampler = CellSampler(self.task.cells, 1)
+        sampler.carry_on(0, self.seed, change.times_W)
+        in_hand = change.ids(in_hand)
         if gone := int((in_hand < 0).sum()):
-            key_N = hash64(stream_keys(np.array([self.seed]), DRAW, np.array([state["block"]])))
-            in_hand[in_hand < 0] = self.sampler.draw(SLOT, self.sampler.natural_NC, gone, key_N)[0]
-        used_C = self.sampler.used_NC[0]
-        carried = {TIMES: torch.tensor(change.times_W), IN_HAND: torch.tensor(in_hand), "used": torch.tensor(used_C)}
-        return state | {"of": of} | carried
+            key_N = hash64(stream_keys(np.array([self.seed]), DRAW, np.array([block])))
+            in_hand[in_hand < 0] = sampler.draw(SLOT, sampler.natural_NC, gone, key_N)[0]
+        used_C = sampler.used_NC[0]
+        return {TIMES: torch.tensor(change.times_W), IN_HAND: torch.tensor(in_hand), "used": torch.tensor(used_C)}
 
     def _identity(self) -> dict[str, Any]:
         own = {"agents": ", ".join(self.agents), "seed": self.seed, "pool_tokens": self.pool_tokens}

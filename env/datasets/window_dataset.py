@@ -68,7 +68,7 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
     def _items(self) -> Iterator[dict[str, Tensor]]:
         size, num_steps = self.plan.batch, self.plan.num_steps
         while True:
-            index = self._index(self._yielded)
+            index = self._index(self._yielded, self._begun, self._reader)
             if num_steps is not None and index >= num_steps * self.plan.rank_windows:
                 return
             block, place = self.plan.locate(index)
@@ -76,12 +76,12 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
                 self._yielded += 1
                 yield item
 
-    def _index(self, number: int) -> int:
-        """Which of the rank's windows is number `number`, from 0, of those that this process gives. A DataLoader takes
-        whole batches from its workers in turn."""
-        worker, num_workers = self._reader
+    def _index(self, number: int, begun: int, reader: tuple[int, int]) -> int:
+        """Which of the rank's windows is number `number`, from 0, of those that `reader` gives in a pass that began
+        with the rank's window `begun`. A DataLoader takes whole batches from its workers in turn."""
+        worker, num_workers = reader
         turn, inside = divmod(number, self.plan.batch)
-        return self._begun + (turn * num_workers + worker) * self.plan.batch + inside
+        return begun + (turn * num_workers + worker) * self.plan.batch + inside
 
     def _fetch(self, ids: Ids) -> Iterator[dict[str, Tensor]]:
         labels = torch.from_numpy(self.windows.fetch(ids))
@@ -112,8 +112,8 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
         return {"of": self._identity(), **place, **share}
 
     def load_state_dict(self, state: State) -> None:
-        """Let the next pass begin where `state` was taken; what came later is forgotten. InputError: it is of another
-        sequence, or was taken within a step by a reader of another share of it."""
+        """Let the next pass begin where `state` was taken; what came later is forgotten. InputError, and nothing is
+        changed: it is of another sequence, or was taken within a step by a reader of another share of it."""
         self._check_identity(state.get("of", {}))
         plan = self.plan
         begun, yielded, reader = state["begun"], state["yielded"], (state["worker"], state["num_workers"])
@@ -130,9 +130,9 @@ class WindowDataset(IterableDataset[dict[str, Tensor]], ABC):
             begun = step * plan.rank_windows
         if reader == (0, 1):
             begun, yielded = begun - begun % plan.batch, begun % plan.batch
+        last = self._index(yielded - 1, begun, reader) if yielded else begun - 1
+        self._load_source(state, -1 if last < 0 else plan.locate(last)[0])  # first, since it may refuse the state
         self._begun, self._yielded, self._reader, self._fresh = begun, yielded, reader, True
-        last = self._index(yielded - 1) if yielded else begun - 1
-        self._load_source(state, -1 if last < 0 else plan.locate(last)[0])
 
     def _check_identity(self, of: State) -> None:
         """InputError: a state `of` these values does not fit."""

@@ -11,6 +11,13 @@ from .task import Task
 from .used_text import UsedText, frame_of
 
 Ids = NDArray[np.int64]
+CURES = {  # by what a run needs to find again, as in `frame_of`
+    "context": "give the Task the context of before",
+    "tokenizer": "build it with --tokenizer and the folder of the old one",
+    "agents": "build it with the same --agents and --columns, or give the Task the agents of before",
+    "reference tasks": "build it with the same --reference",
+    "label columns": "build it with the same --agents and --columns",
+}
 
 
 class CorpusChange:
@@ -19,8 +26,8 @@ class CorpusChange:
     were used least come first. So no window is drawn again before all unused ones of its cell have been drawn, but the
     order of the windows is another than it would have been in either corpus.
 
-    times_W: how often each window of the new corpus has been used, by number in its index; drawn_C: tokens of them, by
-    cell; kept, added, removed: how many training documents.
+    times_W: how often each window of the new corpus has been used, by number in its index; used_C, drawn_C: the windows
+    that were drawn so, and their tokens, by cell; kept, added, removed: how many training documents.
 
     InputError: another tokenizer, context, agents, label columns or reference tasks; documents that the run was trained
     on are reference text now; or documents were removed, unless `drop_removed`."""
@@ -45,6 +52,7 @@ class CorpusChange:
             raise InputError(f"{task.corpus.path} has other tokens of the same documents: build it with the same ones")
         self.times_W = self._times(windows_D, kept_D)
         ids_W = task.cells.window_ids(np.arange(len(self.times_W)))
+        self.used_C = np.add.reduceat(self.times_W, task.cells.first_C, dtype=np.int64)
         self.drawn_C = np.add.reduceat(self.times_W * task.windows.lengths(ids_W), task.cells.first_C)
 
     @property
@@ -84,8 +92,8 @@ class CorpusChange:
     def _check_frame(self, task: Task) -> None:
         for name, now in frame_of(task).items():
             if (before := self.before.frame[name]) != now:
-                cure = "build it with --tokenizer and the folder of the old one" if name == "tokenizer" else "keep it"
-                raise InputError(f"{name} of {task.corpus.path} is {now}, of the corpus before it was {before}: {cure}")
+                was, is_now = (", ".join(some) if isinstance(some, list) else some for some in (before, now))
+                raise InputError(f"{name} of {task.corpus.path} is {is_now}, before it was {was}: {CURES[name]}")
 
     def _check_reference(self, task: Task) -> None:
         """InputError: text that was trained on is reference text now."""
@@ -97,7 +105,7 @@ class CorpusChange:
         if seen := int(np.isin(self.before.key_D[used_D > 0], reference).sum()):
             raise InputError(
                 f"{seen} documents that this was trained on are reference text in {task.corpus.path}: build it with "
-                "the same --reference, or hold-out, as the corpus before"
+                "the same --reference, or --hold-out, as the corpus before"
             )
 
 

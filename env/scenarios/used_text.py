@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...lm.io.files import sha256_file
 from ...lm.io.state import State, json_as_array, json_in_array
 from .task import Task
 
@@ -25,7 +24,6 @@ class UsedText:
     number_D: NDArray[Any]
     windows_D: NDArray[Any]
     times_W: NDArray[Any]
-    fingerprint: str
     frame: dict[str, Any]
     categories: dict[str, list[str]]
 
@@ -38,14 +36,13 @@ class UsedText:
             np.asarray(number_D, np.int64),
             windows_D.astype(np.int32),
             times_W,
-            task.corpus.fingerprint,
             frame_of(task),
             {name: list(labels.names) for name, labels in task.layout.columns.items()},
         )
 
     def state_dict(self) -> State:
         """As arrays."""
-        about = {"fingerprint": self.fingerprint, "frame": self.frame, "categories": self.categories}
+        about = {"frame": self.frame, "categories": self.categories}
         arrays = {"key": self.key_D, "number": self.number_D, "windows": self.windows_D, "times": self.times_W}
         return {**arrays, "about": json_as_array(about)}
 
@@ -59,7 +56,7 @@ def frame_of(task: Task) -> dict[str, Any]:
     """What a run needs to find again in a changed corpus."""
     return {
         "context": task.context,
-        "tokenizer": sha256_file(task.corpus.tokenizer_file)[:16],
+        "tokenizer": task.corpus.tokenizer_hash[:16],
         "agents": list(task.agents),
         "reference tasks": list(task.reference_tasks),
         "label columns": list(task.layout.columns),

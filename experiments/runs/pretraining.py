@@ -14,10 +14,9 @@ from ...env.console.achieved import CategoryUse, achieved
 from ...env.console.limits import Limit
 from ...env.episode import WARMUP, Episode, Interval, run_episode
 from ...env.episode_config import EpisodeConfig
-from ...env.scenarios.corpus_change import CorpusChange
+from ...env.resumption import resume, state_of
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
-from ...env.scenarios.used_text import UsedText
 from ...lm.io.errors import InputError
 from ...lm.io.state import nested, under
 from ...lm.target.checkpoints import Checkpoint, Checkpoints
@@ -133,10 +132,8 @@ class Pretraining:
         raise KeyboardInterrupt
 
     def _save(self, folder: RunFolder | None, validation_loss: float | None) -> None:
-        arrays = nested("episode", self.episode.state_dict()) | nested("policy", self.policy.state_dict())
-        arrays |= {"clock": self.target.clock}
-        if self.target.ranks.first and (text := self.episode.used_text()) is not None:
-            arrays |= nested("text", text.state_dict())
+        arrays = state_of(self.episode) if self.target.ranks.first else {}  # rank 0's are those that are kept
+        arrays |= nested("policy", self.policy.state_dict()) | {"clock": self.target.clock}
         about = {"validation_loss_nats": validation_loss, "metrics_bytes": 0, "elapsed_s": 0.0}
         if folder is not None:
             about |= {"metrics_bytes": folder.metrics_bytes, "elapsed_s": folder.elapsed_s}
@@ -144,15 +141,9 @@ class Pretraining:
         self.saved_at = monotonic()
 
     def _restore(self, found: Checkpoint) -> None:
-        episode, text = under("episode", found.arrays), under("text", found.arrays)
-        before = UsedText.of_state(text) if text else None
-        if before is None or before.fingerprint == self.task.corpus.fingerprint:
-            self.episode.load_state_dict(episode)
-        else:
-            change = CorpusChange(before, self.task, self.drop_removed)
-            if self.target.ranks.first:
-                warnings.warn(change.told, stacklevel=2)
-            self.episode.carry_on(episode, change)
+        change = resume(self.episode, found.arrays, self.drop_removed)
+        if change is not None and self.target.ranks.first:
+            warnings.warn(change.told, stacklevel=2)
         self.policy.load_state_dict(under("policy", found.arrays))
         self.target.load_pieces(found.read)
         self.target.clock = found.arrays["clock"]

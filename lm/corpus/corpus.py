@@ -124,9 +124,9 @@ class Corpus:
         return Tokenizer.from_str(bytes(self._tokenizer_json).decode())
 
     @property
-    def tokenizer_file(self) -> Path:
-        """The tokenizer.json of the tokenizer that made the tokens."""
-        return self._token_folder / TOKENIZER
+    def tokenizer_hash(self) -> str:
+        """Hexadecimal SHA-256 of the tokenizer.json that made the tokens."""
+        return hashlib.sha256(bytes(self._tokenizer_json)).hexdigest()
 
     def tokens_per_byte(self, split: str) -> float:
         """Tokens over UTF-8 bytes of a split's text, by which nats per token become nats per byte."""

@@ -242,14 +242,3 @@ def test_limits_that_a_pool_cannot_keep_are_refused_at_its_entry(task: Task, tin
     episode.enter([0], [Scenario((("prose", 1.0),), 2.0)], [0])
     with pytest.raises(InputError, match="raise the epochs, or shorten the run"):
         episode.enter([0], [Scenario((("prose", 1.0),), 0.5)], [0])
-
-
-def test_a_state_of_before_tokens_were_counted_by_cell(make: Callable[[int], Episode]) -> None:
-    """All windows of 16 tokens are full, so the expectation that stands in is what was drawn."""
-    episode, again = make(1), make(1)
-    episode.run_interval(None, episode.enter([0], [PROSE], [5]))
-    state = episode.state_dict()
-    del state["drawn_NC"]
-    again.load_state_dict(state)
-    np.testing.assert_array_equal(again.drawn_NC, episode.drawn_NC)
-    assert again.drawn_NC.sum() == again.tokens_N.sum()

@@ -39,7 +39,7 @@ def built(path: Path, documents: list[Document], **other: Any) -> Task:
         writer.add_split("train", texts[: -len(reference)])
         writer.add_split("prose/validation", reference[:2])
         writer.add_split("prose/test", reference[2:])
-        writer.encode(train_tokenizer(texts, other.get("vocab_size", 256)))
+        writer.encode(train_tokenizer(texts, other.get("vocab_size", 257)))
         names = sorted({domain for _, domain, _ in documents})
         domain = [names.index(domain) for _, domain, _ in documents] + [0] * len(reference)
         quality = [quality for _, _, quality in documents] + [0] * len(reference)
@@ -205,6 +205,36 @@ def test_removed_documents_are_refused_or_dropped(tmp_path: Path) -> None:
     kept = Counter({window: times for window, times in used.items() if window[0] not in gone})
     assert not any(text in gone for step in read(second, 2) for text, _ in step)
     check_order(resumed(task, state, drop_removed=True), kept, 14)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({"begun": 13, "world_size": 2, "loader_batch": 2}, "only a state between two steps fits others"),
+        ({"changes": torch.zeros(1, 4, dtype=torch.float64)}, "are not of one run: give the first weights as they"),
+    ],
+)
+def test_a_refused_state_leaves_the_dataset_as_it_was(tmp_path: Path, other: dict[str, Any], said: str) -> None:
+    documents = some_documents(np.random.default_rng(0), 40, "ac")
+    state = saved(a_dataset(built(tmp_path / "first", documents)), 6)
+    task = built(tmp_path / "grown", [*documents, ("new text", "a", 0)])
+    dataset = a_dataset(task)
+    dataset.load_state_dict(saved(a_dataset(task), 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # what is refused does not go on with a changed corpus
+        with pytest.raises(InputError, match=said):
+            dataset.load_state_dict(state | other)
+    assert list(read(dataset, 5)) == list(read(a_dataset(task), 9))[4:]
+
+
+def test_a_state_is_saved_while_its_corpus_is_built_anew(tmp_path: Path) -> None:
+    """What a run needs of its corpus it has from what it opened, not from what lies in the folder by then."""
+    documents = some_documents(np.random.default_rng(0), 40, "ac")
+    dataset = a_dataset(built(tmp_path / "first", documents))
+    expected = counts(resumed(built(tmp_path / "grown", [*documents, ("new text", "a", 0)]), saved(dataset, 6)), 9)
+    (tmp_path / "first" / "tokenizer.json").unlink()
+    (tmp_path / "first" / "tokenizer.json").write_text("{}")
+    assert counts(resumed(Task(Corpus.open(tmp_path / "grown"), CONTEXT), saved(dataset, 6)), 9) == expected
 
 
 def test_what_cannot_go_on_is_refused(tmp_path: Path) -> None:

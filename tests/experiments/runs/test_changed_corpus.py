@@ -21,7 +21,7 @@ from pretraingym.lm.corpus.writer import CorpusWriter
 from pretraingym.lm.ingest.synthetic import DOMAINS, QUALITY, TASKS, SyntheticDocument, synthetic_documents
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.io.state import under
-from pretraingym.lm.target.checkpoints import Checkpoints
+from pretraingym.lm.target.checkpoints import MANIFEST, Checkpoints, _own_hash
 from pretraingym.lm.target.ranks import Ranks
 
 CLOCK = EpisodeConfig(
@@ -41,7 +41,7 @@ def built(path: Path, train: list[SyntheticDocument], domains: tuple[str, ...] =
     with CorpusWriter(path, TASKS) as writer:
         for name, split in splits.items():
             writer.add_split(name, (document.text for document in split))
-        writer.encode(train_tokenizer([], 256))
+        writer.encode(train_tokenizer([], 257))
         writer.add_labels("domain", Labels(names, tuple(map(float, range(len(names)))), np.array(domain, np.uint16)))
         quality = np.array([document.quality for document in documents], np.uint16)
         writer.add_labels("quality", Labels(tuple(map(str, QUALITY)), QUALITY, quality))
@@ -131,6 +131,32 @@ def test_a_run_goes_on_without_removed_documents_only_if_told(config: PretrainCo
     with pytest.warns(UserWarning, match="0 documents are new, 30 documents are gone, 70 stay"):
         main(replace(again, drop_removed=True))
     assert [row["interval"] for row in rows(config)] == [1, 2, 3, 4]
+
+
+def test_a_run_of_an_earlier_version_is_refused_and_left_as_it_is(config: PretrainConfig, tmp_path: Path) -> None:
+    """Its corpus had to be built anew, and has other tokens now."""
+    stopped(config, 3)
+    before = {path: path.read_bytes() for path in config.folder.glob("*.json*")}
+    for path in (config.folder / "checkpoints").glob(f"step-*/{MANIFEST}"):
+        manifest = json.loads(path.read_text()) | {"schema": 2}
+        del manifest["sha256"]
+        path.write_text(json.dumps(manifest | {"sha256": _own_hash(manifest)}))
+    anew = built(tmp_path / "anew", SPLITS["train"] + NEW)
+    with pytest.raises(InputError, match=r"was written by an earlier version \(its format is 2[^\n]*$"):
+        main(replace(config, resume=True, corpus=anew))
+    assert {path: path.read_bytes() for path in config.folder.glob("*.json*")} == before
+
+
+def test_limits_that_a_changed_corpus_breaks_are_refused(config: PretrainConfig, tmp_path: Path) -> None:
+    config = replace(config, epochs=(f"domain={DOMAINS[0]}:0.02",))
+    stopped(config, 4)
+    before = (config.folder / "corpus.json").read_text()
+    renamed = [replace(one, domain=(one.domain + 1) % len(DOMAINS)) for one in SPLITS["train"]]
+    with pytest.raises(
+        InputError, match=rf"cannot keep --epochs domain={DOMAINS[0]}:0.02 on this corpus: give its doc"
+    ):
+        main(replace(config, resume=True, corpus=built(tmp_path / "renamed", renamed)))
+    assert (config.folder / "corpus.json").read_text() == before
 
 
 def test_the_same_documents_in_another_order_are_no_others(config: PretrainConfig, tmp_path: Path) -> None:
