@@ -1,8 +1,8 @@
 """A corpus on disk: tokenised, labelled documents in flat, memory-mapped files. Reading it needs only numpy.
 
 A corpus is a folder. `text.bin` and `text_offsets.bin` hold the documents' UTF-8 bytes, `tokens.bin` and
-`token_offsets.bin` their tokens, `labels-<name>.bin` one label a document, `tokenizer.json` the tokenizer, and
-`manifest.json` the counts, the splits, the label tables and the SHA-256 of every other file. Documents are in the order
+`token_offsets.bin` their tokens, `labels-<name>.bin` one label a document, `tokenizer.json` and
+`tokenizer_config.json` the tokenizer, and `manifest.json` the counts, the splits, the label tables and the SHA-256 of every other file. Documents are in the order
 of their splits. Folders `tokens-<hash>` hold the tokens of other tokenizers.
 """
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from ..io.errors import InputError
 from ..io.flat_files import STORED, check_files, map_flat, map_offsets
 from .exchange import end_exchange
-from .manifest import read_manifest
-from .texts import Texts
+from .manifest import label_file, read_manifest
+from .texts import TEXT, TEXT_OFFSETS, Texts
 from .token_set import TOKENIZER, TokenSet, other_tokens
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tokenizers import Tokenizer
 
-TRAIN, TEXT = "train", "text.bin"
+TRAIN = "train"
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,6 @@ class Labels:
     names: tuple[str, ...]
     values: tuple[float, ...] | None
     column: NDArray[np.uint16]
-
-
-def label_file(name: str) -> str:
-    """The file of a label column."""
-    return f"labels-{name}.bin"
 
 
 def reference_split(task: str, half: str) -> str:
@@ -72,7 +67,7 @@ class Corpus:
         self.bad_rows: list[dict[str, Any]] = manifest.get("bad_rows", [])
         self.texts = Texts(
             path / TEXT,
-            map_offsets(path / "text_offsets.bin", self.num_documents, manifest["text_bytes"]),
+            map_offsets(path / TEXT_OFFSETS, self.num_documents, manifest["text_bytes"]),
         )
         self.labels: dict[str, Labels] = {
             name: Labels(

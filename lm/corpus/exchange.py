@@ -7,19 +7,26 @@ exchange. What else is left in the folder goes with the next build.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..io.errors import InputError
 from ..io.folder_lock import LOCK, locked
+from .manifest import NAME, label_file
+from .texts import TEXT, TEXT_OFFSETS
+from .token_set import OFFSETS, OTHER, TOKENIZER, TOKENS
+from .tokenizer import SETTINGS
 
 OLD = "old"  # the old corpus, once it has left its place
-PARTS = re.compile(
-    r"manifest\.json|card\.md|tokenizer\.json|(text|text_offsets|tokens|token_offsets|labels-.+)\.bin"
-    r"|(tokens|cells)-[0-9a-f]+|\.lock|\..+\.part"
+HASH = "[0-9a-f]" * 16
+# All that stands in a corpus's folder, as patterns. The last line is of what this package does not write.
+PARTS = (
+    *(NAME, TEXT, TEXT_OFFSETS, TOKENS, OFFSETS, TOKENIZER, SETTINGS[0], label_file("?*"), OTHER + HASH),
+    *(LOCK, ".?*.part"),
+    *("card.md", f"cells-{HASH}"),
 )
 
 
@@ -67,11 +74,12 @@ def _check_place(path: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise InputError(f"{path} exists; name a new folder, or add --overwrite to replace the corpus in it")
-    if not (path / "manifest.json").is_file() or not (path / "text.bin").is_file():
+    if not (path / NAME).is_file() or not (path / TEXT).is_file():
         raise InputError(f"{path} is no corpus, and --overwrite replaces nothing else; name another folder")
     if path.is_mount():
         raise InputError(f"{path} is a mount point, which no folder can replace; name a folder in it")
-    if foreign := sorted(entry.name for entry in path.iterdir() if not PARTS.fullmatch(entry.name)):
+    names = sorted(entry.name for entry in path.iterdir())
+    if foreign := [name for name in names if not any(fnmatchcase(name, part) for part in PARTS)]:
         raise InputError(f"{path} also holds {foreign[0]}, which --overwrite would delete; move it elsewhere first")
 
 

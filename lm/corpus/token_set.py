@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TOKENS, OFFSETS, TOKENIZER = "tokens.bin", "token_offsets.bin", "tokenizer.json"
+OTHER = "tokens-"  # how folders of other tokenizers' tokens begin; 16 hexadecimal digits follow
 BATCH_BYTES = 4_000_000  # of text that the tokenizer gets at a time: many documents for each core, yet little memory
 
 
@@ -108,7 +109,7 @@ def other_tokens(
     folder cannot be written."""
     tokenizer = load_tokenizer(tokenizer_folder)
     end = end_of_text(tokenizer, tokenizer_folder)
-    folder = corpus_folder / f"tokens-{hashlib.sha256(f'{tokenizer.to_str()} {end}'.encode()).hexdigest()[:16]}"
+    folder = corpus_folder / f"{OTHER}{hashlib.sha256(f'{tokenizer.to_str()} {end}'.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
@@ -134,5 +135,5 @@ def other_tokens(
 
 def check_tokens(corpus_folder: Path) -> None:
     """Hash the tokens that other tokenizers made of a corpus. InputError: some are damaged."""
-    for folder in sorted(corpus_folder.glob("tokens-*")):
+    for folder in sorted(corpus_folder.glob(f"{OTHER}*")):
         check_files(folder, read_manifest(folder)["files"], verify=True)

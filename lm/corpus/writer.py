@@ -19,9 +19,9 @@ from ..io.errors import InputError
 from ..io.files import remove_dead_parts, sync_folder, write_atomic
 from ..io.flat_files import STORED, file_facts
 from ..io.folder_lock import locked
-from .corpus import TEXT, TRAIN, Corpus, Labels, label_file, reference_split
-from .manifest import read_manifest, write_manifest
-from .texts import Texts
+from .corpus import TRAIN, Corpus, Labels, reference_split
+from .manifest import label_file, read_manifest, write_manifest
+from .texts import TEXT, TEXT_OFFSETS, Texts
 from .token_set import encode
 from .tokenizer import end_of_text
 
@@ -117,7 +117,7 @@ class CorpusWriter:
             raise InputError(f"splits {sorted(self._manifest['splits'])} given, expected {sorted(expected)}")
         if "tokens" not in self._manifest:
             raise InputError(f"{self.path} has no tokens yet; encode it before closing")
-        with open(self._part / "text_offsets.bin", "wb") as file:
+        with open(self._part / TEXT_OFFSETS, "wb") as file:
             self._offsets.tofile(file)
         self._manifest |= {"documents": self.num_documents, "text_bytes": self._offsets[-1]}
         self._manifest["counts"] = {key: int(count) for key, count in self.counts.items() if count}

@@ -18,7 +18,7 @@ from pretraingym.experiments import __main__ as command_line
 from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.corpus_commands import label as label_command
 from pretraingym.lm.corpus.corpus import Corpus
-from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
+from pretraingym.lm.ingest.synthetic import DOMAINS, build_synthetic, synthetic_documents
 from pretraingym.lm.io.errors import InputError
 
 COMMAND = ("-m", "pretraingym.experiments", "corpus")
@@ -293,6 +293,28 @@ def test_a_corpus_is_built_anew(rows: Path, built: Path) -> None:
     assert len(before.texts[:]) == before.num_documents  # what was open is still read
     assert [path.name for path in built.parent.iterdir()] == ["c"]
     assert run(*arguments, "--overwrite")["fingerprint"] == after.fingerprint
+
+
+@pytest.mark.parametrize("given", [(), ("--tokenizer", "OTHER")], ids=["trained", "given"])
+def test_all_that_the_commands_write_may_be_replaced(
+    rows: Path, tiny_corpus: Corpus, tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    """Also other tokens, which runs add to a corpus; nothing else."""
+    tokenizer = [str(tiny_corpus.path) if word == "OTHER" else word for word in given]
+    arguments = ("build", "--files", rows, "--agents", "topic", "--hold-out", "0.1", "--corpus", tmp_path / "c", *tokenizer)
+    before = run(*arguments)["fingerprint"]
+    np.save(tmp_path / "scores.npy", np.arange(Corpus.open(tmp_path / "c").num_documents))
+    for _ in range(2):  # what a replaced column leaves behind
+        run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / "scores.npy", "--overwrite")
+        np.save(tmp_path / "scores.npy", -np.arange(Corpus.open(tmp_path / "c").num_documents))
+    other = build_synthetic(tmp_path / "other", seed=1, documents_per_domain=20)
+    Corpus.open(tmp_path / "c").with_tokenizer(other.path)
+    names = {path.name.partition("-")[0] for path in (tmp_path / "c").iterdir()}
+    assert {"tokenizer_config.json", "card.md", "tokens", "labels"} <= names
+    assert run(*arguments, "--overwrite")["fingerprint"] == before
+    (tmp_path / "c" / "tokens-of-mine").mkdir()
+    with pytest.raises(InputError, match="c also holds tokens-of-mine, which --overwrite would delete"):
+        run(*arguments, "--overwrite")
 
 
 def test_one_command_at_a_time(rows: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
