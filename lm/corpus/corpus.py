@@ -20,6 +20,7 @@ from .exchange import end_exchange
 from .manifest import label_file, read_manifest
 from .texts import TEXT, TEXT_OFFSETS, Texts
 from .token_set import TOKENIZER, TokenSet, other_tokens
+from .tokenizer import tokenizer_of_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,9 +115,12 @@ class Corpus:
 
     def tokenizer(self) -> "Tokenizer":
         """The tokenizer that made the tokens."""
-        from tokenizers import Tokenizer  # here, so that reading tokens needs only numpy
+        return tokenizer_of_json(bytes(self._tokenizer_json))
 
-        return Tokenizer.from_str(bytes(self._tokenizer_json).decode())
+    @property
+    def tokenizer_hash(self) -> str:
+        """Hexadecimal SHA-256 of the tokenizer.json that made the tokens."""
+        return hashlib.sha256(self._tokenizer_json).hexdigest()
 
     @property
     def tokenizer_file(self) -> Path:

@@ -19,7 +19,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.corpus.token_set import check_tokens
-from pretraingym.lm.corpus.tokenizer import train_tokenizer
+from pretraingym.lm.corpus.tokenizer import END_OF_TEXT, train_tokenizer
 from pretraingym.lm.corpus.writer import MAX_CATEGORIES, add_labels, labelling
 from pretraingym.lm.ingest import build as module
 from pretraingym.lm.ingest.build import build_corpus
@@ -149,6 +149,27 @@ def test_a_corpus_that_cannot_be_written(tiny_corpus: Corpus, tmp_path: Path, mo
         patch.setattr(Path, "mkdir", refuse)
         with pytest.raises(InputError, match="c cannot be written, and keeps its tokens there; copy the corpus"):
             corpus.with_tokenizer(tiny_corpus.path)
+
+
+def test_the_letters_of_a_special_token_are_letters(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    """Whether the tokenizer was trained on the text, is given to a build, or reads a built corpus."""
+    train = [Document(f"text {END_OF_TEXT} goes on", "d"), Document(END_OF_TEXT, "d")]
+
+    def built(name: str, tokenizer: int | Path) -> Corpus:
+        return build_corpus(tmp_path / name, {"train": train, **REFERENCE}, ("t",), tokenizer)
+
+    trained = built("trained", 270)
+    of_another = built("of-another", tiny_corpus.path)
+    for corpus in (built("given", trained.path), of_another.with_tokenizer(trained.path)):
+        assert (corpus.tokens == trained.tokens).all()
+        assert corpus.tokenizer_hash == trained.tokenizer_hash != of_another.tokenizer_hash
+        assert np.count_nonzero(corpus.tokens == corpus.end_of_text) == corpus.num_documents
+        for text in corpus.texts:
+            tokenizer = corpus.tokenizer()
+            tokens = tokenizer.encode(text, add_special_tokens=False).ids
+            assert corpus.end_of_text not in tokens
+            assert tokenizer.decode(tokens) == text
+    assert trained.tokenizer_hash == hashlib.sha256((trained.path / "tokenizer.json").read_bytes()).hexdigest()
 
 
 def test_a_tokenizer_that_is_given(tiny_corpus: Corpus, tmp_path: Path) -> None:
