@@ -95,7 +95,7 @@ class Corpus:
     def with_tokenizer(self, folder: Path, progress: "Callable[[float], None] | None" = None) -> "Corpus":
         """This corpus in the tokens of the tokenizer.json in `folder`. On first use the corpus is tokenised anew."""
         other = _open_same(self.path, self._text_hash)
-        tokens, name = other_tokens(self.path, self.texts, folder, progress, self._verify)
+        tokens, name = other_tokens(self.path, self.texts, self.splits[TRAIN], folder, progress, self._verify)
         other._use(tokens)
         other.fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
         return other

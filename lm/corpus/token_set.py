@@ -54,6 +54,7 @@ class TokenSet:
 
 def encode(
     texts: Texts,
+    train: range,
     tokenizer: "Tokenizer",
     end: int | None,
     folder: Path,
@@ -62,20 +63,19 @@ def encode(
 ) -> dict[str, Any]:
     """Tokenise all documents on all cores into `folder`, each ended by the token `end` (None: by nothing), and return
     the facts about it for a manifest. source: where the tokenizer is from, for errors. InputError: it cannot read a
-    document, or gives no tokens at all."""
-    offsets, has_tokens = array("q", [0]), False
+    document, or gives no tokens for those of `train` but what ends them."""
+    offsets = array("q", [0])
     vocabulary = vocabulary_size(tokenizer)
     dtype = "uint16" if vocabulary <= 1 << 16 else "uint32"
     with open(folder / TOKENS, "wb") as file:
         for batch in batches(texts, BATCH_BYTES):
             for document in encode_batch(tokenizer, texts[batch.start : batch.stop], source):
                 ids = np.array(document if end is None else [*document, end], dtype)
-                has_tokens |= bool(document)
                 offsets.append(offsets[-1] + len(ids))
                 file.write(ids.tobytes())
             if progress:
                 progress(batch.stop / len(texts))
-    if not has_tokens:
+    if offsets[train.stop] - offsets[train.start] == (0 if end is None else len(train)):
         raise no_tokens(source)
     with open(folder / OFFSETS, "wb") as file:
         offsets.tofile(file)
@@ -100,6 +100,7 @@ def batches(texts: Texts, batch_bytes: int) -> Iterator[range]:
 def other_tokens(
     corpus_folder: Path,
     texts: Texts,
+    train: range,
     tokenizer_folder: Path,
     progress: Callable[[float], None] | None = None,
     verify: bool = False,
@@ -114,7 +115,7 @@ def other_tokens(
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
             part.mkdir()
-            facts = encode(texts, tokenizer, end, part, progress, str(tokenizer_folder))
+            facts = encode(texts, train, tokenizer, end, part, progress, str(tokenizer_folder))
             facts["files"] = file_facts(sorted(part.iterdir()))
             write_manifest(part, facts)
             sync_folder(part)

@@ -102,7 +102,8 @@ class CorpusWriter:
         """Tokenise all documents, and end each with the tokenizer's end of text, if it has one; `progress` is told the
         share that is done. `source`: the folder that the tokenizer was read from, which errors name."""
         end = end_of_text(tokenizer, source)
-        self._manifest |= encode(self.texts(), tokenizer, end, self._part, progress, str(source or "trained here"))
+        train, named = self.splits.get(TRAIN, range(self.num_documents)), str(source or "trained here")
+        self._manifest |= encode(self.texts(), train, tokenizer, end, self._part, progress, named)
 
     def add_labels(self, name: str, labels: Labels) -> None:
         """Add a label column, one label a document in their order."""

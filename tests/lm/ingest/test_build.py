@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import itertools
+import json
 import pickle
 import shutil
 from collections import Counter
@@ -70,6 +71,13 @@ def test_a_tokenizer_with_gaps_or_of_no_use(tmp_path: Path) -> None:
         build(tmp_path / "d", {}, tokenizer=tmp_path / "silent")
     with pytest.raises(InputError, match="silent gives no tokens for this text"):
         corpus.with_tokenizer(tmp_path / "silent")
+    silent = Tokenizer(BPE({"Z": 0, "r": 1, "<end>": 2}, []))  # knows a letter of the reference text alone
+    silent.save(str(tmp_path / "silent" / "tokenizer.json"))
+    texts = {"train": [Document("of what?", "d")], **REFERENCE}
+    for named in (None, "<end>"):
+        (tmp_path / "silent" / "tokenizer_config.json").write_text(json.dumps({"eos_token": named}))
+        with pytest.raises(InputError, match="silent gives no tokens for this text"):
+            build_corpus(tmp_path / "d", texts, ("t",), tmp_path / "silent")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "silent", "tokenizer.json"]
     assert not [path for path in corpus.path.iterdir() if path.name.startswith((".", "tokens-"))]
 
