@@ -1,6 +1,5 @@
 """A corpus's documents as one tokenizer's tokens; one corpus can have several such sets."""
 
-import errno
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.errors import InputError
-from ..io.files import sync_folder
+from ..io.files import READ_ONLY, sync_folder
 from ..io.flat_files import check_files, file_facts, map_flat, map_offsets
 from .manifest import read_manifest, write_manifest
 from .texts import Texts
@@ -122,7 +121,7 @@ def other_tokens(
             if not folder.is_dir():  # another process may have been faster
                 part.rename(folder)
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            if error.errno not in READ_ONLY:
                 raise
             raise InputError(
                 f"{corpus_folder} cannot be written, and keeps its tokens there; copy the corpus"

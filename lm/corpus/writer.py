@@ -8,7 +8,7 @@ import shutil
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,8 @@ import numpy as np
 from ..io.errors import InputError
 from ..io.files import remove_dead_parts, sync_folder, write_atomic
 from ..io.flat_files import STORED, file_facts
-from ..io.folder_lock import locked
 from .corpus import TRAIN, Corpus, Labels, reference_split
+from .exchange import end_exchange, locked_corpus
 from .manifest import label_file, read_manifest, write_manifest
 from .texts import TEXT, TEXT_OFFSETS, Texts
 from .token_set import encode
@@ -134,15 +134,9 @@ class CorpusWriter:
 def labelling(folder: Path) -> Iterator[None]:
     """Inside, no other process labels or builds the corpus in `folder`. InputError: one does, or the folder is no
     corpus, cannot be written, or is on a full disk."""
+    end_exchange(folder)
     read_manifest(folder)
-    with ExitStack() as stack:
-        stack.enter_context(_naming_full_disks(folder))
-        try:
-            stack.enter_context(locked(folder))
-        except OSError as error:
-            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise
-            raise InputError(f"{folder} cannot be written, and keeps its labels there; copy the corpus") from None
+    with _naming_full_disks(folder), locked_corpus(folder):
         yield
 
 

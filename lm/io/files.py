@@ -1,6 +1,7 @@
 """Files that are either whole or absent, and names that are nearly right."""
 
 import difflib
+import errno
 import hashlib
 import os
 import re
@@ -8,6 +9,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}  # errors where nothing may be written
 
 
 def write_atomic(path: Path, data: bytes) -> None:

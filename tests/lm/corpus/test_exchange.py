@@ -1,5 +1,6 @@
 """A corpus under the name of an old one: whatever is killed, one of the two is there and whole."""
 
+import errno
 import itertools
 import os
 import pickle
@@ -12,6 +13,7 @@ import pytest
 
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.exchange import OLD, built_aside
+from pretraingym.lm.corpus.writer import labelling
 from pretraingym.lm.ingest.synthetic import build_synthetic
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.io.folder_lock import locked
@@ -71,6 +73,15 @@ def test_a_kill_at_every_step(old: Path, other: Corpus, tiny_corpus: Corpus, kil
     assert between == 1
     assert found == sorted(found, key=lambda each: each == other.fingerprint), "first the old one, then the new one"
     assert {tiny_corpus.fingerprint, other.fingerprint} == set(found)
+
+
+def test_labelling_ends_what_a_kill_left(old: Path, other: Corpus) -> None:
+    """Killed between the renames, the corpus is put at its place before it is looked for."""
+    work = old.with_name(".c.build")
+    shutil.copytree(other.path, work / "c.new")
+    old.rename(work / OLD)
+    with labelling(old):
+        assert Corpus.open(old, verify=True).fingerprint == other.fingerprint
 
 
 def test_an_error_between_the_renames(
@@ -143,6 +154,26 @@ def test_only_a_corpus_is_replaced(old: Path, other: Corpus, tmp_path: Path) -> 
     (old / "manifest.json").write_text("{")  # a damaged corpus, whose cure it is
     rebuild(old, other)
     assert Corpus.open(old, verify=True).fingerprint == other.fingerprint
+
+
+def test_a_corpus_that_cannot_be_written(old: Path, other: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own folder, or the one where it would be built, since this test may run as root, whom no mode stops."""
+    system_open = os.open
+
+    def refused_in(folder: Path) -> Callable[..., int]:
+        def open_elsewhere(path: Path, *arguments: Any) -> int:
+            if Path(path) == folder / ".lock":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return system_open(path, *arguments)
+
+        return open_elsewhere
+
+    for folder in (old, old.with_name(".c.build")):
+        with monkeypatch.context() as patch:
+            patch.setattr("pretraingym.lm.io.folder_lock.os.open", refused_in(folder))
+            with pytest.raises(InputError, match=r"c cannot be written \(Permission denied\); name a folder where you"):
+                rebuild(old, other)
+    assert [path.name for path in old.parent.iterdir()] == ["c"]
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, other: Corpus) -> None:
