@@ -7,6 +7,7 @@ of their splits. Folders `tokens-<hash>` hold the tokens of other tokenizers.
 """
 
 import hashlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from ..io.errors import InputError
 from ..io.flat_files import STORED, check_files, map_flat, map_offsets
 from .exchange import end_exchange
-from .manifest import label_file, read_manifest
+from .manifest import NAME, label_file, read_manifest
 from .texts import TEXT, TEXT_OFFSETS, Texts
 from .token_set import TOKENIZER, TokenSet, other_tokens
 from .tokenizer import tokenizer_of_json
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TRAIN = "train"
+RETRIES, PAUSE_S = 4, 0.05  # an exchange takes two renames
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,24 @@ class Corpus:
     def open(cls, path: Path, verify: bool = False) -> "Corpus":
         """Open the corpus in folder `path`, in a time that does not depend on its size; `verify` also hashes all its
         bytes, and later those of another tokenizer's tokens. It stays readable when it is rebuilt or labelled anew
-        meanwhile."""
+        meanwhile. InputError: it is no corpus, or damaged. What fails, or fits no more, because it is being exchanged
+        for a new one is tried again."""
         path = Path(path)
+        for _ in range(RETRIES):
+            before = _manifest_now(path)
+            try:
+                corpus = cls._open(path, verify)
+            except (InputError, OSError, ValueError):  # numpy raises the last for a file that is too short
+                if before is not None and _manifest_now(path) == before:
+                    raise
+            else:
+                if _manifest_now(path) == before:
+                    return corpus
+            time.sleep(PAUSE_S)
+        return cls._open(path, verify)
+
+    @classmethod
+    def _open(cls, path: Path, verify: bool) -> "Corpus":
         end_exchange(path)
         manifest = read_manifest(path)
         check_files(path, manifest["files"], verify)
@@ -132,6 +150,14 @@ class Corpus:
         documents = self.splits[split]
         tokens = self.token_offsets[documents.stop] - self.token_offsets[documents.start]
         return float(tokens / (self.texts.offsets[documents.stop] - self.texts.offsets[documents.start]))
+
+
+def _manifest_now(path: Path) -> bytes | None:
+    """The bytes of the manifest, if there is one at this instant."""
+    try:
+        return (path / NAME).read_bytes()
+    except OSError:
+        return None
 
 
 def _reopened(path: Path, token_folder: Path, text_hash: str) -> Corpus:

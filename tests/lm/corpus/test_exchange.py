@@ -5,12 +5,15 @@ import itertools
 import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pretraingym.lm.corpus import corpus as corpus_module
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.exchange import OLD, built_aside
 from pretraingym.lm.corpus.writer import labelling
@@ -101,6 +104,48 @@ def test_an_error_between_the_renames(
     assert calls[0].name == OLD
     assert Corpus.open(old, verify=True).fingerprint == other.fingerprint
     assert [path.name for path in old.parent.iterdir()] == ["c"]
+
+
+def test_opened_between_the_renames(old: Path, other: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, which waits for the new one."""
+    rename = os.rename
+
+    def slow(source: Path, target: Path) -> None:
+        rename(source, target)
+        if target.name == OLD:
+            opened.append(threads.submit(Corpus.open, old, True))
+            time.sleep(0.08)
+
+    monkeypatch.setattr(os, "rename", slow)
+    opened: list[Future[Corpus]] = []
+    with ThreadPoolExecutor() as threads:
+        rebuild(old, other)
+        assert opened[0].result().fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("place", ["check_files", "read_manifest", "map_offsets"])
+def test_exchanged_while_it_is_opened(old: Path, other: Corpus, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Just before that step: what is opened is the new one, none of it the old one's."""
+    step, done = getattr(corpus_module, place), []
+
+    def exchanged(*arguments: Any) -> Any:
+        if not done:
+            done.append(place)
+            rebuild(old, other)
+        return step(*arguments)
+
+    monkeypatch.setattr(corpus_module, place, exchanged)
+    corpus = Corpus.open(old)
+    assert corpus.fingerprint == other.fingerprint
+    assert list(corpus.texts) == list(other.texts)
+
+
+def test_damage_is_told_at_once(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is tried again where nothing changes."""
+    monkeypatch.setattr(time, "sleep", None)
+    (old / "text.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"text\.bin has 0 bytes"):
+        Corpus.open(old)
 
 
 def test_an_error_leaves_the_old_one(old: Path, tiny_corpus: Corpus, other: Corpus) -> None:
