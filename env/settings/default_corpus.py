@@ -1,4 +1,4 @@
-"""The corpora that need no download: the installed packages' text, labelled for the default agents, and made-up text."""
+"""The corpora that need no download: the installed packages' text with the default agents' labels, and made-up text."""
 
 import hashlib
 import json

@@ -2,8 +2,9 @@
 
 A corpus is a folder. `text.bin` and `text_offsets.bin` hold the documents' UTF-8 bytes, `tokens.bin` and
 `token_offsets.bin` their tokens, `labels-<name>.bin` one label a document, `tokenizer.json` and
-`tokenizer_config.json` the tokenizer, and `manifest.json` the counts, the splits, the label tables and the SHA-256 of every other file. Documents are in the order
-of their splits. Folders `tokens-<hash>` hold the tokens of other tokenizers.
+`tokenizer_config.json` the tokenizer, and `manifest.json` the counts, the splits, the label tables and the SHA-256 of
+every other file. Documents are in the order of their splits. Folders `tokens-<hash>` hold the tokens of other
+tokenizers.
 """
 
 import hashlib
@@ -138,7 +139,7 @@ class Corpus:
     @property
     def tokenizer_hash(self) -> str:
         """Hexadecimal SHA-256 of the tokenizer.json that made the tokens."""
-        return hashlib.sha256(self._tokenizer_json).hexdigest()
+        return hashlib.sha256(bytes(self._tokenizer_json)).hexdigest()
 
     @property
     def tokenizer_file(self) -> Path:

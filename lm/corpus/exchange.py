@@ -72,8 +72,8 @@ def locked_corpus(path: Path, at: Path | None = None) -> Iterator[None]:
 
 
 def end_exchange(path: Path) -> None:
-    """Put the new corpus at its place if a process was killed after it took the old one away. InputError: it lives, or the
-    folder around the corpus cannot be written."""
+    """Put the new corpus at its place if a process was killed after it took the old one away. InputError: it lives,
+    or the folder around the corpus cannot be written."""
     path = path.resolve()
     work = _work_folder(path)
     if (work / OLD).is_dir() and not path.exists():

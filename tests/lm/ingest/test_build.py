@@ -239,7 +239,10 @@ def test_a_full_disk_and_a_read_only_one(tmp_path: Path, monkeypatch: pytest.Mon
                 add_labels(corpus, {"new": column(0, 0, 0)})
     with monkeypatch.context() as patch:
         patch.setattr("pretraingym.lm.io.folder_lock.os.open", lambda *_: fails(errno.EROFS))
-        with pytest.raises(InputError, match=r"c cannot be written \(\); name a folder where you may write"), labelling(corpus.path):
+        with (
+            pytest.raises(InputError, match=r"c cannot be written \(\); name a folder where you may write"),
+            labelling(corpus.path),
+        ):
             raise AssertionError("nothing is computed that cannot be kept")
     assert Corpus.open(corpus.path, verify=True).fingerprint == corpus.fingerprint
     assert not (corpus.path / ".lock").exists()
