@@ -301,7 +301,18 @@ def test_all_that_the_commands_write_may_be_replaced(
 ) -> None:
     """Also other tokens, which runs add to a corpus; nothing else."""
     tokenizer = [str(tiny_corpus.path) if word == "OTHER" else word for word in given]
-    arguments = ("build", "--files", rows, "--agents", "topic", "--hold-out", "0.1", "--corpus", tmp_path / "c", *tokenizer)
+    arguments = (
+        "build",
+        "--files",
+        rows,
+        "--agents",
+        "topic",
+        "--hold-out",
+        "0.1",
+        "--corpus",
+        tmp_path / "c",
+        *tokenizer,
+    )
     before = run(*arguments)["fingerprint"]
     np.save(tmp_path / "scores.npy", np.arange(Corpus.open(tmp_path / "c").num_documents))
     for _ in range(2):  # what a replaced column leaves behind
