@@ -188,6 +188,8 @@ def test_bad_rows_are_left_out_counted_and_shown(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == card + "\n"
 
 
+@pytest.mark.filterwarnings("ignore:agent 'topic' gives all")
+@pytest.mark.filterwarnings("ignore:.* of the training tokens")
 def test_too_many_bad_rows_or_strict_leave_nothing_behind(tmp_path: Path) -> None:
     lines = sentences(99)
     lines[7], lines[9] = '{"text": "cut', '{"text": ["b"]}'
@@ -218,6 +220,8 @@ def test_too_many_bad_rows_or_strict_leave_nothing_behind(tmp_path: Path) -> Non
         run("build", "--files", tmp_path / "a.jsonl", *reference, "--corpus", tmp_path / "d")
 
 
+@pytest.mark.filterwarnings("ignore:agent 'topic' gives all")
+@pytest.mark.filterwarnings("ignore:.* of the training tokens")
 def test_max_documents_counts_the_bad_rows_that_were_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join([*sentences(200), "null", *sentences(9), *["null"] * 99]))
     short = ("build", "--files", tmp_path / "a.jsonl", "--hold-out", "0.2", "--agents", "topic", "--max-documents")
@@ -226,6 +230,7 @@ def test_max_documents_counts_the_bad_rows_that_were_read(tmp_path: Path) -> Non
         run(*short, "210", "--corpus", tmp_path / "d")
 
 
+@pytest.mark.filterwarnings("ignore:.* of the training tokens")
 def test_a_folder_of_languages(tmp_path: Path) -> None:
     for language in ("en", "de"):
         (tmp_path / "in" / f"lang={language}").mkdir(parents=True)
@@ -399,14 +404,17 @@ def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
         (("--files", "x", "--reference", "r", "x/b.jsonl"), "task 'r' has 0 documents with text, expected at least 2"),
         (("--files", "x/b.jsonl"), "no training document is left: 1 documents without text, left out; give --files"),
         (("--files", "x", "--near-duplicates", "2"), "near_duplicates is 2.0, expected a similarity above 0 and at"),
-        (("--files", "x", "--vocab-size", "99999999999"), "expected 256, one token a byte, to 1,048,576"),
+        (
+            ("--files", "x", "--vocab-size", "99999999999"),
+            "expected 257, one token a byte and one that ends a text, to",
+        ),
         (("--files", "x", "--reference", "a/b", "x"), "the name 'a/b' is given, expected letters, digits"),
         (("--files", "x", "--columns.scores", "null", "q"), "'null' is given, which is that of an agent without"),
         (("--files", "x", "--max-bad", "1.5"), "max_bad is 1.5, expected a share of the rows, from 0 to 1"),
         (("--files", "x", "--csv-delimiter", "::"), "csv_delimiter is '::', expected one character, as ';'"),
         (
             ("--files", "x", "--columns.text", "body"),
-            "1 row without column 'body' (name yours with --columns): x/a.jsonl",
+            "2 rows without column 'body' (name yours with --columns): x/a.jsonl",
         ),
         (("--files", "x", "--tokenizer", "x"), "no tokenizer.json in x"),
         (("--files", "x", "--agents", "qualty"), "unknown agent 'qualty'; did you mean 'quality'"),
