@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.corpus.corpus import Labels
+from ...lm.io.markdown import table_cell
 
 SHOWN = 20  # categories of a label, the largest of the pool; the others are summed, since a label may have thousands
 
@@ -86,8 +87,6 @@ def achieved_table(uses: Mapping[str, list[CategoryUse]]) -> list[str]:
     ]
     for use in (use for of_label in uses.values() for use in of_label):
         name = f"{use.categories:,} others" if use.category is None else use.category
-        name = " ".join(name.split()).replace("|", "\\|")
-        lines.append(
-            f"| {use.label} | {name} | {use.tokens:,} | {use.share:.2%} | {use.pool_share:.2%} | {use.epochs:.3f} |"
-        )
+        numbers = f"{use.tokens:,} | {use.share:.2%} | {use.pool_share:.2%} | {use.epochs:.3f}"
+        lines.append(f"| {table_cell(use.label)} | {table_cell(name)} | {numbers} |")
     return lines

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...lm.corpus.corpus import Labels
 from ...lm.io.errors import InputError
-from ...lm.io.files import nearest
+from ...lm.io.files import guess, nearest
 
 EPOCHS, SHARE = "epochs", "share"  # the kinds, which are the names of the command line's flags
 SPELLING = {
@@ -79,8 +79,7 @@ def _read_short(kind: str, text: str, columns: Mapping[str, Labels]) -> Limit:
         why = f", which {len(labels)} labels have: write {full}"
     else:
         every = sorted({name for column in columns.values() for name in column.names})
-        guess = nearest(category, every).partition("known: ")[0]
-        why = f", which no label has; {guess}write {SPELLING[kind]}"
+        why = f", which no label has; {guess(category, every)}write {SPELLING[kind]}"
     raise InputError(f"--{kind} {text} names category '{category}'{why}")
 
 
@@ -102,5 +101,6 @@ def _number(text: str) -> float | None:
 
 def _few(category: str, column: Labels) -> str:
     """The end of an error line: the nearest category, and all of them where they are few."""
-    told = nearest(category, column.names)
-    return told if len(column.names) <= 40 else told.partition("known: ")[0] + f"it has {len(column.names)} categories"
+    number = len(column.names)
+    few = number <= 40
+    return nearest(category, column.names) if few else f"{guess(category, column.names)}it has {number} categories"

@@ -1,4 +1,4 @@
-"""The corpus that needs no download: the text of the installed packages, labelled for the default agents."""
+"""The corpora that need no download: the installed packages' text with the default agents' labels, and made-up text."""
 
 import hashlib
 import json
@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.manifest import SCHEMA
 from ...lm.ingest.build import Progress, build_corpus
 from ...lm.ingest.installed_files import SourceFile, installed_files, listing_hash
 from ...lm.ingest.installed_text import TASKS, InstalledText, installed_documents
+from ...lm.ingest.synthetic import RECIPE, build_synthetic
 from ...lm.io.errors import InputError
 from ..agents.labelling import label_corpus
 from ..agents.registry import make_labellers
@@ -25,9 +27,17 @@ def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cach
     """The default corpus. It is built on first use (about a minute) and kept in the user's cache folder, or in `cache`,
     under a hash of what is installed and how it is built. progress: is called with (stage, share that is done)."""
     files = installed_files()
-    key = hashlib.sha256(json.dumps(_about(files, vocab_size), sort_keys=True).encode()).hexdigest()[:16]
+    facts = {**_about(files, vocab_size), "schema": SCHEMA}
+    key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
     path = (cache or cache_folder()) / key
     return built_once(path, lambda path: build_default(path, vocab_size, progress, files))
+
+
+def synthetic_corpus(tasks: tuple[str, ...] = TASKS) -> Corpus:
+    """The synthetic corpus that has these reference tasks. It is built in a second on first use, and kept in the user's
+    cache folder under its tasks and the versions of corpora and of how it is made."""
+    path = cache_folder() / f"synthetic-{'-'.join(tasks)}-{SCHEMA}.{RECIPE}"
+    return built_once(path, partial(build_synthetic, tasks=tasks))
 
 
 def built_once(path: Path, build: Callable[[Path], Corpus]) -> Corpus:

@@ -8,12 +8,11 @@ from numpy.typing import NDArray
 
 from ...lm.backend import Schedule
 from ...lm.corpus.corpus import Corpus
-from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ...lm.surrogate import Dynamics, Surrogate
 from ..episode_config import EpisodeConfig
 from ..scenarios.task import Task
-from .default_corpus import built_once, cache_folder
+from .default_corpus import synthetic_corpus
 from .fitted_dynamics import FittedDynamics
 
 CLOCK = EpisodeConfig(
@@ -67,7 +66,7 @@ class SurrogateSetting:
         use."""
         if corpus is not None:
             return self.task(Corpus.open(Path(corpus)))
-        return self.task(built_once(cache_folder() / "synthetic-0", build_synthetic))
+        return self.task(synthetic_corpus())
 
     def task(self, corpus: Corpus) -> Task:
         """The task of `corpus`."""

@@ -1,14 +1,13 @@
 """The toy that `PretrainGym/Surrogate-v1` is where no other setting is given, and its scenarios."""
 
-from functools import partial
 from pathlib import Path
 
 from ...lm.corpus.corpus import Corpus
-from ...lm.ingest.synthetic import DOMAINS, build_synthetic
+from ...lm.ingest.synthetic import DOMAINS
 from ..agents.registry import default_agents, make_agents
 from ..scenarios.distribution import PLAIN, ScenarioDistribution
 from ..scenarios.task import Task
-from .default_corpus import built_once, cache_folder
+from .default_corpus import synthetic_corpus
 from .surrogate_setting import SurrogateSetting
 
 TOY_SCENARIOS = ScenarioDistribution(vary=(*PLAIN, "text"))
@@ -34,7 +33,7 @@ class ToySetting(SurrogateSetting):
         each of its five domains, built in a second on first use."""
         if corpus is not None:
             return super().open_task(corpus)
-        return self.task(built_once(cache_folder() / "synthetic-five-tasks-0", partial(build_synthetic, tasks=DOMAINS)))
+        return self.task(synthetic_corpus(DOMAINS))
 
     def task(self, corpus: Corpus) -> Task:
         """The task of `corpus`. Where no agents are named: null and those that the corpus has labels of and feedback

@@ -119,7 +119,7 @@ def _tokenising(corpus: Corpus) -> dict[str, float]:
     for _ in range(3):
         with tempfile.TemporaryDirectory() as scratch:
             begun = perf_counter()
-            encode(texts, tokenizer, corpus.end_of_text, Path(scratch))
+            encode(texts, range(len(texts)), tokenizer, corpus.end_of_text, Path(scratch))
             ours.append(perf_counter() - begun)
         begun = perf_counter()
         for batch in in_memory:

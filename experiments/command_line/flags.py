@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import tyro
 
-from ...lm.io.files import nearest
+from ...lm.io.files import guess
 from .table import PROGRAM
 
 VALUES = {int: "a whole number", float: "a number", bool: "no value", str: "a text", Path: "a path"}
@@ -35,8 +35,8 @@ def refusal(name: str, kind: type, rest: Sequence[str], said: str) -> str:
     spelled = set(known) | {_negated(flag) for flag, hint in known.items() if hint is bool}
     for flag in used:
         if flag not in spelled:
-            close = nearest(flag, spelled).partition("known: ")[0].strip()
-            return f"unknown flag {flag} of {name}; {close or 'none is like it:'} {PROGRAM} {name} --help tells all"
+            close = guess(flag, spelled) or "none is like it: "
+            return f"unknown flag {flag} of {name}; {close}{PROGRAM} {name} --help tells all"
     text = " ".join(re.sub("[─-╿]|-{9,}", " ", said).split())
     if stray := re.search(r"Unrecognized options: (\S+)", text):
         return f"{name} cannot use the word '{stray[1].rstrip(',')}': a value stands behind its flag{more}"

@@ -90,8 +90,8 @@ class BuildConfig:
     max_bad: float = 0.01
     """share of the rows that may be bad (no JSON, other columns than the header, a list where text is expected, ...).
     They are left out, counted and shown in the card; with more of them no corpus is built. Each reference task counts
-    for itself. At the default one row of a hundred may be bad, and none of fewer. A file that is cut or damaged is
-    always refused"""
+    for itself. At the default one row of a hundred may be bad, and of fewer than 100 rows none. A file that is cut
+    or damaged is always refused"""
     strict: bool = False
     """stop at the first bad row or file (default: read on, and tell all that are bad)"""
 

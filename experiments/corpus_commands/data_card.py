@@ -6,6 +6,7 @@ import numpy as np
 
 from ...lm.corpus.corpus import TRAIN, Corpus, Labels
 from ...lm.io.files import write_atomic
+from ...lm.io.markdown import table_cell
 
 CARD = "card.md"
 LARGE, NAMED = 0.01, 3  # share of the training tokens from which a document is large; how many of them are named
@@ -69,14 +70,9 @@ def _bad_rows(source: dict[str, Any]) -> list[str]:
     head = [f"{source['bad']:,} of {source['rows']:,} rows are bad and left out.", ""]
     head += ["| bad rows | what is wrong | the first of them |", "| ---: | --- | --- |"]
     return head + [
-        f"| {kind['rows']:,} | {_cell(name)} | {_cell('; '.join(kind['first']))} |"
+        f"| {kind['rows']:,} | {table_cell(name)} | {table_cell('; '.join(kind['first']))} |"
         for name, kind in source["kinds"].items()
     ]
-
-
-def _cell(text: str) -> str:
-    """Text for one cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _table(name: str, labels: Labels, tokens_D: np.ndarray, train: range) -> list[str]:
@@ -85,9 +81,10 @@ def _table(name: str, labels: Labels, tokens_D: np.ndarray, train: range) -> lis
     tokens = np.bincount(column, tokens_D, len(labels.names))
     head = [f"| {name} | value | documents | tokens | share |", "| --- | ---: | ---: | ---: | ---: |"]
     values = [f"{value:.4g}" for value in labels.values] if labels.values else [""] * len(labels.names)
+    names, share = [table_cell(category) for category in labels.names], tokens / tokens.sum()
     rows = [
-        f"| {category} | {values[i]} | {documents[i]:,} | {int(tokens[i]):,} | {tokens[i] / tokens.sum():.1%} |"
-        for i, category in enumerate(labels.names)
+        f"| {names[i]} | {values[i]} | {documents[i]:,} | {int(tokens[i]):,} | {share[i]:.1%} |"
+        for i in range(len(names))
     ]
     shown = rows if len(rows) <= 40 else [*rows[:40], f"| and {len(rows) - 40:,} more | | | | |"]
     return head + shown

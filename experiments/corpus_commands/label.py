@@ -23,8 +23,8 @@ DOMAIN = "domain"  # the label column of sources, which `corpus build` makes
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Add label columns to a built corpus: those of agents, or scores from elsewhere. Runs that began with the corpus
-    as it was cannot be resumed with it."""
+    """Add label columns to a built corpus: those of agents, or scores from elsewhere. `pretrain --resume` goes on
+    with it; learning runs that began with the corpus as it was cannot be resumed with it."""
 
     corpus: Path
     """folder of the corpus"""

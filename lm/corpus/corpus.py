@@ -1,12 +1,14 @@
 """A corpus on disk: tokenised, labelled documents in flat, memory-mapped files. Reading it needs only numpy.
 
 A corpus is a folder. `text.bin` and `text_offsets.bin` hold the documents' UTF-8 bytes, `tokens.bin` and
-`token_offsets.bin` their tokens, `labels-<name>.bin` one label a document, `tokenizer.json` the tokenizer, and
-`manifest.json` the counts, the splits, the label tables and the SHA-256 of every other file. Documents are in the order
-of their splits. Folders `tokens-<hash>` hold the tokens of other tokenizers.
+`token_offsets.bin` their tokens, `labels-<name>.bin` one label a document, `tokenizer.json` and
+`tokenizer_config.json` the tokenizer, and `manifest.json` the counts, the splits, the label tables and the SHA-256 of
+every other file. Documents are in the order of their splits. Folders `tokens-<hash>` hold the tokens of other
+tokenizers.
 """
 
 import hashlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +19,18 @@ from numpy.typing import NDArray
 from ..io.errors import InputError
 from ..io.flat_files import STORED, check_files, map_flat, map_offsets
 from .exchange import end_exchange
-from .manifest import read_manifest
-from .texts import Texts
+from .manifest import NAME, label_file, read_manifest
+from .texts import TEXT, TEXT_OFFSETS, Texts
 from .token_set import TOKENIZER, TokenSet, other_tokens
+from .tokenizer import tokenizer_of_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tokenizers import Tokenizer
 
-TRAIN, TEXT = "train", "text.bin"
+TRAIN = "train"
+RETRIES, PAUSE_S = 4, 0.05  # an exchange takes two renames
 
 
 @dataclass(frozen=True)
@@ -37,11 +41,6 @@ class Labels:
     names: tuple[str, ...]
     values: tuple[float, ...] | None
     column: NDArray[np.uint16]
-
-
-def label_file(name: str) -> str:
-    """The file of a label column."""
-    return f"labels-{name}.bin"
 
 
 def reference_split(task: str, half: str) -> str:
@@ -72,7 +71,7 @@ class Corpus:
         self.bad_rows: list[dict[str, Any]] = manifest.get("bad_rows", [])
         self.texts = Texts(
             path / TEXT,
-            map_offsets(path / "text_offsets.bin", self.num_documents, manifest["text_bytes"]),
+            map_offsets(path / TEXT_OFFSETS, self.num_documents, manifest["text_bytes"]),
         )
         self.labels: dict[str, Labels] = {
             name: Labels(
@@ -89,8 +88,24 @@ class Corpus:
     def open(cls, path: Path, verify: bool = False) -> "Corpus":
         """Open the corpus in folder `path`, in a time that does not depend on its size; `verify` also hashes all its
         bytes, and later those of another tokenizer's tokens. It stays readable when it is rebuilt or labelled anew
-        meanwhile."""
+        meanwhile. InputError: it is no corpus, or damaged. What fails, or fits no more, because it is being exchanged
+        for a new one is tried again."""
         path = Path(path)
+        for _ in range(RETRIES):
+            before = _manifest_now(path)
+            try:
+                corpus = cls._open(path, verify)
+            except (InputError, OSError, ValueError):  # numpy raises the last for a file that is too short
+                if before is not None and _manifest_now(path) == before:
+                    raise
+            else:
+                if _manifest_now(path) == before:
+                    return corpus
+            time.sleep(PAUSE_S)
+        return cls._open(path, verify)
+
+    @classmethod
+    def _open(cls, path: Path, verify: bool) -> "Corpus":
         end_exchange(path)
         manifest = read_manifest(path)
         check_files(path, manifest["files"], verify)
@@ -99,7 +114,7 @@ class Corpus:
     def with_tokenizer(self, folder: Path, progress: "Callable[[float], None] | None" = None) -> "Corpus":
         """This corpus in the tokens of the tokenizer.json in `folder`. On first use the corpus is tokenised anew."""
         other = _open_same(self.path, self._text_hash)
-        tokens, name = other_tokens(self.path, self.texts, folder, progress, self._verify)
+        tokens, name = other_tokens(self.path, self.texts, self.splits[TRAIN], folder, progress, self._verify)
         other._use(tokens)
         other.fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
         return other
@@ -119,9 +134,12 @@ class Corpus:
 
     def tokenizer(self) -> "Tokenizer":
         """The tokenizer that made the tokens."""
-        from tokenizers import Tokenizer  # here, so that reading tokens needs only numpy
+        return tokenizer_of_json(bytes(self._tokenizer_json))
 
-        return Tokenizer.from_str(bytes(self._tokenizer_json).decode())
+    @property
+    def tokenizer_hash(self) -> str:
+        """Hexadecimal SHA-256 of the tokenizer.json that made the tokens."""
+        return hashlib.sha256(bytes(self._tokenizer_json)).hexdigest()
 
     @property
     def tokenizer_hash(self) -> str:
@@ -133,6 +151,14 @@ class Corpus:
         documents = self.splits[split]
         tokens = self.token_offsets[documents.stop] - self.token_offsets[documents.start]
         return float(tokens / (self.texts.offsets[documents.stop] - self.texts.offsets[documents.start]))
+
+
+def _manifest_now(path: Path) -> bytes | None:
+    """The bytes of the manifest, if there is one at this instant."""
+    try:
+        return (path / NAME).read_bytes()
+    except OSError:
+        return None
 
 
 def _reopened(path: Path, token_folder: Path, text_hash: str) -> Corpus:

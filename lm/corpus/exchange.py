@@ -7,19 +7,27 @@ exchange. What else is left in the folder goes with the next build.
 """
 
 import os
-import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from ..io.errors import InputError
+from ..io.files import READ_ONLY
 from ..io.folder_lock import LOCK, locked
+from .manifest import NAME, label_file
+from .texts import TEXT, TEXT_OFFSETS
+from .token_set import OFFSETS, OTHER, TOKENIZER, TOKENS
+from .tokenizer import SETTINGS
 
 OLD = "old"  # the old corpus, once it has left its place
-PARTS = re.compile(
-    r"manifest\.json|card\.md|tokenizer\.json|(text|text_offsets|tokens|token_offsets|labels-.+)\.bin"
-    r"|(tokens|cells)-[0-9a-f]+|\.lock|\..+\.part"
+HASH = "[0-9a-f]" * 16
+# All that stands in a corpus's folder, as patterns. The last line is of what this package does not write.
+PARTS = (
+    *(NAME, TEXT, TEXT_OFFSETS, TOKENS, OFFSETS, TOKENIZER, SETTINGS[0], label_file("?*"), OTHER + HASH),
+    *(LOCK, ".?*.part"),
+    *("card.md", f"cells-{HASH}"),
 )
 
 
@@ -36,9 +44,9 @@ def built_aside(path: Path, overwrite: bool) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{path} cannot be written ({error.strerror}); name a folder where you may write") from None
     try:
-        with locked(work, path), _cleared(work, path):
+        with locked_corpus(path, work), _cleared(work, path):
             _check_place(path, overwrite)
-            with locked(path) if path.exists() else nullcontext():  # nobody adds labels that would be lost
+            with locked_corpus(path) if path.exists() else nullcontext():  # nobody adds labels that would be lost
                 new = work / f"{path.name}.new"
                 yield new
                 _check_place(path, overwrite)
@@ -48,12 +56,28 @@ def built_aside(path: Path, overwrite: bool) -> Iterator[Path]:
             work.rmdir()
 
 
+@contextmanager
+def locked_corpus(path: Path, at: Path | None = None) -> Iterator[None]:
+    """Inside, no other process labels or builds the corpus. at: the folder to lock in place of the corpus's own.
+    InputError: one does, or the folder cannot be written."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(at or path, path))
+        except OSError as error:
+            if error.errno not in READ_ONLY:
+                raise
+            reason = f"{path} cannot be written ({error.strerror})"
+            raise InputError(f"{reason}; name a folder where you may write, such as a copy of the corpus") from None
+        yield
+
+
 def end_exchange(path: Path) -> None:
-    """Put the new corpus at its place if a process was killed after it took the old one away. InputError: it lives."""
+    """Put the new corpus at its place if a process was killed after it took the old one away. InputError: it lives,
+    or the folder around the corpus cannot be written."""
     path = path.resolve()
     work = _work_folder(path)
     if (work / OLD).is_dir() and not path.exists():
-        with locked(work, path):
+        with locked_corpus(path, work):
             _end_exchange(path, work)
 
 
@@ -67,11 +91,12 @@ def _check_place(path: Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise InputError(f"{path} exists; name a new folder, or add --overwrite to replace the corpus in it")
-    if not (path / "manifest.json").is_file() or not (path / "text.bin").is_file():
+    if not (path / NAME).is_file() or not (path / TEXT).is_file():
         raise InputError(f"{path} is no corpus, and --overwrite replaces nothing else; name another folder")
     if path.is_mount():
         raise InputError(f"{path} is a mount point, which no folder can replace; name a folder in it")
-    if foreign := sorted(entry.name for entry in path.iterdir() if not PARTS.fullmatch(entry.name)):
+    names = sorted(entry.name for entry in path.iterdir())
+    if foreign := [name for name in names if not any(fnmatchcase(name, part) for part in PARTS)]:
         raise InputError(f"{path} also holds {foreign[0]}, which --overwrite would delete; move it elsewhere first")
 
 

@@ -13,6 +13,11 @@ SCHEMA = 3  # since 3 documents end in a token of their own
 NAME = "manifest.json"
 
 
+def label_file(name: str) -> str:
+    """The file of a label column."""
+    return f"labels-{name}.bin"
+
+
 def fingerprint(manifest: dict[str, Any]) -> str:
     """SHA-256 of a manifest's content. That holds the hash of every file, so it stands for all of a folder's bytes. The
     names under which replaced files are stored do not count: a column that is put back is the one that was."""

@@ -11,6 +11,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+TEXT, TEXT_OFFSETS = "text.bin", "text_offsets.bin"
+
 
 class Texts(Sequence[str]):
     """D documents, one after another as UTF-8 in a file; offsets: (D + 1,) int64 into it.

@@ -1,6 +1,5 @@
 """A corpus's documents as one tokenizer's tokens; one corpus can have several such sets."""
 
-import errno
 import hashlib
 import json
 import os
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..io.errors import InputError
-from ..io.files import sync_folder
+from ..io.files import READ_ONLY, sync_folder
 from ..io.flat_files import check_files, file_facts, map_flat, map_offsets
 from .manifest import read_manifest, write_manifest
 from .texts import Texts
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TOKENS, OFFSETS, TOKENIZER = "tokens.bin", "token_offsets.bin", "tokenizer.json"
+OTHER = "tokens-"  # how folders of other tokenizers' tokens begin; 16 hexadecimal digits follow
 BATCH_BYTES = 4_000_000  # of text that the tokenizer gets at a time: many documents for each core, yet little memory
 
 
@@ -53,6 +53,7 @@ class TokenSet:
 
 def encode(
     texts: Texts,
+    train: range,
     tokenizer: "Tokenizer",
     end: int | None,
     folder: Path,
@@ -61,20 +62,19 @@ def encode(
 ) -> dict[str, Any]:
     """Tokenise all documents on all cores into `folder`, each ended by the token `end` (None: by nothing), and return
     the facts about it for a manifest. source: where the tokenizer is from, for errors. InputError: it cannot read a
-    document, or gives no tokens at all."""
-    offsets, has_tokens = array("q", [0]), False
+    document, or gives no tokens for those of `train` but what ends them."""
+    offsets = array("q", [0])
     vocabulary = vocabulary_size(tokenizer)
     dtype = "uint16" if vocabulary <= 1 << 16 else "uint32"
     with open(folder / TOKENS, "wb") as file:
         for batch in batches(texts, BATCH_BYTES):
             for document in encode_batch(tokenizer, texts[batch.start : batch.stop], source):
                 ids = np.array(document if end is None else [*document, end], dtype)
-                has_tokens |= bool(document)
                 offsets.append(offsets[-1] + len(ids))
                 file.write(ids.tobytes())
             if progress:
                 progress(batch.stop / len(texts))
-    if not has_tokens:
+    if offsets[train.stop] - offsets[train.start] == (0 if end is None else len(train)):
         raise no_tokens(source)
     with open(folder / OFFSETS, "wb") as file:
         offsets.tofile(file)
@@ -99,6 +99,7 @@ def batches(texts: Texts, batch_bytes: int) -> Iterator[range]:
 def other_tokens(
     corpus_folder: Path,
     texts: Texts,
+    train: range,
     tokenizer_folder: Path,
     progress: Callable[[float], None] | None = None,
     verify: bool = False,
@@ -108,19 +109,19 @@ def other_tokens(
     folder cannot be written."""
     tokenizer = load_tokenizer(tokenizer_folder)
     end = end_of_text(tokenizer, tokenizer_folder)
-    folder = corpus_folder / f"tokens-{hashlib.sha256(f'{tokenizer.to_str()} {end}'.encode()).hexdigest()[:16]}"
+    folder = corpus_folder / f"{OTHER}{hashlib.sha256(f'{tokenizer.to_str()} {end}'.encode()).hexdigest()[:16]}"
     if not folder.is_dir():
         part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
         try:
             part.mkdir()
-            facts = encode(texts, tokenizer, end, part, progress, str(tokenizer_folder))
+            facts = encode(texts, train, tokenizer, end, part, progress, str(tokenizer_folder))
             facts["files"] = file_facts(sorted(part.iterdir()))
             write_manifest(part, facts)
             sync_folder(part)
             if not folder.is_dir():  # another process may have been faster
                 part.rename(folder)
         except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            if error.errno not in READ_ONLY:
                 raise
             raise InputError(
                 f"{corpus_folder} cannot be written, and keeps its tokens there; copy the corpus"
@@ -134,5 +135,5 @@ def other_tokens(
 
 def check_tokens(corpus_folder: Path) -> None:
     """Hash the tokens that other tokenizers made of a corpus. InputError: some are damaged."""
-    for folder in sorted(corpus_folder.glob("tokens-*")):
+    for folder in sorted(corpus_folder.glob(f"{OTHER}*")):
         check_files(folder, read_manifest(folder)["files"], verify=True)

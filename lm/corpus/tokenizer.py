@@ -39,13 +39,27 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> "Tokenizer":
         vocab_size=vocab_size, initial_alphabet=alphabet, special_tokens=[END_OF_TEXT], show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    tokenizer.encode_special_tokens = True  # as letters
+    return _for_text(tokenizer)
+
+
+def _for_text(tokenizer: "Tokenizer") -> "Tokenizer":
+    """The tokenizer, to which the letters of a special token in a text are letters: tokenizer.json does not keep
+    that."""
+    tokenizer.encode_special_tokens = True
     return tokenizer
+
+
+def tokenizer_of_json(data: bytes) -> "Tokenizer":
+    """The tokenizer that a corpus keeps."""
+    from tokenizers import Tokenizer  # here, so that reading tokens needs only numpy
+
+    return _for_text(Tokenizer.from_str(data.decode()))
 
 
 def load_tokenizer(folder: Path) -> "Tokenizer":
     """The tokenizer.json in `folder`, or that file itself, without the truncation and padding that may be saved in
-    it. InputError: no such file, or one that cannot be read."""
+    it; the letters of a special token in a text are letters to it. InputError: no such file, or one that cannot be
+    read."""
     from tokenizers import Tokenizer
 
     file = folder / "tokenizer.json" if folder.is_dir() else folder
@@ -61,7 +75,7 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
         raise InputError(
             f"{file} has token ids up to {vocabulary_size(tokenizer) - 1}, expected 0 to {MAX_VOCABULARY:,} at most"
         )
-    return tokenizer
+    return _for_text(tokenizer)
 
 
 def end_of_text(tokenizer: "Tokenizer", folder: Path | None = None) -> int | None:

@@ -8,7 +8,7 @@ import shutil
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,10 @@ import numpy as np
 from ..io.errors import InputError
 from ..io.files import remove_dead_parts, sync_folder, write_atomic
 from ..io.flat_files import STORED, file_facts
-from ..io.folder_lock import locked
-from .corpus import TEXT, TRAIN, Corpus, Labels, label_file, reference_split
-from .manifest import read_manifest, write_manifest
-from .texts import Texts
+from .corpus import TRAIN, Corpus, Labels, reference_split
+from .exchange import end_exchange, locked_corpus
+from .manifest import label_file, read_manifest, write_manifest
+from .texts import TEXT, TEXT_OFFSETS, Texts
 from .token_set import encode
 from .tokenizer import end_of_text
 
@@ -102,7 +102,8 @@ class CorpusWriter:
         """Tokenise all documents, and end each with the tokenizer's end of text, if it has one; `progress` is told the
         share that is done. `source`: the folder that the tokenizer was read from, which errors name."""
         end = end_of_text(tokenizer, source)
-        self._manifest |= encode(self.texts(), tokenizer, end, self._part, progress, str(source or "trained here"))
+        train, named = self.splits.get(TRAIN, range(self.num_documents)), str(source or "trained here")
+        self._manifest |= encode(self.texts(), train, tokenizer, end, self._part, progress, named)
 
     def add_labels(self, name: str, labels: Labels) -> None:
         """Add a label column, one label a document in their order."""
@@ -117,7 +118,7 @@ class CorpusWriter:
             raise InputError(f"splits {sorted(self._manifest['splits'])} given, expected {sorted(expected)}")
         if "tokens" not in self._manifest:
             raise InputError(f"{self.path} has no tokens yet; encode it before closing")
-        with open(self._part / "text_offsets.bin", "wb") as file:
+        with open(self._part / TEXT_OFFSETS, "wb") as file:
             self._offsets.tofile(file)
         self._manifest |= {"documents": self.num_documents, "text_bytes": self._offsets[-1]}
         self._manifest["counts"] = {key: int(count) for key, count in self.counts.items() if count}
@@ -133,15 +134,9 @@ class CorpusWriter:
 def labelling(folder: Path) -> Iterator[None]:
     """Inside, no other process labels or builds the corpus in `folder`. InputError: one does, or the folder is no
     corpus, cannot be written, or is on a full disk."""
+    end_exchange(folder)
     read_manifest(folder)
-    with ExitStack() as stack:
-        stack.enter_context(_naming_full_disks(folder))
-        try:
-            stack.enter_context(locked(folder))
-        except OSError as error:
-            if error.errno not in {errno.EACCES, errno.EPERM, errno.EROFS}:
-                raise
-            raise InputError(f"{folder} cannot be written, and keeps its labels there; copy the corpus") from None
+    with _naming_full_disks(folder), locked_corpus(folder):
         yield
 
 

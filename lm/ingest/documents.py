@@ -9,7 +9,7 @@ from typing import Any
 
 from ..io.errors import InputError
 from ..records.faults import Faults
-from ..records.record import BadFile, BadRow, Record, Values, listed
+from ..records.record import BadFile, BadRow, Record, Values, kind_of, listed
 
 MAX_BYTES = 1 << 20  # of a document: more than any context; longer text is split
 # What is counted: these texts are in the manifests of corpora, and in their fingerprints.
@@ -102,7 +102,7 @@ class Columns:
         values = {name: self._present(record, name) for name in _fields(self.text)}
         for name, value in values.items():
             if isinstance(value, bool) or not (value is None or isinstance(value, str | int | float)):
-                raise BadRow(record.place, f"with {_kind(value)} as '{name}'", "expected text", _short(value))
+                raise BadRow(record.place, f"with {kind_of(value)} as '{name}'", "expected text", _short(value))
         shown = {name: "" if _is_missing(value) else str(value) for name, value in values.items()}
         return FIELD.sub(lambda match: shown[match[1]], self.text) if "{" in self.text else shown[self.text]
 
@@ -167,7 +167,7 @@ def _name(record: Record, column: str, value: Any) -> str | None:
     if _is_missing(value) or value == "":
         return None
     if isinstance(value, dict | list):
-        raise BadRow(record.place, f"with {_kind(value)} as '{column}'", "expected a name", _short(value))
+        raise BadRow(record.place, f"with {kind_of(value)} as '{column}'", "expected a name", _short(value))
     name = str(value)
     if name.endswith("0") and (whole := WHOLE.fullmatch(name)):
         return whole[1] if int(whole[1]) else "0"
@@ -176,13 +176,6 @@ def _name(record: Record, column: str, value: Any) -> str | None:
 
 def _is_missing(value: Any) -> bool:
     return value is None or value is _ABSENT or (isinstance(value, float) and math.isnan(value))
-
-
-def _kind(value: Any) -> str:
-    """The type of a value, in the words of data files."""
-    if isinstance(value, list) and value and isinstance(value[0], tuple):
-        return "a map"  # of parquet
-    return {bool: "true or false", dict: "a map", list: "a list"}.get(type(value), f"a {type(value).__name__}")
 
 
 def _short(value: Any) -> str:

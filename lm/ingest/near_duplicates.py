@@ -38,7 +38,8 @@ class NearDuplicates:
     resemblance and containment of documents): the share of 128 fixed permutations under which both sets have the same
     least element, whose standard error is at most .044. Only documents that agree in a whole band of permutations are
     compared (Leskovec, Rajaraman, Ullman, Mining of Massive Datasets, 3.4); with bands as wide as they can be, nine of
-    ten pairs at the threshold do, and nearly all above it.
+    ten pairs at the threshold do, and nearly all above it. Of those that agree in a band, a document is compared with
+    the first alone. So where many documents are alike, but not near-duplicates of that one, some pairs are missed.
 
     Decontamination asks another question: whether a document shares any one paragraph with reference text, word for
     word, however little of the document that is. It does not see text of which every paragraph is changed a little.

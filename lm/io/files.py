@@ -1,6 +1,7 @@
 """Files that are either whole or absent, and names that are nearly right."""
 
 import difflib
+import errno
 import hashlib
 import os
 import re
@@ -8,6 +9,8 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}  # errors where nothing may be written
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -66,9 +69,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def guess(name: str, known: Iterable[str]) -> str:
+    """A part of an error line, with a space behind it: the nearest known name; "" if none is near."""
+    close = difflib.get_close_matches(name, sorted(known), 1)
+    return f"did you mean '{close[0]}'? " if close else ""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """An end for an error line: the nearest known name if one is near, and all of them."""
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, 1)
-    guess = f"did you mean '{close[0]}'? " if close else ""
-    return f"{guess}known: {', '.join(names)}"
+    return f"{guess(name, names)}known: {', '.join(names)}"

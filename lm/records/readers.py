@@ -14,7 +14,7 @@ from .byte_streams import BUFFER, READ_ERRORS, byte_lines, open_bytes
 from .csv_rows import CsvRows
 from .data_files import JSON_LINES, PARQUET, TABLE, DataFile, data_file
 from .parquet_rows import parquet_rows
-from .record import BadFile, BadRow, Record, missing_columns, one_line
+from .record import BadFile, BadRow, Record, kind_of, missing_columns, one_line
 
 INVALID_UTF8 = "rows with invalid UTF-8, replaced"  # in the manifests of corpora, and in their fingerprints
 NO_OBJECT = ("without a JSON object", "expected one object a line")
@@ -99,7 +99,7 @@ class FileReader:
             except (ValueError, RecursionError) as error:
                 why = one_line(error)
             else:
-                why = "" if isinstance(values, dict) else f"a {type(values).__name__}"
+                why = "" if isinstance(values, dict) else kind_of(values)
             if why:
                 yield BadRow(place, *NO_OBJECT, why)
                 continue

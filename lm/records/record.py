@@ -1,6 +1,7 @@
 """What a reader yields: a record, or a fault in its place."""
 
 from collections.abc import Collection, Iterable
+from decimal import Decimal
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -41,6 +42,15 @@ def missing_columns(required: Iterable[str], present: Collection[str]) -> str:
     """What to say of a table without a required column (a name, or a path into a nested column); "" if it has all."""
     missing = [path for path in required if path not in present and path.split(".")[0] not in present]
     return f"has no column {listed(missing)}, only {listed(present)}; name yours with --columns" if missing else ""
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value, in the words of data files."""
+    if isinstance(value, list) and value and isinstance(value[0], tuple):
+        return "a map"  # of parquet
+    words = {bool: "true or false", dict: "a map", list: "a list", str: "text", type(None): "null"}
+    words |= dict.fromkeys((int, float, Decimal), "a number")
+    return words.get(type(value), f"a {type(value).__name__}")
 
 
 def listed(names: Collection[str]) -> str:

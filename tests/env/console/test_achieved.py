@@ -42,3 +42,10 @@ def test_of_many_categories_the_largest_are_shown_and_the_rest_summed() -> None:
     assert len(table) == 2 + SHOWN + 2
     assert "| tag | t\\|5 |" in table[-2]
     assert "| tag | 65,514 others |" in table[-1]
+
+
+def test_names_with_bars_stay_in_their_cells() -> None:
+    use = achieved(
+        {"a|b": Labels(("c|d",), None, np.zeros(1, np.uint16))}, np.zeros((1, 1), np.uint16), *[np.ones(1)] * 2
+    )
+    assert achieved_table(use)[-1].startswith("| a\\|b | c\\|d | 1 |")

@@ -7,6 +7,7 @@ import pytest
 
 from pretraingym.env.settings import default_corpus as module
 from pretraingym.env.settings.default_corpus import default_corpus
+from pretraingym.lm.corpus import manifest
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.installed_files import SourceFile, tree_files
 
@@ -45,13 +46,17 @@ def test_same_bytes_again(tmp_path: Path) -> None:
 def test_other_installation_other_corpus(
     tmp_path: Path, files: list[SourceFile], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another vocabulary, or a file more or less, is another folder in the cache."""
+    """Another vocabulary, a file more or less, or another schema is another folder in the cache."""
     monkeypatch.setattr(module, "label_corpus", lambda *_, **__: {})
     default_corpus(300, cache=tmp_path)
     default_corpus(310, cache=tmp_path)
     monkeypatch.setattr(module, "installed_files", lambda: files[:-1])
     default_corpus(300, cache=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
+    later = manifest.SCHEMA + 1
+    for owner in (manifest, module):
+        monkeypatch.setattr(owner, "SCHEMA", later)
+    default_corpus(300, cache=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_interrupted_build_leaves_an_empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from pretraingym.experiments import __main__ as command_line
 from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.corpus_commands import label as label_command
 from pretraingym.lm.corpus.corpus import Corpus
-from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
+from pretraingym.lm.ingest.synthetic import DOMAINS, build_synthetic, synthetic_documents
 from pretraingym.lm.io.errors import InputError
 
 COMMAND = ("-m", "pretraingym.experiments", "corpus")
@@ -188,6 +188,8 @@ def test_bad_rows_are_left_out_counted_and_shown(tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().out == card + "\n"
 
 
+@pytest.mark.filterwarnings("ignore:agent 'topic' gives all")
+@pytest.mark.filterwarnings("ignore:.* of the training tokens")
 def test_too_many_bad_rows_or_strict_leave_nothing_behind(tmp_path: Path) -> None:
     lines = sentences(99)
     lines[7], lines[9] = '{"text": "cut', '{"text": ["b"]}'
@@ -218,6 +220,8 @@ def test_too_many_bad_rows_or_strict_leave_nothing_behind(tmp_path: Path) -> Non
         run("build", "--files", tmp_path / "a.jsonl", *reference, "--corpus", tmp_path / "d")
 
 
+@pytest.mark.filterwarnings("ignore:agent 'topic' gives all")
+@pytest.mark.filterwarnings("ignore:.* of the training tokens")
 def test_max_documents_counts_the_bad_rows_that_were_read(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join([*sentences(200), "null", *sentences(9), *["null"] * 99]))
     short = ("build", "--files", tmp_path / "a.jsonl", "--hold-out", "0.2", "--agents", "topic", "--max-documents")
@@ -226,6 +230,7 @@ def test_max_documents_counts_the_bad_rows_that_were_read(tmp_path: Path) -> Non
         run(*short, "210", "--corpus", tmp_path / "d")
 
 
+@pytest.mark.filterwarnings("ignore:.* of the training tokens")
 def test_a_folder_of_languages(tmp_path: Path) -> None:
     for language in ("en", "de"):
         (tmp_path / "in" / f"lang={language}").mkdir(parents=True)
@@ -293,6 +298,39 @@ def test_a_corpus_is_built_anew(rows: Path, built: Path) -> None:
     assert len(before.texts[:]) == before.num_documents  # what was open is still read
     assert [path.name for path in built.parent.iterdir()] == ["c"]
     assert run(*arguments, "--overwrite")["fingerprint"] == after.fingerprint
+
+
+@pytest.mark.parametrize("given", [(), ("--tokenizer", "OTHER")], ids=["trained", "given"])
+def test_all_that_the_commands_write_may_be_replaced(
+    rows: Path, tiny_corpus: Corpus, tmp_path: Path, given: tuple[str, ...]
+) -> None:
+    """Also other tokens, which runs add to a corpus; nothing else."""
+    tokenizer = [str(tiny_corpus.path) if word == "OTHER" else word for word in given]
+    arguments = (
+        "build",
+        "--files",
+        rows,
+        "--agents",
+        "topic",
+        "--hold-out",
+        "0.1",
+        "--corpus",
+        tmp_path / "c",
+        *tokenizer,
+    )
+    before = run(*arguments)["fingerprint"]
+    np.save(tmp_path / "scores.npy", np.arange(Corpus.open(tmp_path / "c").num_documents))
+    for _ in range(2):  # what a replaced column leaves behind
+        run("label", "--corpus", tmp_path / "c", "--scores", "age", tmp_path / "scores.npy", "--overwrite")
+        np.save(tmp_path / "scores.npy", -np.arange(Corpus.open(tmp_path / "c").num_documents))
+    other = build_synthetic(tmp_path / "other", seed=1, documents_per_domain=20)
+    Corpus.open(tmp_path / "c").with_tokenizer(other.path)
+    names = {path.name.partition("-")[0] for path in (tmp_path / "c").iterdir()}
+    assert {"tokenizer_config.json", "card.md", "tokens", "labels"} <= names
+    assert run(*arguments, "--overwrite")["fingerprint"] == before
+    (tmp_path / "c" / "tokens-of-mine").mkdir()
+    with pytest.raises(InputError, match="c also holds tokens-of-mine, which --overwrite would delete"):
+        run(*arguments, "--overwrite")
 
 
 def test_one_command_at_a_time(rows: Path, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -366,14 +404,17 @@ def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
         (("--files", "x", "--reference", "r", "x/b.jsonl"), "task 'r' has 0 documents with text, expected at least 2"),
         (("--files", "x/b.jsonl"), "no training document is left: 1 documents without text, left out; give --files"),
         (("--files", "x", "--near-duplicates", "2"), "near_duplicates is 2.0, expected a similarity above 0 and at"),
-        (("--files", "x", "--vocab-size", "99999999999"), "expected 256, one token a byte, to 1,048,576"),
+        (
+            ("--files", "x", "--vocab-size", "99999999999"),
+            "expected 257, one token a byte and one that ends a text, to",
+        ),
         (("--files", "x", "--reference", "a/b", "x"), "the name 'a/b' is given, expected letters, digits"),
         (("--files", "x", "--columns.scores", "null", "q"), "'null' is given, which is that of an agent without"),
         (("--files", "x", "--max-bad", "1.5"), "max_bad is 1.5, expected a share of the rows, from 0 to 1"),
         (("--files", "x", "--csv-delimiter", "::"), "csv_delimiter is '::', expected one character, as ';'"),
         (
             ("--files", "x", "--columns.text", "body"),
-            "1 row without column 'body' (name yours with --columns): x/a.jsonl",
+            "2 rows without column 'body' (name yours with --columns): x/a.jsonl",
         ),
         (("--files", "x", "--tokenizer", "x"), "no tokenizer.json in x"),
         (("--files", "x", "--agents", "qualty"), "unknown agent 'qualty'; did you mean 'quality'"),

@@ -1,17 +1,22 @@
 """A corpus under the name of an old one: whatever is killed, one of the two is there and whole."""
 
+import errno
 import itertools
 import os
 import pickle
 import shutil
+import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pretraingym.lm.corpus import corpus as corpus_module
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.exchange import OLD, built_aside
+from pretraingym.lm.corpus.writer import labelling
 from pretraingym.lm.ingest.synthetic import build_synthetic
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.io.folder_lock import locked
@@ -73,6 +78,15 @@ def test_a_kill_at_every_step(old: Path, other: Corpus, tiny_corpus: Corpus, kil
     assert {tiny_corpus.fingerprint, other.fingerprint} == set(found)
 
 
+def test_labelling_ends_what_a_kill_left(old: Path, other: Corpus) -> None:
+    """Killed between the renames, the corpus is put at its place before it is looked for."""
+    work = old.with_name(".c.build")
+    shutil.copytree(other.path, work / "c.new")
+    old.rename(work / OLD)
+    with labelling(old):
+        assert Corpus.open(old, verify=True).fingerprint == other.fingerprint
+
+
 def test_an_error_between_the_renames(
     old: Path, other: Corpus, tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,6 +104,48 @@ def test_an_error_between_the_renames(
     assert calls[0].name == OLD
     assert Corpus.open(old, verify=True).fingerprint == other.fingerprint
     assert [path.name for path in old.parent.iterdir()] == ["c"]
+
+
+def test_opened_between_the_renames(old: Path, other: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, which waits for the new one."""
+    rename = os.rename
+
+    def slow(source: Path, target: Path) -> None:
+        rename(source, target)
+        if target.name == OLD:
+            opened.append(threads.submit(Corpus.open, old, True))
+            time.sleep(0.08)
+
+    monkeypatch.setattr(os, "rename", slow)
+    opened: list[Future[Corpus]] = []
+    with ThreadPoolExecutor() as threads:
+        rebuild(old, other)
+        assert opened[0].result().fingerprint == other.fingerprint
+
+
+@pytest.mark.parametrize("place", ["check_files", "read_manifest", "map_offsets"])
+def test_exchanged_while_it_is_opened(old: Path, other: Corpus, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Just before that step: what is opened is the new one, none of it the old one's."""
+    step, done = getattr(corpus_module, place), []
+
+    def exchanged(*arguments: Any) -> Any:
+        if not done:
+            done.append(place)
+            rebuild(old, other)
+        return step(*arguments)
+
+    monkeypatch.setattr(corpus_module, place, exchanged)
+    corpus = Corpus.open(old)
+    assert corpus.fingerprint == other.fingerprint
+    assert list(corpus.texts) == list(other.texts)
+
+
+def test_damage_is_told_at_once(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is tried again where nothing changes."""
+    monkeypatch.setattr(time, "sleep", None)
+    (old / "text.bin").write_bytes(b"")
+    with pytest.raises(InputError, match=r"text\.bin has 0 bytes"):
+        Corpus.open(old)
 
 
 def test_an_error_leaves_the_old_one(old: Path, tiny_corpus: Corpus, other: Corpus) -> None:
@@ -143,6 +199,26 @@ def test_only_a_corpus_is_replaced(old: Path, other: Corpus, tmp_path: Path) -> 
     (old / "manifest.json").write_text("{")  # a damaged corpus, whose cure it is
     rebuild(old, other)
     assert Corpus.open(old, verify=True).fingerprint == other.fingerprint
+
+
+def test_a_corpus_that_cannot_be_written(old: Path, other: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own folder, or the one where it would be built, since this test may run as root, whom no mode stops."""
+    system_open = os.open
+
+    def refused_in(folder: Path) -> Callable[..., int]:
+        def open_elsewhere(path: Path, *arguments: Any) -> int:
+            if Path(path) == folder / ".lock":
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return system_open(path, *arguments)
+
+        return open_elsewhere
+
+    for folder in (old, old.with_name(".c.build")):
+        with monkeypatch.context() as patch:
+            patch.setattr("pretraingym.lm.io.folder_lock.os.open", refused_in(folder))
+            with pytest.raises(InputError, match=r"c cannot be written \(Permission denied\); name a folder where you"):
+                rebuild(old, other)
+    assert [path.name for path in old.parent.iterdir()] == ["c"]
 
 
 def test_a_place_that_cannot_be_written(tmp_path: Path, other: Corpus) -> None:

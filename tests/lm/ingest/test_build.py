@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import itertools
+import json
 import pickle
 import shutil
 from collections import Counter
@@ -19,7 +20,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.corpus.token_set import check_tokens
-from pretraingym.lm.corpus.tokenizer import train_tokenizer
+from pretraingym.lm.corpus.tokenizer import END_OF_TEXT, train_tokenizer
 from pretraingym.lm.corpus.writer import MAX_CATEGORIES, add_labels, labelling
 from pretraingym.lm.ingest import build as module
 from pretraingym.lm.ingest.build import build_corpus
@@ -70,6 +71,13 @@ def test_a_tokenizer_with_gaps_or_of_no_use(tmp_path: Path) -> None:
         build(tmp_path / "d", {}, tokenizer=tmp_path / "silent")
     with pytest.raises(InputError, match="silent gives no tokens for this text"):
         corpus.with_tokenizer(tmp_path / "silent")
+    silent = Tokenizer(BPE({"Z": 0, "r": 1, "<end>": 2}, []))  # knows a letter of the reference text alone
+    silent.save(str(tmp_path / "silent" / "tokenizer.json"))
+    texts = {"train": [Document("of what?", "d")], **REFERENCE}
+    for named in (None, "<end>"):
+        (tmp_path / "silent" / "tokenizer_config.json").write_text(json.dumps({"eos_token": named}))
+        with pytest.raises(InputError, match="silent gives no tokens for this text"):
+            build_corpus(tmp_path / "d", texts, ("t",), tmp_path / "silent")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c", "silent", "tokenizer.json"]
     assert not [path for path in corpus.path.iterdir() if path.name.startswith((".", "tokens-"))]
 
@@ -151,6 +159,27 @@ def test_a_corpus_that_cannot_be_written(tiny_corpus: Corpus, tmp_path: Path, mo
             corpus.with_tokenizer(tiny_corpus.path)
 
 
+def test_the_letters_of_a_special_token_are_letters(tiny_corpus: Corpus, tmp_path: Path) -> None:
+    """Whether the tokenizer was trained on the text, is given to a build, or reads a built corpus."""
+    train = [Document(f"text {END_OF_TEXT} goes on", "d"), Document(END_OF_TEXT, "d")]
+
+    def built(name: str, tokenizer: int | Path) -> Corpus:
+        return build_corpus(tmp_path / name, {"train": train, **REFERENCE}, ("t",), tokenizer)
+
+    trained = built("trained", 270)
+    of_another = built("of-another", tiny_corpus.path)
+    for corpus in (built("given", trained.path), of_another.with_tokenizer(trained.path)):
+        assert (corpus.tokens == trained.tokens).all()
+        assert corpus.tokenizer_hash == trained.tokenizer_hash != of_another.tokenizer_hash
+        assert np.count_nonzero(corpus.tokens == corpus.end_of_text) == corpus.num_documents
+        for text in corpus.texts:
+            tokenizer = corpus.tokenizer()
+            tokens = tokenizer.encode(text, add_special_tokens=False).ids
+            assert corpus.end_of_text not in tokens
+            assert tokenizer.decode(tokens) == text
+    assert trained.tokenizer_hash == hashlib.sha256((trained.path / "tokenizer.json").read_bytes()).hexdigest()
+
+
 def test_a_tokenizer_that_is_given(tiny_corpus: Corpus, tmp_path: Path) -> None:
     corpus = build(tmp_path / "c", {}, tokenizer=tiny_corpus.path)
     assert corpus.vocab_size == tiny_corpus.vocab_size
@@ -210,7 +239,10 @@ def test_a_full_disk_and_a_read_only_one(tmp_path: Path, monkeypatch: pytest.Mon
                 add_labels(corpus, {"new": column(0, 0, 0)})
     with monkeypatch.context() as patch:
         patch.setattr("pretraingym.lm.io.folder_lock.os.open", lambda *_: fails(errno.EROFS))
-        with pytest.raises(InputError, match="c cannot be written, and keeps its labels"), labelling(corpus.path):
+        with (
+            pytest.raises(InputError, match=r"c cannot be written \(\); name a folder where you may write"),
+            labelling(corpus.path),
+        ):
             raise AssertionError("nothing is computed that cannot be kept")
     assert Corpus.open(corpus.path, verify=True).fingerprint == corpus.fingerprint
     assert not (corpus.path / ".lock").exists()

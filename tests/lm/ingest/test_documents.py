@@ -98,6 +98,11 @@ def test_nan_is_missing_text_and_a_missing_name(value: object) -> None:
     assert counts == {"rows without topic": 1}
 
 
+def test_a_decimal_is_no_text() -> None:
+    with pytest.raises(InputError, match=r"row 1 \(1\.5\): a row with a number as 'text'; expected text"):
+        documents(Columns(), {"text": Decimal("1.5")})
+
+
 def test_true_is_no_text_but_a_category() -> None:
     with pytest.raises(InputError, match=r"row 1 \(True\): a row with true or false as 'text'; expected text"):
         documents(Columns(), {"text": True})

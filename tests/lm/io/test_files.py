@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from safetensors import SafetensorError
 
-from pretraingym.lm.io.files import naming_disk_errors, nearest, write_atomic
+from pretraingym.lm.io.files import guess, naming_disk_errors, nearest, write_atomic
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,6 +30,12 @@ def test_safetensors_errors_of_the_disk_are_os_errors() -> None:
     assert error.value.errno == errno.ENOSPC
     with pytest.raises(SafetensorError, match="header"), naming_disk_errors(Path("there")):
         raise SafetensorError("invalid header")
+
+
+def test_guess() -> None:
+    assert guess("agrement", ["natural", "agreement"]) == "did you mean 'agreement'? "
+    assert guess("known", ["a known: b", "unknown: c"]) == "did you mean 'unknown: c'? "
+    assert guess("zzz", ["b", "a"]) == ""
 
 
 def test_nearest() -> None:

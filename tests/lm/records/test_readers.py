@@ -103,6 +103,10 @@ def test_invalid_utf8_is_replaced_and_counted_or_refused(tmp_path: Path, name: s
 BAD_ROWS: list[tuple[str, bytes, str, str]] = [
     ("a.jsonl", b'{"text": "a"}\n{"text"\n{"text": "b"}\n', "a.jsonl line 2", "without a JSON object"),
     ("a.jsonl", b'{"text": "a"}\n["b"]\n\n{"text": "b"}\n', "a.jsonl line 2 (a list)", "without a JSON object"),
+    ("a.jsonl", b'{"text": "a"}\n1.5\n{"text": "b"}\n', "a.jsonl line 2 (a number)", "without a JSON object"),
+    ("a.jsonl", b'{"text": "a"}\n12\n{"text": "b"}\n', "a.jsonl line 2 (a number)", "without a JSON object"),
+    ("a.jsonl", b'{"text": "a"}\n"b"\n{"text": "b"}\n', "a.jsonl line 2 (text)", "without a JSON object"),
+    ("a.jsonl", b'{"text": "a"}\nnull\n{"text": "b"}\n', "a.jsonl line 2 (null)", "without a JSON object"),
     ("a.jsonl", b'{"text": "a"}\n' + b"[" * 100_000 + b'\n{"text": "b"}', "line 2", "without a JSON object"),
     ("a.csv", b"text\na\nb,c\nb\n", "a.csv row 2, line 3 (2 columns, the header names 1)", "with other columns"),
     ("a.csv", b'text,n\na,1\n"b" c,2\nb,3\n', "a.csv row 2, line 3 (',' expected after", "with stray quotes"),
