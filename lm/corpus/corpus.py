@@ -141,11 +141,6 @@ class Corpus:
         """Hexadecimal SHA-256 of the tokenizer.json that made the tokens."""
         return hashlib.sha256(bytes(self._tokenizer_json)).hexdigest()
 
-    @property
-    def tokenizer_hash(self) -> str:
-        """Hexadecimal SHA-256 of the tokenizer.json that made the tokens."""
-        return hashlib.sha256(bytes(self._tokenizer_json)).hexdigest()
-
     def tokens_per_byte(self, split: str) -> float:
         """Tokens over UTF-8 bytes of a split's text, by which nats per token become nats per byte."""
         documents = self.splits[split]
