@@ -9,6 +9,8 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ..agents.base import Agent, LabelAgent
+from ..agents.plugins import SHIPPED
+from ..agents.registry import UNLABELLED
 from ..text.corpus_text import CorpusText
 from .label_check import checked_labels
 from .run_check import check_runs
@@ -65,6 +67,9 @@ def _check_class(agent: Agent) -> None:
             f"{type(agent).__name__} has the name {name!r}, expected letters, digits, '-', '_' and '.': it names files "
             "and configurations"
         )
+    shipped = SHIPPED[name] if name in UNLABELLED else None
+    if isinstance(shipped, type) and not isinstance(agent, shipped):
+        raise InputError(f"{type(agent).__name__} has the name '{name}', which the shipped agent has; take another")
     for flag in ("moves", "weighted", "has_column"):
         if not isinstance(getattr(agent, flag), bool):
             raise InputError(f"agent '{name}': {flag} is {getattr(agent, flag)!r}, expected True or False")

@@ -10,6 +10,7 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import guess, nearest
 
 EPOCHS, SHARE = "epochs", "share"  # the kinds, which are the names of the command line's flags
+MOST_EPOCHS = 1e6  # more than any run makes, and its tokens are still a number
 SPELLING = {
     EPOCHS: "LABEL=CATEGORY:EPOCHS, as in domain=wikipedia:4",
     SHARE: "LABEL=CATEGORY:SHARE, as in domain=code:0.1",
@@ -84,10 +85,10 @@ def _read_short(kind: str, text: str, columns: Mapping[str, Labels]) -> Limit:
 
 
 def _checked(limit: Limit) -> Limit:
-    most = np.inf if limit.kind == EPOCHS else 1.0
+    most = MOST_EPOCHS if limit.kind == EPOCHS else 1.0
     least = 0.0 if limit.kind == EPOCHS else np.nextafter(0.0, 1.0)
-    if not least <= limit.number <= most or limit.number == np.inf:
-        told = "0 or more epochs" if limit.kind == EPOCHS else "a share above 0, at most 1"
+    if not least <= limit.number <= most:
+        told = f"0 to {MOST_EPOCHS:,.0f} epochs" if limit.kind == EPOCHS else "a share above 0, at most 1"
         raise InputError(f"--{limit} given, expected {told}")
     return limit
 

@@ -64,7 +64,9 @@ class PairedRuns:
             if isinstance(number, bool) or not isinstance(number, int | np.integer):
                 raise InputError(f"{name} is {number!r}, expected a whole number")
         num_envs, group_size = int(num_envs), int(group_size)
-        if num_envs < 1 or group_size < 1 or num_envs % group_size:
+        if num_envs < 1:
+            raise InputError(f"num_envs is {num_envs}, expected at least 1")
+        if group_size < 1 or num_envs % group_size:
             raise InputError(f"num_envs {num_envs} is not a multiple of group_size {group_size}: give whole groups")
         self.num_envs, self.group_size, self.distribution, self.reward = num_envs, group_size, distribution, reward
         self.num_groups, self.autoreset_mode = num_envs // group_size, autoreset_mode

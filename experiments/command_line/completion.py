@@ -16,8 +16,8 @@ SHELLS = ("bash", "zsh", "fish")
 def print_completion(words: Sequence[str]) -> None:
     """Print the script for the shell that `words` name. InputError: they name none."""
     if len(words) != 1 or words[0] not in SHELLS:
-        given = " ".join(words) or "nothing"
-        raise InputError(f"completion is for '{given}', expected one of {', '.join(SHELLS)}")
+        given = f"for '{' '.join(words)}'" if words else "without a shell"
+        raise InputError(f"completion was given {given}, expected one of {', '.join(SHELLS)}")
     groups: dict[str, list[Any]] = {}
     for name, command in COMMANDS.items():
         kind = command.load()[0]

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import tyro
 
 from ...lm.io.errors import InputError
-from ...lm.io.files import nearest
+from ...lm.io.files import guess, nearest
 from .completion import SHELLS, print_completion
 from .flags import refusal
 from .table import COMMANDS, PROGRAM, Command, Run
@@ -44,6 +44,10 @@ def _named(arguments: Sequence[str]) -> tuple[str, list[str]]:
     if not arguments:
         raise InputError(f"no command was given, expected one of {', '.join(COMMANDS)}{known}")
     first, *rest = (arguments[0].replace("_", "-"), *arguments[1:])
+    if first.startswith("-"):
+        meant = guess(first, [*HELP, *VERSION])
+        said = meant or f"expected {PROGRAM} COMMAND {first} ..."
+        raise InputError(f"{first} was given before any command; {said.rstrip()}{known}")
     if first in COMMANDS:
         return first, rest
     group = {name: command for name, command in COMMANDS.items() if name.startswith(f"{first} ")}
@@ -54,9 +58,8 @@ def _named(arguments: Sequence[str]) -> tuple[str, list[str]]:
     name = f"{first} {rest[0]}" if group else first
     if name in group:
         return name, rest[1:]
-    if first.startswith("-"):
-        raise InputError(f"{first} was given before any command, expected {PROGRAM} COMMAND {first} ...{known}")
-    raise InputError(f"unknown command '{name}'; {nearest(name, group or COMMANDS)}")
+    near = guess(name.lower(), group or COMMANDS)  # without the case, which PRETRAIN has another of
+    raise InputError(f"unknown command '{name}'; {near}known: {', '.join(group or COMMANDS)}")
 
 
 def _config(name: str, kind: type, rest: Sequence[str]) -> Any:

@@ -14,13 +14,13 @@ from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...policies.base import Policy
-from ...policies.named import check_names, learned_hashes, make_policies
+from ...policies.named import check_names, learned_hashes, make_policies, parse_policies
 from ..analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from ..analysis.statistics import NATURAL
 from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
 from ..reports.compare_report import write_compare_report
-from ..runs.preflight import check_seed, task_of_run
+from ..runs.preflight import check_policies, check_seed, task_of_run
 from ..runs.run_folder import RunFolder
 
 
@@ -70,6 +70,8 @@ class CompareConfig:
 
 def main(config: CompareConfig) -> dict[str, Any]:
     """Run what is missing; write results.json and report.html; return the table of policies."""
+    members = (member for _, members in parse_policies(config.policies) for member in members)
+    check_policies(members, config.folder, config.corpus)
     with Progress() as progress:
         task = task_of_run(config, progress)
         policies = make_policies(config.policies, task.agent_names)

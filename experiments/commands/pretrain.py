@@ -27,7 +27,7 @@ from ...policies.registry import make_policy
 from ..progress import Progress
 from ..runs.model_folder import bits_per_byte, check_generation, model_card, save_model, usable_tokenizer
 from ..runs.plan import plan
-from ..runs.preflight import check_seed, preflight_target
+from ..runs.preflight import check_policies, check_seed, preflight_target
 from ..runs.pretraining import Pretraining, as_result
 from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
@@ -101,6 +101,7 @@ class PretrainConfig:
 def main(config: PretrainConfig) -> dict[str, Any]:
     """Train, save model, tokenizer and card in `folder`/model, and return the test losses. A dry run returns its
     plan."""
+    check_policies([config.policy], config.folder, config.corpus)
     if config.dry_run:
         corpus = Corpus.open(config.corpus) if config.corpus else None
         return plan(config.target, config.engine, corpus, config.gpus) | _planned_limits(config, corpus)

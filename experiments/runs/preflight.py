@@ -1,12 +1,14 @@
 """Checks before a run begins, so that nothing is written for a run that cannot work."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from ...env.agents.match import PREFIX
+from ...env.agents.plugins import kinds
 from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
@@ -14,8 +16,19 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError, in_one_line
 from ...lm.models.engine_config import EngineConfig
 from ...lm.target.target import Target
+from ...policies.registry import make_policy
 from ..progress import Progress
-from .run_corpus import corpus_of_run
+from .run_corpus import RECORD, corpus_of_run
+
+
+def check_policies(policies: Iterable[str], folder: Path, corpus: Path | None) -> None:
+    """InputError: a policy that a run in `folder` asks for cannot be one, whatever its corpus is. Told before the
+    corpus is built or read; agents of a corpus that is not named yet are taken on trust."""
+    if (folder / RECORD).exists():  # the run has begun, with a corpus of its own
+        return
+    known = (*kinds(), *(Corpus.open(corpus).labels if corpus else ()))
+    for policy in policies:
+        make_policy(policy, (*known, policy) if policy.startswith(PREFIX) else known)
 
 
 class ScenarioRunConfig(Protocol):

@@ -52,6 +52,8 @@ def expand(patterns: Iterable[str], counts: Counter[str] | None = None) -> list[
     can be read."""
     found: dict[Path, None] = {}
     for pattern in patterns:
+        if not pattern.strip():
+            raise InputError("a file is named '', expected a name, a pattern or a folder: is a shell variable empty?")
         path = Path(pattern)
         if path.is_file():
             names = [data_file(path).path]

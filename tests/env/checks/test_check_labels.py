@@ -123,6 +123,7 @@ def test_it_leaves_the_agent_and_global_generators_alone(tiny_corpus: Corpus) ->
 FAULTS = [
     (Short, r"is no agent; give an object, not the class: Short\(\)"),
     (Named, "has the name 'my agent', expected letters"),
+    (type("Null", (Short,), {"name": "null"}), "Null has the name 'null', which the shipped agent has; take another"),
     (Flagged, "agent 'short': moves is 1, expected True or False"),
     (Uncopied, r"cannot be copied \(TypeError: .*lock.*make files, locks and models in fit or start"),
     (Unlabelled, "'unheard-of' needs labels, and the corpus has none of that name, only domain.*define `measure`"),

@@ -46,8 +46,9 @@ def test_understood(kind: str, text: str, expected: Limit) -> None:
         ([], ["domain=code:0"], "--share domain=code:0 given, expected a share above 0, at most 1"),
         ([], ["domain=code:1.1"], "--share domain=code:1.1 given, expected a share above 0, at most 1"),
         ([], ["domain=code:nan"], "--share domain=code:nan given, expected a share above 0, at most 1"),
-        (["domain=code:-1"], [], "--epochs domain=code:-1 given, expected 0 or more epochs"),
-        (["domain=code:inf"], [], "--epochs domain=code:inf given, expected 0 or more epochs"),
+        (["domain=code:-1"], [], "--epochs domain=code:-1 given, expected 0 to 1,000,000 epochs"),
+        (["domain=code:1e308"], [], "--epochs domain=code:1e+308 given, expected 0 to 1,000,000 epochs"),
+        (["domain=code:inf"], [], "--epochs domain=code:inf given, expected 0 to 1,000,000 epochs"),
         (["domain=code:1", "code=2"], [], "--epochs domain=code:1 and --epochs domain=code:2 limit the same category"),
     ],
 )

@@ -58,8 +58,9 @@ def test_every_command_with_a_value_of_another_kind(name: str) -> None:
         ("", "no command was given, expected one of quickstart, train-console, "),
         ("corpus", "corpus was given alone, expected what to do: corpus build or "),
         ("surrogate --folder x", "surrogate was given alone, expected what to do: surrogate fit"),
-        ("--corpus x pretrain", "--corpus was given before any command, expected pretraingym COMMAND --corpus ..."),
-        ("--verson", "--verson was given before any command, "),
+        ("--corpus x pretrain", "--corpus was given before any command; expected pretraingym COMMAND --corpus ..."),
+        ("--verison", "--verison was given before any command; did you mean '--version'?"),
+        ("PRETRAIN", "unknown command 'PRETRAIN'; did you mean 'pretrain'? known: quickstart, "),
         ("pretrain", "pretrain needs --policy; pretraingym pretrain --help tells all"),
         ("evaluate", "evaluate needs MODEL and --benchmarks; "),
         ("pretrain extra --policy lift", "pretrain cannot use the word 'extra': a value stands behind its flag; "),
@@ -71,8 +72,8 @@ def test_every_command_with_a_value_of_another_kind(name: str) -> None:
         ("corpus build --corpus x --max-documents 1.5", "--max-documents is '1.5', expected a whole number or None; "),
         ("corpus build --corpus x --cuts a", "--cuts is 'a', expected pairs of a name and a text, "),
         ("train-console --learn.algorithm pppo", "unknown learner 'pppo'; did you mean 'ppo'? "),
-        ("completion csh", "completion is for 'csh', expected one of bash, zsh, fish"),
-        ("completion", "completion is for 'nothing', expected one of bash, zsh, fish"),
+        ("completion csh", "completion was given for 'csh', expected one of bash, zsh, fish"),
+        ("completion", "completion was given without a shell, expected one of bash, zsh, fish"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(words: str, line: str) -> None:
