@@ -57,7 +57,7 @@ def test_large_presets_are_planned_dry(
 
 
 def test_a_plan_says_where_memory_runs_out(tiny_corpus: Corpus) -> None:
-    config = replace(PRESETS[PretrainConfig]["1b3"](), corpus=tiny_corpus.path, dry_run=True)  # type: ignore[type-var]
+    config = replace(PRESETS[PretrainConfig]["1b3"](), policy="lift", corpus=tiny_corpus.path, dry_run=True)  # type: ignore[type-var]
     alone, eight = main(replace(config, gpus=1)), main(replace(config, gpus=8))
     assert alone["vocabulary"] == tiny_corpus.vocab_size
     assert alone["memory_gib_per_rank"] > 2 * eight["memory_gib_per_rank"]
