@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.corpus.corpus import Labels
+from ...lm.io.errors import InputError
 from ..text.corpus_text import CorpusText, TextBatch, vectorizer
 from .base import Array, LabelAgent
 
@@ -67,13 +68,17 @@ class TopicAgent(LabelAgent):
 
 
 def _content_words(documents: CorpusText, sample: NDArray[np.int64]) -> tuple[list[str], NDArray[np.int64]]:
-    """The words in a middling share of the sample's documents, and the feature column of each."""
+    """The words in a middling share of the sample's documents, and the feature column of each. InputError: the text has
+    fewer than two words."""
     analyse = vectorizer().build_analyzer()
     texts = (documents.texts[int(document)] for document in sample)
-    seen = Counter(word for text in texts for word in set(analyse(text)) if word.isalpha())
+    every = Counter(word for text in texts for word in set(analyse(text)) if " " not in word)  # of pairs, no feature
+    seen = {word: count for word, count in every.items() if word.isalpha()}
     limits = RARE * len(sample), COMMON * len(sample)
     words = sorted(word for word, count in seen.items() if limits[0] <= count <= limits[1] and len(word) > 2)
     if len(words) < 2:  # a corpus of very few documents or words
-        words = sorted(seen)
+        words = sorted(seen) if len(seen) > 1 else sorted(every)
+    if len(words) < 2:
+        raise InputError("agent 'topic' finds fewer than two different words in the text: leave it out of --agents")
     columns, first = np.unique(vectorizer().transform(words).indices, return_index=True)
     return [words[i] for i in first], columns

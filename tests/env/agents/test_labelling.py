@@ -1,5 +1,7 @@
 """Labellers against documents whose truth is known, and against plain counting."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from pretraingym.env.agents.registry import make_labellers
 from pretraingym.env.text.contrast import Contrast
 from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.lm.corpus.corpus import Corpus, Labels
+from pretraingym.lm.ingest.build import build_corpus
+from pretraingym.lm.ingest.documents import Document
 from pretraingym.lm.io.errors import InputError
 
 
@@ -66,6 +70,19 @@ def test_topics_are_found(tiny_corpus: Corpus, labels: dict[str, Labels]) -> Non
     table = np.zeros((len(labels["topic"].names), len(tiny_corpus.labels["domain"].names)))
     np.add.at(table, (topic, domain), 1)
     assert table.max(1).sum() / table.sum() > 0.9
+
+
+def a_corpus(path: Path, texts: list[str]) -> Corpus:
+    """Of these texts, which the reference task has too."""
+    splits = {split: [Document(text, "all") for text in texts] for split in ("train", "own/validation", "own/test")}
+    return build_corpus(path, splits, ("own",), 300)
+
+
+def test_topics_of_text_without_words_of_letters(tmp_path: Path) -> None:
+    numbered = [" ".join(f"{'ab'[i % 2]}{(i + j) % 9}" for j in range(5)) for i in range(60)]
+    assert len(label(a_corpus(tmp_path / "numbered", numbered), "topic")["topic"].names) > 1
+    with pytest.raises(InputError, match="agent 'topic' finds fewer than two different words in the text"):
+        label(a_corpus(tmp_path / "marks", ["? ?", "? ? ?"] * 30), "topic")
 
 
 def test_same_labels_in_other_processes(
