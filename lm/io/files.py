@@ -77,5 +77,5 @@ def guess(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """An end for an error line: the nearest known name if one is near, and all of them."""
-    names = sorted(known)
+    names = sorted(set(known))
     return f"{guess(name, names)}known: {', '.join(names)}"
