@@ -108,7 +108,7 @@ def test_the_vocabulary_reaches_the_largest_id() -> None:
     ("model", "message"),
     [
         (models.BPE({}, []), f"has token ids up to -1, expected 0 to {MAX_VOCABULARY:,} at most"),
-        (models.WordLevel({"a": 0, "b": 1 << 31}, unk_token="a"), "has token ids up to 2147483648"),
+        (models.WordLevel({"a": 0, "b": 1 << 21}, unk_token="a"), "has token ids up to 2097152"),
     ],
 )
 def test_a_vocabulary_of_nothing_or_too_much_is_not_loaded(tmp_path: Path, model: models.Model, message: str) -> None:
