@@ -31,7 +31,7 @@ def naming_agent_errors(agent: Agent, method: str) -> Iterator[None]:
 def measured(agent: LabelAgent, batch: TextBatch) -> Array:
     """What the agent measures of each of the batch's D documents, (D,). InputError: not one real number or NaN each."""
     name, count = f"agent '{agent.name}'", len(batch.texts)
-    found = np.asarray(_as_array(agent.measure(batch), name))
+    found = _as_array(agent.measure(batch), name)
     if found.shape != (count,):
         raise InputError(
             f"{name} measured {_shape(found)} of a batch of {count} documents, expected ({count},): measure gives one "

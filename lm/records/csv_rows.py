@@ -5,7 +5,8 @@ import re
 import sys
 from collections.abc import Iterator
 
-from .record import BadFile, BadRow, Values, one_line
+from ..io.errors import in_one_line
+from .record import BadFile, BadRow, Values
 
 STRAY = ("with stray quotes", "a quote inside quotes is written twice")
 OTHER_COLUMNS = ("with other columns than the header", "expected a value for each column")
@@ -24,7 +25,7 @@ class CsvRows:
         try:
             header = next((row for row in self._reader if any(map(str.strip, row))), [])
         except csv.Error as error:
-            raise BadFile(f"{name} has no header that is csv ({one_line(error)}); mend it") from None
+            raise BadFile(f"{name} has no header that is csv ({in_one_line(error)}); mend it") from None
         self.names = [column.strip() for column in header]
 
     @property
@@ -44,7 +45,7 @@ class CsvRows:
                 return
             except csv.Error as error:
                 number += 1
-                yield BadRow(self._place(number), *STRAY, one_line(error))
+                yield BadRow(self._place(number), *STRAY, in_one_line(error))
                 if self._was_not_closed():
                     self._lines.return_all_but_first()
                 continue

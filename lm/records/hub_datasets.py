@@ -6,9 +6,9 @@ from gzip import BadGzipFile
 from pathlib import Path
 from typing import Any
 
-from ..io.errors import InputError
+from ..io.errors import InputError, in_one_line
 from .class_names import ClassNames
-from .record import Record, missing_columns, one_line
+from .record import Record, missing_columns
 
 MEDIA = {"Audio", "Image", "Nifti", "Pdf", "Video"}  # features that would be decoded
 
@@ -75,9 +75,9 @@ def _cause(error: BaseException, name: str) -> str:
     while below := root.__cause__ or root.__context__:
         root = below
     module = type(root).__module__
-    why = f"{'' if module == 'builtins' else f'{module}.'}{type(root).__name__}: {one_line(root)}"
+    why = f"{'' if module == 'builtins' else f'{module}.'}{type(root).__name__}: {in_one_line(root)}"
     if root is not error:
-        why = f"{one_line(error)} ({why})"
+        why = f"{in_one_line(error)} ({why})"
     if isinstance(root, StopIteration):
         return "it has no rows; is a file of it cut?"
     if isinstance(root, EOFError | zlib.error | BadGzipFile):

@@ -9,12 +9,12 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-from ..io.errors import InputError
+from ..io.errors import InputError, in_one_line
 from .byte_streams import BUFFER, READ_ERRORS, byte_lines, open_bytes
 from .csv_rows import CsvRows
 from .data_files import JSON_LINES, PARQUET, TABLE, DataFile, data_file
 from .parquet_rows import parquet_rows
-from .record import BadFile, BadRow, Record, kind_of, missing_columns, one_line
+from .record import BadFile, BadRow, Record, kind_of, missing_columns
 
 INVALID_UTF8 = "rows with invalid UTF-8, replaced"  # in the manifests of corpora, and in their fingerprints
 NO_OBJECT = ("without a JSON object", "expected one object a line")
@@ -55,7 +55,7 @@ class FileReader:
                 yield fault
             except READ_ERRORS as error:
                 after = f" after {rows:,} rows" if rows else ""
-                why = getattr(error, "strerror", None) or one_line(error)
+                why = getattr(error, "strerror", None) or in_one_line(error)
                 yield BadFile(f"{file.path} cannot be read{after} ({why}), expected a whole file of its name's type")
             self._read, self._position = self._read + 1, int
             if progress:
@@ -97,7 +97,7 @@ class FileReader:
             except json.JSONDecodeError as error:
                 why = f"{error.msg}, column {error.colno}"
             except (ValueError, RecursionError) as error:
-                why = one_line(error)
+                why = in_one_line(error)
             else:
                 why = "" if isinstance(values, dict) else kind_of(values)
             if why:

@@ -57,9 +57,3 @@ def listed(names: Collection[str]) -> str:
     """Names for a message: the first ten of them, quoted."""
     shown = ", ".join(map(repr, islice(names, 10)))
     return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown
-
-
-def one_line(error: BaseException, limit: int = 200) -> str:
-    """An error's message in one line of at most `limit` characters."""
-    text = " ".join(str(error).split()) or repr(error)
-    return text if len(text) <= limit else f"{text[:limit]}..."
