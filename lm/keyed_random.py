@@ -18,10 +18,10 @@ def hash64(value: Words) -> Words:
     return value
 
 
-def stream(key_N: Words, count: int) -> Words:
-    """The first `count` numbers of splitmix64 from each key, (N, count). The keys must be hashed: keys that differ by
-    little can give the same numbers, only shifted."""
-    return hash64(key_N[:, None] + GAMMA * np.arange(count, dtype=np.uint64))
+def stream(key_N: Words, count: int, start: int = 0) -> Words:
+    """`count` numbers of splitmix64 from each key, from number `start` on, (N, count). The keys must be hashed: keys
+    that differ by little can give the same numbers, only shifted."""
+    return hash64(key_N[:, None] + GAMMA * np.arange(start, start + count, dtype=np.uint64))
 
 
 def uniforms(words: Words) -> NDArray[np.float64]:

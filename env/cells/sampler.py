@@ -255,7 +255,7 @@ def _points_below(edge_NC: NDArray[np.float64], random_NW: NDArray[np.float64]) 
 def in_random_order(ids_NW: NDArray[np.int64], key_N: Words) -> NDArray[np.int64]:
     """Each run's windows shuffled by the key of the draw, with words that its counts did not use."""
     count = ids_NW.shape[1]
-    return np.take_along_axis(ids_NW, stream(key_N, 2 * count)[:, count:].argsort(axis=1), 1)
+    return np.take_along_axis(ids_NW, stream(key_N, count, count).argsort(axis=1), 1)
 
 
 def sums_by_cell(value_NW: NDArray[np.int64], count_NC: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -15,6 +15,7 @@ from ...lm.ingest.build import Progress, build_corpus
 from ...lm.ingest.installed_files import SourceFile, installed_files, listing_hash
 from ...lm.ingest.installed_text import TASKS, InstalledText, installed_documents
 from ...lm.ingest.synthetic import RECIPE, build_synthetic
+from ...lm.ingest.synthetic import TASKS as SYNTHETIC_TASKS
 from ...lm.io.errors import InputError
 from ..agents.labelling import label_corpus
 from ..agents.registry import make_labellers
@@ -33,7 +34,7 @@ def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cach
     return built_once(path, lambda path: build_default(path, vocab_size, progress, files))
 
 
-def synthetic_corpus(tasks: tuple[str, ...] = TASKS) -> Corpus:
+def synthetic_corpus(tasks: tuple[str, ...] = SYNTHETIC_TASKS) -> Corpus:
     """The synthetic corpus that has these reference tasks. It is built in a second on first use, and kept in the user's
     cache folder under its tasks and the versions of corpora and of how it is made."""
     path = cache_folder() / f"synthetic-{'-'.join(tasks)}-{SCHEMA}.{RECIPE}"

@@ -71,10 +71,8 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
         raise InputError(f"{file} is no tokenizer ({error}); save it again with tokenizers") from None
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    if not 0 < vocabulary_size(tokenizer) <= MAX_VOCABULARY:
-        raise InputError(
-            f"{file} has token ids up to {vocabulary_size(tokenizer) - 1}, expected 0 to {MAX_VOCABULARY:,} at most"
-        )
+    if not 0 < (size := vocabulary_size(tokenizer)) <= MAX_VOCABULARY:
+        raise InputError(f"{file} has token ids up to {size - 1}, expected 0 to {MAX_VOCABULARY:,} at most")
     return _for_text(tokenizer)
 
 
