@@ -66,17 +66,23 @@ def test_no_window_twice_before_the_cell_is_used_up(index: CellIndex, seed: int,
     assert size < 10 or (orders[0] != orders[1]).any()
 
 
+def drawn_by(sampler: CellSampler, seed: int, counts: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of what draws of these sizes come to under random shares, and how often each was drawn."""
+    rng, cells = np.random.default_rng(seed), sampler.cells.num_cells
+    drawn = [
+        sampler.draw(np.array([0]), rng.dirichlet(np.full(cells, 0.3))[None], count, key(turn))[0]
+        for turn, count in enumerate(counts)
+    ]
+    return np.unique(np.concatenate(drawn), return_counts=True)
+
+
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32), counts=st.lists(st.integers(1, 400), min_size=1, max_size=8))
 def test_cells_are_used_up_evenly(seed: int, counts: list[int]) -> None:
     """However draws are cut up, and whatever the shares, windows of one cell differ by one draw at most."""
-    index, rng = some_cells(seed % 5, 60), np.random.default_rng(seed)
+    index = some_cells(seed % 5, 60)
     sampler = begun(index, seed)
-    drawn = [
-        sampler.draw(np.array([0]), rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, key(turn))[0]
-        for turn, count in enumerate(counts)
-    ]
-    ids, times = np.unique(np.concatenate(drawn), return_counts=True)
+    ids, times = drawn_by(sampler, seed, counts)
     every = index.window_ids(np.arange(index.windows_C.sum()))
     often = np.zeros(len(every), int)
     often[np.searchsorted(every, ids, sorter=np.argsort(every))] = times
@@ -189,13 +195,9 @@ def test_after_uneven_use_the_least_used_come_first(seed: int, counts: list[int]
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32), counts=st.lists(st.integers(1, 400), min_size=1, max_size=4))
 def test_how_often_each_window_was_used(seed: int, counts: list[int]) -> None:
-    index, rng = some_cells(seed % 5, 60), np.random.default_rng(seed)
+    index = some_cells(seed % 5, 60)
     sampler = begun(index, seed)
-    drawn = [
-        sampler.draw(np.array([0]), rng.dirichlet(np.full(index.num_cells, 0.3))[None], count, key(turn))[0]
-        for turn, count in enumerate(counts)
-    ]
-    ids, times = np.unique(np.concatenate(drawn), return_counts=True)
+    ids, times = drawn_by(sampler, seed, counts)
     every = index.window_ids(np.arange(index.windows_C.sum())).tolist()
     expected = dict(zip(ids.tolist(), times.tolist(), strict=True))
     assert sampler.times(0, sampler.used_NC[0]).tolist() == [expected.get(number, 0) for number in every]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from pretraingym.lm.io.state import under
 from pretraingym.lm.target.checkpoints import MANIFEST, Checkpoints, _own_hash
 from pretraingym.lm.target.ranks import Ranks
 
+Stopped = Callable[[PretrainConfig, int], None]
 CLOCK = EpisodeConfig(
     num_intervals=4, steps_per_interval=12, batch_windows=8, warmup_steps=4, probe_windows=16, reference_windows=8,
     validation_windows=16, final_windows=32,
@@ -61,23 +63,6 @@ class Stop(Exception):
     pass
 
 
-def stopped(config: PretrainConfig, saves: int) -> None:
-    """The run up to its save of that number."""
-    save, count = Pretraining._save, [0]
-
-    def counted(self: Pretraining, *arguments: Any) -> None:
-        save(self, *arguments)
-        count[0] += 1
-        if count[0] == saves:
-            self.checkpoints.finish()
-            raise Stop
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Pretraining, "_save", counted)
-        with pytest.raises(Stop):
-            main(config)
-
-
 def used(config: PretrainConfig) -> Counter[int]:
     """How often each document's windows had been used at the newest checkpoint."""
     found = Checkpoints(config.folder / "checkpoints", Ranks("cpu")).newest()
@@ -94,7 +79,7 @@ def rows(config: PretrainConfig) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("saves", [3, 4], ids=["at-a-decision", "within-an-interval"])
 @pytest.mark.parametrize("in_place", [True, False])
 def test_a_run_goes_on_with_more_documents_and_a_new_domain(
-    config: PretrainConfig, tmp_path: Path, saves: int, in_place: bool
+    config: PretrainConfig, tmp_path: Path, saves: int, in_place: bool, stopped: Stopped
 ) -> None:
     stopped(config, saves)
     before, old_rows = used(config), rows(config)
@@ -120,7 +105,9 @@ def test_a_run_goes_on_with_more_documents_and_a_new_domain(
     )
 
 
-def test_a_run_goes_on_without_removed_documents_only_if_told(config: PretrainConfig, tmp_path: Path) -> None:
+def test_a_run_goes_on_without_removed_documents_only_if_told(
+    config: PretrainConfig, tmp_path: Path, stopped: Stopped
+) -> None:
     stopped(config, 4)
     before = (config.folder / "corpus.json").read_text()
     fewer = built(tmp_path / "fewer", SPLITS["train"][30:])
@@ -133,7 +120,9 @@ def test_a_run_goes_on_without_removed_documents_only_if_told(config: PretrainCo
     assert [row["interval"] for row in rows(config)] == [1, 2, 3, 4]
 
 
-def test_a_run_of_an_earlier_version_is_refused_and_left_as_it_is(config: PretrainConfig, tmp_path: Path) -> None:
+def test_a_run_of_an_earlier_version_is_refused_and_left_as_it_is(
+    config: PretrainConfig, tmp_path: Path, stopped: Stopped
+) -> None:
     """Its corpus had to be built anew, and has other tokens now."""
     stopped(config, 3)
     before = {path: path.read_bytes() for path in config.folder.glob("*.json*")}
@@ -147,7 +136,9 @@ def test_a_run_of_an_earlier_version_is_refused_and_left_as_it_is(config: Pretra
     assert {path: path.read_bytes() for path in config.folder.glob("*.json*")} == before
 
 
-def test_limits_that_a_changed_corpus_breaks_are_refused(config: PretrainConfig, tmp_path: Path) -> None:
+def test_limits_that_a_changed_corpus_breaks_are_refused(
+    config: PretrainConfig, tmp_path: Path, stopped: Stopped
+) -> None:
     config = replace(config, epochs=(f"domain={DOMAINS[0]}:0.02",))
     stopped(config, 4)
     before = (config.folder / "corpus.json").read_text()
@@ -159,7 +150,9 @@ def test_limits_that_a_changed_corpus_breaks_are_refused(config: PretrainConfig,
     assert (config.folder / "corpus.json").read_text() == before
 
 
-def test_the_same_documents_in_another_order_are_no_others(config: PretrainConfig, tmp_path: Path) -> None:
+def test_the_same_documents_in_another_order_are_no_others(
+    config: PretrainConfig, tmp_path: Path, stopped: Stopped
+) -> None:
     """What agents have learned of a category goes with its name, and the run's numbers go on from there."""
     stopped(config, 5)
     found = Checkpoints(config.folder / "checkpoints", Ranks("cpu")).newest()

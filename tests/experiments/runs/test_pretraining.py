@@ -23,7 +23,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.commands.pretrain import PretrainConfig, main
-from pretraingym.experiments.runs.pretraining import PART_STEPS, TEST_WINDOWS, Pretraining
+from pretraingym.experiments.runs.pretraining import PART_STEPS, TEST_WINDOWS
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.engine_config import EngineConfig
@@ -32,6 +32,7 @@ from pretraingym.lm.target.checkpoints import Checkpoints
 from pretraingym.lm.target.ranks import Ranks
 from pretraingym.lm.target.target import Target
 
+Stopped = Callable[[PretrainConfig, int], None]
 CLOCK = EpisodeConfig(
     num_intervals=3,
     steps_per_interval=12,
@@ -66,27 +67,6 @@ def losses(config: PretrainConfig) -> np.ndarray:
     return np.array([[row["train_loss_nats"], *row["validation_loss_nats"].values()] for row in rows])
 
 
-class Stop(Exception):
-    pass
-
-
-def stopped(config: PretrainConfig, saves: int) -> None:
-    """A run that broke off right after it had saved so many times."""
-    save, count = Pretraining._save, [0]
-
-    def counted(self: Pretraining, *arguments: Any) -> None:
-        save(self, *arguments)
-        count[0] += 1
-        if count[0] == saves:
-            self.checkpoints.finish()
-            raise Stop
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Pretraining, "_save", counted)
-        with pytest.raises(Stop):
-            main(config)
-
-
 def test_the_result_is_a_transformers_model_with_a_card(config: PretrainConfig, tiny_corpus: Corpus) -> None:
     result = main(config)
     model = AutoModelForCausalLM.from_pretrained(result["model"])
@@ -113,7 +93,7 @@ def test_the_result_is_a_transformers_model_with_a_card(config: PretrainConfig, 
 
 
 @pytest.mark.parametrize("saves", [1, 2, 4])  # in warm-up there is no part to save; at a decision, in mid-interval
-def test_a_stopped_run_goes_on_exactly(config: PretrainConfig, saves: int, tmp_path: Path) -> None:
+def test_a_stopped_run_goes_on_exactly(config: PretrainConfig, saves: int, tmp_path: Path, stopped: Stopped) -> None:
     whole = replace(config, folder=tmp_path / "whole")
     result = main(whole)
     stopped(config, saves)
@@ -124,7 +104,9 @@ def test_a_stopped_run_goes_on_exactly(config: PretrainConfig, saves: int, tmp_p
 
 
 @pytest.mark.parametrize("name", ["rank-00000.safetensors", "run.safetensors", "manifest.json"])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(config: PretrainConfig, tmp_path: Path, name: str) -> None:
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(
+    config: PretrainConfig, tmp_path: Path, name: str, stopped: Stopped
+) -> None:
     whole = replace(config, folder=tmp_path / "whole")
     main(whole)
     stopped(config, 5)
@@ -137,7 +119,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(config: PretrainConfig
     assert curve(config) == curve(whole)
 
 
-def test_where_all_checkpoints_are_damaged_nothing_is_begun_anew(config: PretrainConfig) -> None:
+def test_where_all_checkpoints_are_damaged_nothing_is_begun_anew(config: PretrainConfig, stopped: Stopped) -> None:
     stopped(config, 3)
     before = curve(config)
     for path in (config.folder / "checkpoints").iterdir():
@@ -149,7 +131,7 @@ def test_where_all_checkpoints_are_damaged_nothing_is_begun_anew(config: Pretrai
     assert curve(config) == before
 
 
-def test_damaged_checkpoints_do_not_push_out_whole_ones(config: PretrainConfig) -> None:
+def test_damaged_checkpoints_do_not_push_out_whole_ones(config: PretrainConfig, stopped: Stopped) -> None:
     stopped(config, 3)
     newest = max((config.folder / "checkpoints").glob("step-*"))
     (newest / "run.safetensors").write_bytes(b"")
@@ -175,7 +157,7 @@ def test_nothing_that_is_not_finite_is_saved(config: PretrainConfig, monkeypatch
     assert found.about["step"] == 16
 
 
-def test_another_configuration_is_refused(config: PretrainConfig) -> None:
+def test_another_configuration_is_refused(config: PretrainConfig, stopped: Stopped) -> None:
     stopped(config, 1)
     with pytest.raises(InputError, match=r"policy is lift there, natural here; seed is 0 there, 1 here; name"):
         main(replace(config, resume=True, policy="natural", seed=1))
@@ -186,7 +168,7 @@ def test_another_configuration_is_refused(config: PretrainConfig) -> None:
 
 
 def test_limits_are_kept_and_told_through_a_restart(
-    config: PretrainConfig, tiny_corpus: Corpus, tmp_path: Path
+    config: PretrainConfig, tiny_corpus: Corpus, tmp_path: Path, stopped: Stopped
 ) -> None:
     limited = replace(config, epochs=("domain=prose:0.02", "topic=code-0:0"), share=("domain=tests:0.4",))
     whole = replace(limited, folder=tmp_path / "whole")
@@ -279,7 +261,7 @@ def test_a_run_goes_on_from_the_weights_of_another(config: PretrainConfig, tmp_p
 
 
 def test_ranks_come_to_the_same_and_go_on_from_each_others_checkpoints(
-    config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks
+    config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks, stopped: Stopped
 ) -> None:
     """One rank, two with DDP, two with FSDP2, and a run that has been each in turn."""
     # Agents that feedback does not move: or rounding may move a share past the next window, which then is another one.
