@@ -22,6 +22,11 @@ def parse_policies(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ..
         yield (name, tuple(policy.split("+"))) if own else (text.rstrip("/").split("/")[-1], (text,))
 
 
+def members_of(policies: Sequence[str]) -> Iterator[str]:
+    """Each policy of these texts, without the names."""
+    return (member for _, members in parse_policies(policies) for member in members)
+
+
 def check_names(policies: Sequence[str]) -> None:
     """InputError: two policies have one name, or one is called natural."""
     names = [name for name, _ in parse_policies(policies)]

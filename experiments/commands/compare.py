@@ -14,7 +14,7 @@ from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...policies.base import Policy
-from ...policies.named import check_names, learned_hashes, make_policies, parse_policies
+from ...policies.named import check_names, learned_hashes, make_policies, members_of
 from ..analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from ..analysis.statistics import NATURAL
 from ..evaluation.side_by_side import outcomes
@@ -70,8 +70,7 @@ class CompareConfig:
 
 def main(config: CompareConfig) -> dict[str, Any]:
     """Run what is missing; write results.json and report.html; return the table of policies."""
-    members = (member for _, members in parse_policies(config.policies) for member in members)
-    check_policies(members, config.folder, config.corpus)
+    check_policies(members_of(config.policies), config.folder, config.corpus)
     with Progress() as progress:
         task = task_of_run(config, progress)
         policies = make_policies(config.policies, task.agent_names)

@@ -143,8 +143,9 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             losses = run.run(found, folder, progress)
             result = as_result(losses, target, run.episode)
             result["test_bits_per_byte"] = bits_per_byte(task, losses)
-            result |= _kept(limits, run.drawn())
-            card = model_card(task, config.policy, policy, scenario, config.seed, result, run.drawn(), origin)
+            drawn = run.drawn()
+            result |= _kept(limits, drawn)
+            card = model_card(task, config.policy, policy, scenario, config.seed, result, drawn, origin)
             save_model(target, tokenizer, config.folder / "model", card, origin)
             return result
 

@@ -18,7 +18,7 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...lm.models.causal_lm import num_parameters
 from ...policies.baselines.constant import family
-from ...policies.named import check_names, learned_hashes, make_policies, parse_policies
+from ...policies.named import check_names, learned_hashes, make_policies, members_of
 from ..analysis.statistics import NATURAL
 from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
@@ -67,8 +67,7 @@ class TransferConfig:
 
 def main(config: TransferConfig) -> dict[str, Any]:
     """Run what is missing; write and return results.json."""
-    members = (member for _, members in parse_policies(config.policies) for member in members)
-    check_policies(members, config.folder, config.corpus)
+    check_policies(members_of(config.policies), config.folder, config.corpus)
     with Progress() as progress:
         corpus = corpus_of_run(config.folder, config.corpus, progress)
         settings = {f"width-{width}": replace(config.proxy, width=width) for width in config.widths}

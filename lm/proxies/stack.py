@@ -38,7 +38,7 @@ class ProxyStack:
         self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
     ) -> None:
         self.config, self.windows, self.train_config, self.num_slots = config, windows, train, num_slots
-        check_causal(new_model(config, 0).eval(), windows.corpus.vocab_size, windows.context)
+        check_causal(new_model(config, 0), windows.corpus.vocab_size, windows.context)
         num_threads = usable_cores() if device == "cpu" else 1
         self.num_params = num_parameters(config)
         most = max(1, min(MOST_MODELS, MOST_PARAMETERS // self.num_params))
