@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 NATURAL = "natural"
 
@@ -34,6 +35,11 @@ class Speedup:
 
     def __str__(self) -> str:
         return f"{'≥ ' if self.is_lower_bound else '≤ ' if self.is_upper_bound else ''}{self.factor:.2f}"
+
+
+def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean of at least two independent values, and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def paired_gain(losses: Mapping[int, float], rival: Mapping[int, float]) -> Gain:

@@ -25,10 +25,10 @@ from ...policies.actors.set_actor import SetActor
 from ...policies.baselines.rules import Agreement, Lift
 from ...policies.learners.ppo import make_ppo
 from ...policies.sb3.vec_env import SB3ConsoleVecEnv
-from ..evaluation.optimum import best_static, final_losses, scenario_bound
+from ..analysis.statistics import mean_and_error
+from ..evaluation.optimum import Choose, best_static, constant, final_losses, scenario_bound
 
 Array = NDArray[np.float64]
-Choose = Callable[[Observation], Array]
 PROSE = Scenario((("prose", 1.0),), 20.0)
 SETTINGS = {
     "default": SurrogateSetting(),
@@ -65,8 +65,8 @@ def _measured(config: SurrogateLearningConfig, setting: SurrogateSetting) -> dic
         return final_losses(task, setting, PROSE, choose, seeds)
 
     best_K, _, _ = best_static(task, setting, PROSE)
-    natural_N = losses(_constant(np.eye(len(best_K))[0]))
-    row: dict[str, object] = {"best constant": _gain(natural_N - losses(_constant(best_K)))}
+    natural_N = losses(constant(np.eye(len(best_K))[0]))
+    row: dict[str, object] = {"best constant": _gain(natural_N - losses(constant(best_K)))}
     begun = perf_counter()
     for seed in range(config.learners):
         row[f"PPO, seed {seed}"] = _gain(natural_N - losses(learned(config, setting, seed)))
@@ -93,12 +93,8 @@ def learned(config: SurrogateLearningConfig, setting: SurrogateSetting, seed: in
     return choose
 
 
-def _constant(weights_K: Array) -> Choose:
-    return lambda seen: np.tile(weights_K, (len(seen.mask), 1))
-
-
 def _gain(gain_N: Array) -> str:
-    return f"{gain_N.mean():.3f} +- {gain_N.std(ddof=1) / np.sqrt(len(gain_N)):.3f}"
+    return "{:.3f} +- {:.3f}".format(*mean_and_error(gain_N))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ The last line is one JSON object with the table and the learners' curves. About 
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import process_time
 from typing import Any
@@ -30,10 +30,10 @@ from ...env.settings.surrogate_setting import SurrogateSetting
 from ...env.settings.toy_setting import TOY_SCENARIOS, ToySetting
 from ...policies.registry import make_policy
 from ...policies.sb3.vec_env import SB3ConsoleVecEnv
-from ..evaluation.optimum import search_simplex
+from ..analysis.statistics import mean_and_error
+from ..evaluation.optimum import Choose, constant, search_simplex
 
 Array = NDArray[np.float64]
-Choose = Callable[[Observation], Array]
 RULES = ("agreement", "lift", "lift:strength=0.8", "ten-tasks")
 
 
@@ -164,21 +164,12 @@ def table(gains: Mapping[str, Array]) -> dict[str, dict[str, float]]:
     by scenario."""
     rows = {}
     for name, gain_N in gains.items():
-        row = dict(zip(("gain", "error"), _mean_and_error(gain_N), strict=True))
+        row = dict(zip(("gain", "error"), mean_and_error(gain_N), strict=True))
         for other in ("action 0", "best constant"):
-            mean, error = _mean_and_error(gain_N - gains[other])
+            mean, error = mean_and_error(gain_N - gains[other])
             row |= {f"over {other}": mean, f"error over {other}": error}
-        rows[name] = row
+        rows[name] = {key: round(value, 4) for key, value in row.items()}
     return rows
-
-
-def _mean_and_error(value_N: Array) -> tuple[float, float]:
-    return round(float(value_N.mean()), 4), round(float(value_N.std(ddof=1) / np.sqrt(len(value_N))), 4)
-
-
-def constant(weights_K: Array) -> Choose:
-    """The same weights for every run."""
-    return lambda seen: np.tile(weights_K, (len(seen.mask), 1))
 
 
 if __name__ == "__main__":

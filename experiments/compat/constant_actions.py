@@ -7,9 +7,10 @@ from numpy.typing import NDArray
 from ...env.console.action_map import ActionMap
 from ...env.gym_envs.vector_env import ConsoleVectorEnv
 from ...env.settings.toy_setting import ToySetting
+from ..analysis.statistics import mean_and_error
 from ..benchmarks.surrogate_toy import best_constant
 from .runner import Outcome
-from .scoring import ENV, constant, mean_and_error, returns
+from .scoring import ENV, constant, returns
 
 SEARCH_EPISODES = 48
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 import pretraingym.env  # noqa: F401 (registers the environments)
 
+from ..analysis.statistics import mean_and_error
+
 ENV = "PretrainGym/Surrogate-v1"
 EPISODES = 256
 SEED = 2**20  # of the scored episodes; the clients learn from smaller seeds
@@ -30,11 +32,6 @@ def returns(act: Act, flat: bool = True) -> NDArray[np.float64]:
         total += np.where(done, 0.0, reward)
         done |= terminated | truncated
     return total
-
-
-def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and its standard error."""
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def constant(action: Any) -> Act:

@@ -17,13 +17,17 @@ from ...env.settings.surrogate_setting import SurrogateSetting
 from ...lm.surrogate import Dynamics
 
 Array = NDArray[np.float64]
+Choose = Callable[[Observation], Array]  # weights (N, K) of what is observed
 CANDIDATES, BEST = 64, 8
 FRESH = range(1000, 1032)
 
 
-def final_losses(
-    task: Task, setting: SurrogateSetting, scenario: Scenario, choose: Callable[[Observation], Array], seeds: list[int]
-) -> Array:
+def constant(weights_K: Array) -> Choose:
+    """The same weights for every run."""
+    return lambda seen: np.tile(weights_K, (len(seen.mask), 1))
+
+
+def final_losses(task: Task, setting: SurrogateSetting, scenario: Scenario, choose: Choose, seeds: list[int]) -> Array:
     """Validation loss at the end of N runs, one a seed, (N,) nats per token: the formula's own, without the noise of
     measuring it. What agents learn from noisy influence stays as noisy as it is. choose: weights (N, K) of what is
     observed."""
