@@ -12,7 +12,7 @@ from ...lm.corpus.corpus import Labels
 from ...lm.corpus.texts import Texts
 from ...lm.corpus.token_set import batches
 from ..text.corpus_text import CorpusText, TextBatch
-from .asking import alike, measured, naming_agent_errors
+from .agent_answers import alike, measured, naming_agent_errors
 from .base import LabelAgent
 
 BATCH_BYTES = 2_000_000  # of text: several batches are in memory at once, one in each process

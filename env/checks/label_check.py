@@ -9,7 +9,7 @@ import numpy as np
 from ...lm.corpus.corpus import Labels
 from ...lm.corpus.token_set import batches
 from ...lm.io.errors import InputError
-from ..agents.asking import alike, measured
+from ..agents.agent_answers import alike, measured
 from ..agents.base import Array, LabelAgent
 from ..agents.labelling import BATCH_BYTES
 from ..text.corpus_text import CorpusText

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ...lm.io.errors import InputError
 from ...lm.io.state import nested, under
-from ..agents.asking import naming_agent_errors, scored
+from ..agents.agent_answers import naming_agent_errors, scored
 from ..agents.base import Feedback, Relabelling
 from ..cells.sampler import CellSampler
 from ..scenarios.roster import NoiseScales, Roster

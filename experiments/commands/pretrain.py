@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...env.console.achieved import CategoryUse
+from ...env.console.category_use import CategoryUse
 from ...env.console.feasibility import check_limits, limit_lines
 from ...env.console.limits import EPOCHS, Limit, read_limits
 from ...env.episode_config import EpisodeConfig

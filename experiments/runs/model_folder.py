@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...env.console.achieved import CategoryUse, achieved_table
+from ...env.console.category_use import CategoryUse, achieved_table
 from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...lm.corpus.corpus import reference_split

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...env.console.achieved import CategoryUse, achieved
+from ...env.console.category_use import CategoryUse, achieved
 from ...env.console.limits import Limit
 from ...env.episode import WARMUP, Episode, Interval, run_episode
 from ...env.episode_config import EpisodeConfig

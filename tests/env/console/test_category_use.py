@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pretraingym.env.console.achieved import SHOWN, achieved, achieved_table
+from pretraingym.env.console.category_use import SHOWN, achieved, achieved_table
 from pretraingym.lm.corpus.corpus import Labels
 
 NONE = np.zeros(0, np.uint16)

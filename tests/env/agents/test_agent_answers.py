@@ -40,8 +40,14 @@ def label(corpus: Corpus, agent: LabelAgent) -> None:
 @pytest.mark.parametrize(
     ("agent", "line"),
     [
-        (Broken(fit=lambda: {}["x"]), r"'broken' failed in fit: KeyError: 'x' \(.*test_asking.py:\d+\); try it with"),
-        (Broken(measure=lambda texts: texts[0].nosuch), r"failed in measure: AttributeError: .*test_asking.py:\d+"),
+        (
+            Broken(fit=lambda: {}["x"]),
+            r"'broken' failed in fit: KeyError: 'x' \(.*test_agent_answers.py:\d+\); try it with",
+        ),
+        (
+            Broken(measure=lambda texts: texts[0].nosuch),
+            r"failed in measure: AttributeError: .*test_agent_answers.py:\d+",
+        ),
         (Broken(measure=lambda texts: 1 / 0), r"failed in measure: ZeroDivisionError: division by zero \("),
         (Broken(measure=lambda texts: np.ones((len(texts), 2))), r"measured an array of shape \(\d+, 2\) of a batch"),
         (Broken(measure=lambda texts: ["a"] * len(texts)), "measured a of document 0, expected a real number"),
@@ -96,7 +102,7 @@ class NoUpdate(Working):
     ("kind", "line"),
     [
         (FlatScores, r"'flat-scores': score_cells gave an array of shape \(\d+,\), expected \(2, \d+\): one row a run"),
-        (NoStart, r"'no-start' failed in start: RuntimeError: no model here and more \(.*test_asking.py:\d+\)"),
+        (NoStart, r"'no-start' failed in start: RuntimeError: no model here and more \(.*test_agent_answers.py:\d+\)"),
         (NoUpdate, "'no-update' failed in update: AttributeError: 'Feedback' object has no attribute 'nosuch'"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Asking an agent: what its own code raises, or gives in the wrong shape, becomes one line that names the agent."""
+"""What agents answer: what their own code raises, or gives in the wrong shape, is one line that names the agent."""
 
 import inspect
 import traceback
