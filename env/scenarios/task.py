@@ -69,7 +69,7 @@ class Task:
     windows: Windows = field(init=False)
     cells: CellIndex = field(init=False)
     prototypes: list[Agent] = field(init=False)
-    _reference: dict[str, list[NDArray[np.int64]]] = field(init=False, default_factory=dict)  # window ids by half
+    _reference: dict[str, list[NDArray[np.int64]]] = field(init=False, default_factory=dict)  # window ids by part
 
     def __post_init__(self) -> None:
         self.agents = tuple(self.agents) or default_agents(self.corpus)
@@ -123,12 +123,12 @@ class Task:
             raise InputError(f"unknown reference task '{min(unknown)}'; {nearest(min(unknown), self.reference_tasks)}")
         return np.array([weights.get(task, 0.0) for task in self.reference_tasks])
 
-    def sample_reference(self, weights_NT: NDArray[np.float64], count: int, half: str, key_N: Words) -> ReferenceSample:
+    def sample_reference(self, weights_NT: NDArray[np.float64], count: int, part: str, key_N: Words) -> ReferenceSample:
         """`count` windows of the reference tasks for each run: as many of each task as its weight says, none twice
-        while there are enough. half: "validation", for reward and influence, or "test", for reports alone. A run's
-        windows depend on its weights and its key alone."""
+        while there are enough. part: "validation", for reward and influence, "trial", for a trial before a run, or
+        "test", for reports alone. A run's windows depend on its weights and its key alone."""
         number_NT = _apportion(weights_NT, count)
-        task_NW, ids_NW = self._draw_reference(number_NT, half, key_N)
+        task_NW, ids_NW = self._draw_reference(number_NT, part, key_N)
         weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
         return ReferenceSample(ids_NW, task_NW, np.take_along_axis(weight_NT, task_NW, 1))
 
@@ -145,10 +145,10 @@ class Task:
         return ReferenceSample(ids_NW.reshape(num_runs, num_groups, size), group_task, weight)
 
     def _draw_reference(
-        self, number_NT: NDArray[np.intp], half: str, key_N: Words
+        self, number_NT: NDArray[np.intp], part: str, key_N: Words
     ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Task and id (N, W) of `number_NT` windows of each task, task by task; these add up to W in every run."""
-        windows, count = self._reference_windows(half), int(number_NT[0].sum())
+        windows, count = self._reference_windows(part), int(number_NT[0].sum())
         size_T = np.array([len(ids) for ids in windows])
         owner_T: Words = np.arange(len(windows), dtype=np.uint64)
 
@@ -164,13 +164,13 @@ class Task:
         shape = len(number_NT), count
         return task.reshape(shape), ids.reshape(shape)
 
-    def _reference_windows(self, half: str) -> list[NDArray[np.int64]]:
-        """The window ids of each task's documents of that half."""
-        if half not in self._reference:
-            self._reference[half] = [
-                self.windows.ids(self.corpus.splits[f"{task}/{half}"]) for task in self.reference_tasks
+    def _reference_windows(self, part: str) -> list[NDArray[np.int64]]:
+        """The window ids of each task's documents of that part."""
+        if part not in self._reference:
+            self._reference[part] = [
+                self.windows.ids(self.corpus.splits[reference_split(task, part)]) for task in self.reference_tasks
             ]
-        return self._reference[half]
+        return self._reference[part]
 
 
 def _apportion(weights_NT: NDArray[np.float64], count: int) -> NDArray[np.intp]:

@@ -16,7 +16,7 @@ from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns, Document
-from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, halves
+from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, parts
 from ...lm.ingest.near_duplicates import NearDuplicates, check_threshold
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
@@ -206,7 +206,7 @@ def _splits(
         documents = [replace(document, domain=task) for document in found]
         own.decide()
         faults.append(own)
-        references |= halves(task, documents)
+        references |= parts(task, documents)
     reference = [document for documents in references.values() for document in documents]
     train = _first_ones(config, Decontamination(reference).clean(train, counts), reference, counts)
     return {"train": train, **references}

@@ -74,7 +74,7 @@ def test_topics_are_found(tiny_corpus: Corpus, labels: dict[str, Labels]) -> Non
 
 def a_corpus(path: Path, texts: list[str]) -> Corpus:
     """Of these texts, which the reference task has too."""
-    splits = {split: [Document(text, "all") for text in texts] for split in ("train", "own/validation", "own/test")}
+    splits = {split: [Document(text, "all") for text in texts] for split in ("train", "own/validation", "own/trial", "own/test")}
     return build_corpus(path, splits, ("own",), 300)
 
 

@@ -102,8 +102,8 @@ def test_references_from_files(rows: Path, tmp_path: Path) -> None:
     corpus = Corpus.open(tmp_path / "c")
     assert corpus.reference_tasks == ("quiz",)
     assert [corpus.text(d) for d in corpus.splits["quiz/test"]][0] == f"{paragraph}\n\n3"
-    halves = [[corpus.text(d)[-1] for d in corpus.splits[f"quiz/{half}"]] for half in ("validation", "test")]
-    assert halves == [["0", "2", "1"], ["3", "4", "5"]]  # what has one title stays together
+    parts = [[corpus.text(d)[-1] for d in corpus.splits[f"quiz/{part}"]] for part in ("validation", "trial", "test")]
+    assert parts == [["0", "2", "1"], ["3", "4", "5"]]  # what has one title stays together
     assert len(corpus.splits["train"]) == 300
     assert corpus.counts == {"documents that share a paragraph with reference text, left out": 1}
     assert list(corpus.labels) == ["domain", "match-quiz"]

@@ -16,7 +16,7 @@ from pretraingym.lm.corpus.writer import CorpusWriter
 from pretraingym.lm.ingest.synthetic import TASKS, build_synthetic, synthetic_documents
 from pretraingym.lm.io.errors import InputError
 
-TEXTS = {"train": ["ab ab ab\n", "naïve café 🙂", "x"], "t/validation": ["ab"], "t/test": ["ab ab"]}
+TEXTS = {"train": ["ab ab ab\n", "naïve café 🙂", "x"], "t/validation": ["ab"], "t/trial": ["ab"], "t/test": ["ab ab"]}
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_round_trip(tmp_path: Path) -> None:
     corpus = write(tmp_path / "corpus", labels)
     texts = [text for split in TEXTS.values() for text in split]
     assert list(corpus.texts) == texts
-    assert corpus.splits == {"train": range(3), "t/validation": range(3, 4), "t/test": range(4, 5)}
+    assert corpus.splits == {"train": range(3), "t/validation": range(3, 4), "t/trial": range(4, 5), "t/test": range(5, 6)}
     assert np.diff(corpus.texts.offsets).tolist() == [len(text.encode()) for text in texts]
     tokenizer, offsets = corpus.tokenizer(), corpus.token_offsets
     for document, text in enumerate(texts):

@@ -27,7 +27,7 @@ from pretraingym.lm.ingest.build import build_corpus
 from pretraingym.lm.ingest.documents import Document
 from pretraingym.lm.io.errors import InputError
 
-REFERENCE = {"t/validation": [Document("reference one", "t")], "t/test": [Document("reference two", "t")]}
+REFERENCE = {f"t/{part}": [Document(f"reference {part}", "t")] for part in ("validation", "trial", "test")}
 
 
 def build(path: Path, *labels: dict[str, str | float | None], tokenizer: int | Path = 260) -> Corpus:
