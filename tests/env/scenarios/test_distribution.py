@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pretraingym.env.scenarios.distribution import ALL, PLAIN, ScenarioDistribution
+from pretraingym.env.scenarios.distribution import ALL, FEW, PLAIN, ScenarioDistribution, null_kinds
 from pretraingym.env.scenarios.pool import make_pool
 from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
@@ -118,3 +118,26 @@ def test_a_split_that_is_none_is_refused() -> None:
 def test_a_mixture_that_is_none_is_refused(reference: tuple[tuple[str, float], ...]) -> None:
     with pytest.raises(InputError, match="expected weights that sum to 1, none below 0, of different tasks"):
         Scenario(reference, 2.0)
+
+
+def test_null_scenarios_of_every_kind_that_the_corpus_allows(task: Task) -> None:
+    """The tiny corpus has no held-out task, and its tasks are two domains of five: no mixture."""
+    assert null_kinds(task) == ["few", "noise", "scarce"]
+    plain, mixed = ScenarioDistribution(), ScenarioDistribution(nulls=0.5)
+    both = [(plain.sample(task, seed), mixed.sample(task, seed)) for seed in range(200)]
+    assert all(ordinary.null == "" for ordinary, _ in both)
+    assert all(drawn == ordinary for ordinary, drawn in both if not drawn.null), "the others stay as they are"
+    kinds = Counter(drawn.null for _, drawn in both)
+    assert 70 < kinds.pop("") < 130
+    assert min(kinds.values()) > 15 and set(kinds) == {"few", "noise", "scarce"}
+    roster = Roster(task.prototypes, list(task.layout.columns), 1)
+    for seed, (_, drawn) in enumerate(both):
+        make_pool(task, drawn)
+        roster.begin(0, drawn, seed)
+        assert Scenario.from_json(drawn.as_json()) == drawn
+        if drawn.null == "few":
+            assert drawn.reference_documents in FEW
+        if drawn.null == "noise":
+            assert {share for _, share in drawn.noise} == {1.0} and "influence" in drawn.absent
+        if drawn.null == "scarce":
+            assert drawn.pool_budgets <= 1
