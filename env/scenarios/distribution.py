@@ -1,6 +1,6 @@
 """What scenarios are drawn from: one distribution, with a split each for learning, for comparing and for claims."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -9,6 +9,7 @@ from ...lm.ingest.held_out import HELD_OUT_TASK
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from ..agents.match import PREFIX
+from .pool import as_reference, check_reference_weights
 from .scenario import Scenario
 from .task import Task
 
@@ -40,10 +41,14 @@ class ScenarioDistribution:
     references: tuple[str, ...] = ()
     """the reference tasks they may have (default: all of the corpus, without what is held out of its own text)"""
 
-    nulls: float = 0.0
-    """share of the scenarios that are null scenarios (NULLS): there natural is right, and a policy must find it"""
+    mixture: dict[str, float] = field(default_factory=dict)
+    """weight of each reference task in every scenario, as in: prose 3 code 1 (default: drawn anew for each)"""
+    nulls: float = 1 / 3
+    """share of the scenarios that are null scenarios: their right answer is natural, and a policy must find it"""
 
     def __post_init__(self) -> None:
+        if self.mixture and self.references:
+            raise InputError("references and a mixture are given, expected one of them: a mixture names its tasks")
         if not 0 <= self.nulls <= 1:
             raise InputError(f"nulls is {self.nulls}, expected a share of the scenarios, from 0 to 1")
         if self.split not in SPLITS:
@@ -55,10 +60,11 @@ class ScenarioDistribution:
 
     def reference_tasks(self, task: Task) -> tuple[str, ...]:
         """The reference tasks that scenarios may have, in the corpus's order. InputError: there is none of a name."""
+        check_reference_weights(self.mixture, task.reference_tasks)
         for name in self.references:
             if name not in task.reference_tasks:
                 raise InputError(f"references name '{name}'; {nearest(name, task.reference_tasks)}")
-        wanted = self.references or [name for name in task.reference_tasks if name != HELD_OUT_TASK]
+        wanted = self.references or self.mixture or [name for name in task.reference_tasks if name != HELD_OUT_TASK]
         return tuple(name for name in task.reference_tasks if name in wanted) or task.reference_tasks
 
     def run_seed(self, base_seed: int, group: int, number: int) -> int:
@@ -75,16 +81,16 @@ class ScenarioDistribution:
         """The scenario of `seed`. Each thing that varies is drawn in the same way whatever else varies. All ranges are
         assumed.
 
-        reference: half of the scenarios have one reference task, half a mixture of three or, if there are fewer, of all
-        (Dirichlet(2)). pool: log-uniform from 1.5 to 100 budgets; with `text`, of such a size that the budget would be
-        .3 to 30 epochs of its useful part, log-uniform, if nothing else were drawn. text: useful share of the pool from
-        .3% to 30%, log-uniform, junk share from 0 to 60%, uniform; in three of ten scenarios the text of some domains
-        is missing. agents: `agent_roles`. rate: half to twice the peak learning rates, log-uniform. Runs of a scenario
-        have one pool."""
+        reference: unless `mixture` gives it, half of the scenarios have one reference task, half a mixture of three or,
+        if there are fewer, of all (Dirichlet(2)). pool: log-uniform from 1.5 to 100 budgets; with `text`, of such a
+        size that the budget would be .3 to 30 epochs of its useful part, log-uniform, if nothing else were drawn. text:
+        useful share of the pool from .3% to 30%, log-uniform, junk share from 0 to 60%, uniform; in three of ten
+        scenarios the text of some domains is missing. agents: `agent_roles`. rate: half to twice the peak learning
+        rates, log-uniform. Runs of a scenario have one pool."""
         streams = {
             name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(ALL) if name in self.vary
         }
-        reference = _reference(self.reference_tasks(task), streams["reference"])
+        reference = as_reference(self.mixture) or _reference(self.reference_tasks(task), streams["reference"])
         if "text" not in self.vary:
             fields: dict[str, Any] = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
         else:
