@@ -13,7 +13,7 @@ from ..base import Policy, Weights, check_reset, mix, others
 
 AGREEMENT = column(AGENT_FEATURES, "agreement")
 LIFT_LOG = column(AGENT_FEATURES, "lift_log")
-LIFT_SURE = column(AGENT_FEATURES, "lift_sure")
+LIFT_SURE_LOG = column(AGENT_FEATURES, "lift_sure_log")
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
 
 
@@ -25,17 +25,19 @@ def check_strength(strength: float, evidence: float = 0.0) -> None:
 
 
 def mix_by_evidence(strength: float, evidence: float, shares: Weights, observation: Observation) -> Weights:
-    """The agents mixed by `shares` (N, K) as strongly as is known of them: `strength` times t to the power `evidence`,
-    where t, within [0, 1], is the mean over the agents, by their shares, of the lift that is sure (`lift_sure`). So
-    selection stops where no agent is known to prefer the reference text. evidence 0: always `strength`."""
+    """The agents mixed by `shares` (N, K) as strongly as is known of them. The odds of the strength, s / (1 - s), are
+    those of `strength` times t to the power `evidence`, where t, at most 1, is the geometric mean over the agents, by
+    their shares, of the lift that is sure (`lift_sure_log`). So selection all but stops where no agent is known to
+    prefer the reference text. evidence 0: always `strength`."""
     total = np.maximum(shares.sum(1), 1e-12)
-    trusted = (shares * observation.agents[..., LIFT_SURE].astype(np.float64)).sum(1) / total
-    return mix(strength * np.clip(trusted, 0, 1) ** evidence, shares, observation.mask)
+    log_sure = (shares * observation.agents[..., LIFT_SURE_LOG].astype(np.float64)).sum(1) / total
+    odds = strength * np.exp(evidence * log_sure)
+    return mix(odds / (odds + 1 - strength), shares, observation.mask)
 
 
 def told_strength(strength: float, evidence: float) -> str:
     """The strength in words."""
-    return f"strength {strength:g}" + (f" times sure lift to the power {evidence:g}" if evidence else "")
+    return f"strength {strength:g}" + (f", its odds times sure lift to the power {evidence:g}" if evidence else "")
 
 
 @dataclass
@@ -94,12 +96,13 @@ class Lift(Policy):
     most of it where it follows evidence (`mix_by_evidence`). Lift is how highly an agent ranks the reference tasks' own
     text, known before training; learning starts from this rule.
 
-    Tuned: the best of six settings on 14 development scenarios (experiments/results/rules.md)."""
+    Power and temperature are tuned: the best of six settings on 14 development scenarios (experiments/results/rules.md).
+    Strength and evidence: the best of settings on 24 training scenarios (experiments/results/2026-11-30-evidence/)."""
 
     power: float = 2.0
     temperature: float = 0.2
-    strength: float = 0.35
-    evidence: float = 0.0
+    strength: float = 0.25
+    evidence: float = 2.0
     name: str = field(default="lift", init=False)
 
     def __post_init__(self) -> None:
