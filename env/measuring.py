@@ -80,7 +80,7 @@ class Measuring:
         return loss_N, by_task_NT
 
     def test_losses(self, count: int) -> Array:
-        """Loss of each run on `count` windows of the test half of every reference task -> (N, T), nats per token.
+        """Loss of each run on `count` windows of the test part of every reference task -> (N, T), nats per token.
         The same windows for every run; for reports alone."""
         num_slots, num_tasks = self.backend.num_slots, len(self.task.reference_tasks)
         every = np.full((num_slots, num_tasks), 1 / num_tasks)
