@@ -26,8 +26,8 @@ from .observation.features import AGENT_FEATURES, TRAINING_FEATURES, Draw, Known
 from .observation.observation import Observation
 from .random_streams import DRAW, stream_keys
 from .scenarios.pool import make_pool
-from .scenarios.reference_text import Looks
 from .scenarios.scenario import Scenario
+from .scenarios.steering_text import SteeringText
 from .scenarios.task import Task
 from .stopwatch import Stopwatch
 
@@ -107,8 +107,8 @@ class Episode:
         "seed_N",
         "interval_N",
         "task_weights_NT",
-        "look_number_N",
-        "look_key_N",
+        "steering_number_N",
+        "steering_key_N",
         "weights_NK",
         "tokens_N",
         "drawn_NC",
@@ -130,7 +130,7 @@ class Episode:
         self.seed_N = np.zeros(num_slots, np.int64)
         self.interval_N = np.full(num_slots, config.num_intervals)  # none has entered: all are done
         self.task_weights_NT = np.zeros((num_slots, len(task.reference_tasks)))
-        self.look_number_N, self.look_key_N = np.zeros(num_slots, np.int64), np.zeros(num_slots, np.uint64)
+        self.steering_number_N, self.steering_key_N = np.zeros(num_slots, np.int64), np.zeros(num_slots, np.uint64)
         self.weights_NK = np.zeros((num_slots, num_agents))
         self.tokens_N = np.zeros(num_slots, np.int64)
         self.drawn_NC = np.zeros((num_slots, task.cells.num_cells), np.int64)
@@ -149,9 +149,9 @@ class Episode:
         return self.interval_N >= self.config.num_intervals
 
     @property
-    def looks(self) -> Looks:
-        """Which validation documents each run looks at."""
-        return Looks(self.look_number_N, self.look_key_N)
+    def steering(self) -> SteeringText:
+        """The validation documents that steer each run."""
+        return SteeringText(self.steering_number_N, self.steering_key_N)
 
     @property
     def loss_N(self) -> Array:
@@ -174,7 +174,7 @@ class Episode:
             pool = make_pool(self.task, scenario)
             pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
             self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
-            self.look_number_N[slot], self.look_key_N[slot] = scenario.reference_documents or 0, pool_seed
+            self.steering_number_N[slot], self.steering_key_N[slot] = scenario.reference_documents or 0, pool_seed
             self.quotas.check(slot)
             self.agents.roster.begin(slot, scenario, seed)
             self.backend.start(slot, seed, scenario.lr_scale)
@@ -195,7 +195,7 @@ class Episode:
     def _known(self) -> Known:
         total, sampler, measuring = self.config.budget_tokens(self.task.context), self.sampler, self.measuring
         z_NKC = self.agents.scores
-        lift_NKT, lift_error_NKT = self.agents.lift(self.looks)
+        lift_NKT, lift_error_NKT = self.agents.lift(self.steering)
         return Known(
             z_NKC=z_NKC,
             mixed_NC=self.config.console.mixed_score(self.weights_NK, z_NKC, sampler.natural_NC),
@@ -297,14 +297,12 @@ class Episode:
         warmup_N, last_N = active_N & (number_N == WARMUP), active_N & (number_N == self.config.num_intervals - 1)
         self.train_loss_N = np.where(active_N, train_loss_N, self.train_loss_N)
         before_N = np.where(warmup_N, np.nan, measuring.history.last_end_N)
-        loss_N, by_task_NT = measuring.validation_losses(
-            self.task_weights_NT, self.looks, self.seed_N, active_N, last_N
-        )
+        loss_N, by_task_NT = measuring.validation_losses(self.task_weights_NT, self.seed_N, active_N, last_N)
         diverged_N = active_N & ~warmup_N & ~(np.isfinite(loss_N) & np.isfinite(self.train_loss_N))
         measuring.history.begin(loss_N, warmup_N)
         going_N = active_N & ~last_N & ~diverged_N
         if going_N.any():
-            measuring.probe(self.task_weights_NT, self.looks, self.seed_N, number_N + 1, going_N)
+            measuring.probe(self.task_weights_NT, self.steering, self.seed_N, number_N + 1, going_N)
         measuring.history.add(loss_N, self.tokens_N, active_N & (number_N == 0), active_N & ~warmup_N)
         self.interval_N = np.where(diverged_N, self.config.num_intervals, number_N + active_N)
         return Interval(

@@ -15,7 +15,7 @@ from .observation.influence_moments import InfluenceMoments
 from .observation.loss_history import LossHistory
 from .observation.probe import in_units_of_rms, sample_probe
 from .random_streams import FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
-from .scenarios.reference_text import Looks
+from .scenarios.steering_text import SteeringText
 from .scenarios.task import Task, group_means, task_means
 from .stopwatch import Stopwatch
 
@@ -57,7 +57,7 @@ class Measuring:
             getattr(self, name)[slots] = 0
 
     def validation_losses(
-        self, task_weights_NT: Array, looks: Looks, seed_N: NDArray[np.int64], active_N: Bools, final_N: Bools
+        self, task_weights_NT: Array, seed_N: NDArray[np.int64], active_N: Bools, final_N: Bools
     ) -> tuple[Array, Array]:
         """Loss of the scenario's mixture of tasks (N,) and of each task (N, T), nats per token, NaN where not active.
 
@@ -73,7 +73,7 @@ class Measuring:
                 if not runs_N.any():
                     continue
                 key_N = stream_keys(seed_N, purpose, at_start_N)
-                sample = self.task.sample_reference(task_weights_NT, count, "validation", key_N, looks)
+                sample = self.task.sample_reference(task_weights_NT, count, "validation", key_N)
                 losses = self.backend.evaluate(sample.ids, averaged=purpose == VALIDATION)
                 loss_N[runs_N] = (losses * sample.weight).sum(1)[runs_N]
                 by_task_NT[runs_N] = task_means(losses, sample.task, by_task_NT.shape[1])[runs_N]
@@ -91,19 +91,19 @@ class Measuring:
     def probe(
         self,
         task_weights_NT: Array,
-        looks: Looks,
+        steering: SteeringText,
         seed_N: NDArray[np.int64],
         interval_N: NDArray[np.int64],
         active_N: Bools,
     ) -> None:
         """Measure the influence of a sample of the active runs' text; the moments and the agents learn from it."""
         with self.stopwatch.part("influence"):
-            self._probe(task_weights_NT, looks, seed_N, interval_N, active_N)
+            self._probe(task_weights_NT, steering, seed_N, interval_N, active_N)
 
     def _probe(
         self,
         task_weights_NT: Array,
-        looks: Looks,
+        steering: SteeringText,
         seed_N: NDArray[np.int64],
         interval_N: NDArray[np.int64],
         active_N: Bools,
@@ -111,7 +111,7 @@ class Measuring:
         config, labels_CA = self.config, self.task.cells.labels_CA
         probe_key_N, reference_key_N = (stream_keys(seed_N, purpose, interval_N) for purpose in (PROBE, INFLUENCE))
         probe = sample_probe(self.sampler, np.arange(len(active_N)), config.probe_windows, probe_key_N)
-        groups = self.task.sample_groups(task_weights_NT, config.reference_windows, reference_key_N, looks)
+        groups = self.task.sample_groups(task_weights_NT, config.reference_windows, reference_key_N, steering)
         influence, loss, alone = self.backend.influence(groups.ids, groups.weight, probe.ids, TASK_STRIDE)
         influence = in_units_of_rms(np.where(active_N[:, None], influence, np.nan), probe.share)
         z_NKC, column_NK = self.agents.scores, self.agents.roster.column_NK  # priorities before this probe

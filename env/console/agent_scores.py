@@ -10,8 +10,8 @@ from ...lm.io.state import nested, under
 from ..agents.agent_answers import naming_agent_errors, scored
 from ..agents.base import Feedback, Relabelling
 from ..cells.sampler import CellSampler
-from ..scenarios.reference_text import Looks
 from ..scenarios.roster import NoiseScales, Roster
+from ..scenarios.steering_text import SteeringText
 from ..scenarios.task import Task
 
 Array = NDArray[np.float64]
@@ -60,8 +60,8 @@ class AgentScores:
         """Standardised scores of the cells by the agents in their places, (N, K, C)."""
         return self._standardised()[0]
 
-    def lift(self, looks: Looks) -> tuple[Array, Array]:
-        """Mean standardised score of each reference task's validation documents that the runs look at, and its standard
+    def lift(self, steering: SteeringText) -> tuple[Array, Array]:
+        """Mean standardised score of each reference task's validation documents that steer the runs, and its standard
         error, each (N, K, T); 0 of an agent that cannot score text outside the cells.
 
         The error is that of a weighted mean of independent documents: the root of the sum of (share * deviation)
@@ -72,7 +72,7 @@ class AgentScores:
         z_NKD = standardiser(score_NKD)
         self.roster.apply_to(z_NKD, labels_DA, scales)
         z_NKD = z_NKD * known_KD[self.roster.agent_NK]
-        share_NTD = self.task.reference_share * looks.mask(self.task.reference_documents)[:, None]
+        share_NTD = self.task.reference_share * steering.mask(self.task.reference_documents)[:, None]
         share_NTD /= share_NTD.sum(2, keepdims=True)
         lift_NKT = z_NKD @ share_NTD.transpose(0, 2, 1)
         square_NTD = share_NTD**2

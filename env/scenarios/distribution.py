@@ -117,9 +117,9 @@ class ScenarioDistribution:
 def null_scenario(task: Task, ordinary: Scenario, rng: Rng) -> Scenario:
     """A null scenario of a kind that the corpus allows, with equal chances: all but what makes it one is `ordinary`'s.
 
-    heldout: the task HELD_OUT_TASK, of which the run looks at 12, 50 or all validation documents. mixture: the tasks
-    that have the name of a domain, weighed as natural weighs these; other domains are taken out of the pool. Both have
-    the whole corpus for a pool. few: 12 or 50 documents of the ordinary reference. noise: agents that feedback moves
+    heldout: the task HELD_OUT_TASK, of which 12, 50 or all validation documents steer the run. mixture: the tasks that
+    have the name of a domain, weighed as natural weighs these; other domains are taken out of the pool. Both have the
+    whole corpus for a pool. few: 12 or 50 documents of the ordinary reference steer. noise: agents that feedback moves
     are absent, the scores of the others are chance. scarce: a pool of a fifth to one budget. All ranges are assumed."""
     kind = str(rng.choice(null_kinds(task)))
     whole = {"useful_share": None, "junk_share": None, "without": (), "pool_budgets": _log_uniform(rng, 1.5, 100.0)}

@@ -21,9 +21,9 @@ from ..cells.category_sums import category_sums
 from ..cells.index import CellIndex
 from ..cells.permutation import permute
 from ..cells.store import stored_cells
-from .reference_text import Looks
 from .scenario import Scenario
 from .similarity import label_log_ratios
+from .steering_text import SteeringText
 
 IN_MEMORY = 2_000_000  # training documents; the cell index of more is kept on disk
 
@@ -126,42 +126,39 @@ class Task:
             raise InputError(f"unknown reference task '{min(unknown)}'; {nearest(min(unknown), self.reference_tasks)}")
         return np.array([weights.get(task, 0.0) for task in self.reference_tasks])
 
-    def sample_reference(
-        self, weights_NT: NDArray[np.float64], count: int, part: str, key_N: Words, looks: Looks | None = None
-    ) -> ReferenceSample:
+    def sample_reference(self, weights_NT: NDArray[np.float64], count: int, part: str, key_N: Words) -> ReferenceSample:
         """`count` windows of the reference tasks for each run: as many of each task as its weight says, none twice
         while there are enough. part: "validation", for reward and influence, "trial", for a trial before a run, or
-        "test", for reports alone; looks: which documents of the validation part each run looks at (default: all). A
-        run's windows depend on its weights, its key and its looks alone."""
+        "test", for reports alone. A run's windows depend on its weights and its key alone."""
         number_NT = _apportion(weights_NT, count)
-        task_NW, ids_NW = self._draw_reference(number_NT, part, key_N, looks)
+        task_NW, ids_NW = self._draw_reference(number_NT, part, key_N, None)
         weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
         return ReferenceSample(ids_NW, task_NW, np.take_along_axis(weight_NT, task_NW, 1))
 
     def sample_groups(
-        self, weights_NT: NDArray[np.float64], count: int, key_N: Words, looks: Looks | None = None
+        self, weights_NT: NDArray[np.float64], count: int, key_N: Words, steering: SteeringText | None = None
     ) -> ReferenceSample:
         """About `count` validation windows for each run, in as many groups as there are tasks, each of one task. ids:
         (N, groups, W); task and weight: (N, groups), with which the weighted sum of the groups' mean losses estimates
-        the scenario's mixture of task losses."""
+        the scenario's mixture of task losses. steering: the documents to take them from (default: all)."""
         num_runs, num_groups = weights_NT.shape
         number_NT, size = _apportion(weights_NT, num_groups), max(1, count // num_groups)
-        task_NW, ids_NW = self._draw_reference(number_NT * size, "validation", key_N, looks)
+        task_NW, ids_NW = self._draw_reference(number_NT * size, "validation", key_N, steering)
         group_task = task_NW[:, ::size]
         weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
         weight = np.take_along_axis(weight_NT, group_task, 1)
         return ReferenceSample(ids_NW.reshape(num_runs, num_groups, size), group_task, weight)
 
     def _draw_reference(
-        self, number_NT: NDArray[np.intp], part: str, key_N: Words, looks: Looks | None
+        self, number_NT: NDArray[np.intp], part: str, key_N: Words, steering: SteeringText | None
     ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Task and id (N, W) of `number_NT` windows of each task, task by task; these add up to W in every run."""
         windows, count = self._reference_windows(part), int(number_NT[0].sum())
         size_T = np.array([len(ids) for ids in windows])
         size_NT = np.tile(size_T, (len(number_NT), 1))
         start_NT = np.tile(np.cumsum(size_T) - size_T, (len(number_NT), 1))
-        if looks is not None:
-            windows = self._look(windows, number_NT, looks, start_NT, size_NT)
+        if steering is not None:
+            windows = self._few_windows(windows, number_NT, steering, start_NT, size_NT)
         owner_T: Words = np.arange(len(size_T), dtype=np.uint64)
 
         def for_each_window(of_NT: NDArray[Any]) -> NDArray[Any]:
@@ -177,21 +174,22 @@ class Task:
         shape = len(number_NT), count
         return task.reshape(shape), ids.reshape(shape)
 
-    def _look(
+    def _few_windows(
         self,
         windows: list[NDArray[np.int64]],
         number_NT: NDArray[np.intp],
-        looks: Looks,
+        steering: SteeringText,
         start_NT: NDArray[np.intp],
         size_NT: NDArray[np.intp],
     ) -> list[NDArray[np.int64]]:
-        """`windows` and, behind them, those of the runs that look at a few validation documents alone; where these
+        """`windows` and, behind them, those of the runs that a few validation documents steer; where these
         begin and how many they are is entered in `start_NT` and `size_NT`."""
         windows, end = list(windows), sum(map(len, windows))
-        for run, index in np.argwhere((looks.number_N > 0)[:, None] & (number_NT > 0)).tolist():
+        for run, index in np.argwhere((steering.number_N > 0)[:, None] & (number_NT > 0)).tolist():
             documents = self.corpus.splits[reference_split(self.reference_tasks[index], "validation")]
             few = [
-                self.windows.ids(documents[at : at + 1]) for at in looks.documents(run, index, len(documents)).tolist()
+                self.windows.ids(documents[at : at + 1])
+                for at in steering.documents(run, index, len(documents)).tolist()
             ]
             windows.append(np.concatenate(few))
             start_NT[run, index], size_NT[run, index] = end, len(windows[-1])

@@ -96,8 +96,9 @@ class Lift(Policy):
     most of it where it follows evidence (`mix_by_evidence`). Lift is how highly an agent ranks the reference tasks' own
     text, known before training; learning starts from this rule.
 
-    Power and temperature are tuned: the best of six settings on 14 development scenarios (experiments/results/rules.md).
-    Strength and evidence: the best of settings on 24 training scenarios (experiments/results/2026-11-30-evidence/)."""
+    Power and temperature are tuned: the best of six settings on 14 development scenarios
+    (experiments/results/rules.md); strength and evidence on 24 training scenarios, a third of them null
+    (experiments/results/2026-11-30-evidence/)."""
 
     power: float = 2.0
     temperature: float = 0.2

@@ -1,4 +1,4 @@
-"""Which documents of the reference tasks' validation text a run may look at: all, or a few that its scenario allows."""
+"""Which validation documents of the reference tasks steer a run: all, or the few that its scenario has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,20 +12,23 @@ from ..cells.permutation import permute
 
 
 @dataclass(frozen=True)
-class Looks:
-    """For each of N runs: number_N, the most documents of each reference task that it looks at, 0 for all; key_N,
-    which ones."""
+class SteeringText:
+    """The documents that lift and influence are measured on. number_N: how many of each reference task steer each run,
+    0 for all; key_N: which ones.
+
+    A user with a reference of 12 documents has no more to steer by. The loss that is measured and rewarded is over all
+    validation documents, or a policy would be rewarded for fitting the 12."""
 
     number_N: NDArray[np.int64]
     key_N: Words
 
     def documents(self, run: int, task: int, count: int) -> NDArray[np.intp]:
-        """Which of the task's `count` documents run `run` looks at, rising positions."""
+        """Which of the task's `count` documents steer run `run`, rising positions."""
         number = int(self.number_N[run])
         return _chosen(number if 0 < number < count else count, count, int(self.key_N[run]) ^ task)
 
     def mask(self, count_T: Sequence[int]) -> NDArray[np.bool_]:
-        """Whether each run looks at each document of all tasks, task by task, (N, D)."""
+        """Whether each document of all tasks, task by task, steers each run, (N, D)."""
         mask_ND = np.ones((len(self.number_N), sum(count_T)), bool)
         start_T = np.cumsum([0, *count_T])
         for run in np.flatnonzero(self.number_N):
