@@ -26,7 +26,7 @@ class ConsoleEnv(Stateful, gym.Env):
 
     ## Observation space
 
-    A Dict of three float32 Boxes. `mask` (K,): 1 where an agent is present and takes weight. `agents` (K * F,): F = 21
+    A Dict of three float32 Boxes. `mask` (K,): 1 where an agent is present and takes weight. `agents` (K * F,): F = 23
     features of every agent, agent by agent; the first agent is `null`, which selects nothing; an absent agent has 0.
 
     | index | feature | minimum | maximum | unit | meaning |
@@ -40,18 +40,20 @@ class ConsoleEnv(Stateful, gym.Env):
     | 6 | lift_useful | 0 | 5 | 1 | mean over reference tasks of the positive part of the lift |
     | 7 | lift_log | -3 | 2 | 1 | log of lift_useful, which counts as .05 at least |
     | 8 | lift_min | -5 | 5 | 1 | lift_mean of the reference task in play where it is lowest |
-    | 9 | agreement | -1 | 1 | 1 | correlation of scores with measured influence, pooled over the probes so far |
-    | 10 | agreement_t | -1 | 1 | 1 | t-statistic of that correlation, divided by 10 |
-    | 11 | agreement_allowed | -1.5 | 1.5 | 1 | agreement over the most that the noise of measured influence allows |
-    | 12 | agreement_task_mean | -1 | 1 | 1 | agreement with the influence on one task: mean over those in play |
-    | 13 | agreement_task_min | -1 | 1 | 1 | agreement with the influence on one task: lowest of those in play |
-    | 14 | ridge | -2 | 2 | 1 | coefficient of its score in a joint ridge regression of influence on all scores |
-    | 15 | drift | 0 | 3 | 1 | root mean square change of its standardised scores by the last probe, over the corpus |
-    | 16 | seen_gap | -3 | 3 | nats | loss on seen minus unseen windows of the last probe in cells it favours |
-    | 17 | paper_reward | -5 | 5 | 1 | R_A of arXiv 2410.08102 eq. 7 over the last probe, influence over its rms |
-    | 18 | mix_correlation | -1 | 1 | 1 | token-weighted correlation of its score with the console's mixed score |
-    | 19 | epochs_used | 0 | 5 | 1 | log(1 + epochs) already used of the cells the agent favours (score above 1) |
-    | 20 | epochs_projected | 0 | 5 | 1 | log(1 + epochs) of those cells if all tokens left were drawn from them alone |
+    | 9 | lift_error | 0 | 5 | 1 | standard error of lift_mean, from the spread between documents |
+    | 10 | lift_sure | 0 | 5 | 1 | mean over reference tasks of the positive part of the lift less two standard errors |
+    | 11 | agreement | -1 | 1 | 1 | correlation of scores with measured influence, pooled over the probes so far |
+    | 12 | agreement_t | -1 | 1 | 1 | t-statistic of that correlation, divided by 10 |
+    | 13 | agreement_allowed | -1.5 | 1.5 | 1 | agreement over the most that the noise of measured influence allows |
+    | 14 | agreement_task_mean | -1 | 1 | 1 | agreement with the influence on one task: mean over those in play |
+    | 15 | agreement_task_min | -1 | 1 | 1 | agreement with the influence on one task: lowest of those in play |
+    | 16 | ridge | -2 | 2 | 1 | coefficient of its score in a joint ridge regression of influence on all scores |
+    | 17 | drift | 0 | 3 | 1 | root mean square change of its standardised scores by the last probe, over the corpus |
+    | 18 | seen_gap | -3 | 3 | nats | loss on seen minus unseen windows of the last probe in cells it favours |
+    | 19 | paper_reward | -5 | 5 | 1 | R_A of arXiv 2410.08102 eq. 7 over the last probe, influence over its rms |
+    | 20 | mix_correlation | -1 | 1 | 1 | token-weighted correlation of its score with the console's mixed score |
+    | 21 | epochs_used | 0 | 5 | 1 | log(1 + epochs) already used of the cells the agent favours (score above 1) |
+    | 22 | epochs_projected | 0 | 5 | 1 | log(1 + epochs) of those cells if all tokens left were drawn from them alone |
 
     `statistics` (9,), of the run as a whole:
 

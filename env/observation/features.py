@@ -233,10 +233,6 @@ AGENT_FEATURES: tuple[Feature, ...] = (
         "mean over reference tasks of the positive part of the lift less two standard errors",
     ),
     Feature(
-        "lift_sure_log", -3, 0, (-1.0, 1.1), lambda s: np.log(np.clip(s.sure_NK, 0.05, 1)),
-        "log of lift_sure, which counts as .05 at least and 1 at most",
-    ),
-    Feature(
         "agreement", -1, 1, (0.08, 0.16), lambda s: s.agreement_NK,
         "correlation of scores with measured influence, pooled over the probes so far",
     ),

@@ -1,6 +1,6 @@
 """Which features of the observation an actor reads: chosen by name, and part of its architecture."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature
 from ...lm.io.errors import InputError
@@ -9,17 +9,18 @@ from ...lm.io.files import nearest
 AGENT_BY_NAME = {feature.name: feature for feature in AGENT_FEATURES}
 TRAINING_BY_NAME = {feature.name: feature for feature in TRAINING_FEATURES}
 POOLS = ("max", "trusted")  # over the agents but null: the largest value; the mean, weighted by the trust in each
+EVIDENCE = "evidence"  # the log of the lift that is sure, pooled by trust, as rules.py has it
 POOLED_BY_NAME = {f"{pool}.{feature.name}": feature for pool in POOLS for feature in AGENT_FEATURES}
+POOLED_BY_NAME[EVIDENCE] = replace(AGENT_BY_NAME["lift_sure"], typical=(-1.0, 1.1))
 MAX_HIDDEN = 1024
-EVIDENCE = "trusted.lift_sure_log"  # what a strength that follows evidence is a power of
 
 
 @dataclass(frozen=True)
 class SetActorConfig:
     """The features of a set actor, in its order, and the width of its residual networks.
 
-    trust: features of an agent; strength: features of the training, and features of the agents pooled as
-    `max.<feature>` or `trusted.<feature>`; hidden: units of the residual networks, 0 for a linear actor."""
+    trust: features of an agent; strength: features of the training, features of the agents pooled as `max.<feature>` or
+    `trusted.<feature>`, and EVIDENCE; hidden: units of the residual networks, 0 for a linear actor."""
 
     trust: tuple[str, ...] = ("moves", "lift_log", "agreement", "ridge", "epochs_projected")
     strength: tuple[str, ...] = ("progress", "scarcity", EVIDENCE, "trusted.agreement", "trusted.ridge")

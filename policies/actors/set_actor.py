@@ -12,7 +12,7 @@ from torch.nn import functional
 from ...env.console.action_map import ActionMap
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from ...lm.io.errors import InputError
-from ..baselines.rules import Agreement, Lift
+from ..baselines.rules import LEAST_SURE, Agreement, Lift
 from .actor import Actor, other_agents
 from .actor_config import AGENT_BY_NAME, EVIDENCE, POOLED_BY_NAME, TRAINING_BY_NAME, SetActorConfig
 
@@ -104,10 +104,11 @@ class SetActor(Actor):
             if name in TRAINING_BY_NAME:
                 values.append(statistics[:, column(TRAINING_FEATURES, name)])
                 continue
-            pool, feature = name.split(".")
+            pool, feature = ("trusted", "lift_sure") if name == EVIDENCE else name.split(".")
             value = agents[..., column(AGENT_FEATURES, feature)].masked_fill(~other, 0.0)
             if pool == "trusted":
-                values.append((trust.exp().masked_fill(~other, 0.0) * value).sum(1))
+                mean = (trust.exp().masked_fill(~other, 0.0) * value).sum(1)
+                values.append(mean.clamp(LEAST_SURE, 1.0).log() if name == EVIDENCE else mean)
             else:
                 highest = value.masked_fill(~other, -math.inf).amax(1)
                 values.append(torch.where(other.any(1), highest, 0.0))

@@ -175,7 +175,7 @@ def test_pooled_features_are_over_the_agents_present_and_not_null() -> None:
         (lambda: random_actor(0).clone(Agreement(0.1, 1.0)), "strength is 1.0"),
         (
             lambda: random_actor(0, SetActorConfig(strength=("progress",))).clone(Lift(evidence=1.0)),
-            "needs 'trusted.lift_sure_log'",
+            "needs 'evidence'",
         ),
     ],
 )

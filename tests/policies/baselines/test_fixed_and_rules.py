@@ -63,10 +63,10 @@ def test_agreement_is_a_softmax_over_the_agents_present() -> None:
 def test_a_strength_that_follows_evidence() -> None:
     """Odds of the strength times the trusted agents' sure lift, to the power: all of it where the lift is sure."""
     seen = observation()
-    sure = column(AGENT_FEATURES, "lift_sure_log")
+    sure = column(AGENT_FEATURES, "lift_sure")
     rules = Agreement(0.2, 0.4, 2.0), Ridge(0.2, 0.4, 2.0), Lift(2.0, 0.2, 0.4, 2.0), PaperRule(0.1, 0.4, 2.0)
-    for log_lift, expected in ((0.0, 0.4), (np.log(0.5), 1 / (1 + 4 * 1.5)), (np.log(0.05), 1 / (1 + 400 * 1.5))):
-        seen.agents[..., sure] = log_lift
+    for lift, expected in ((2.0, 0.4), (0.5, 1 / (1 + 4 * 1.5)), (0.0, 1 / (1 + 400 * 1.5))):
+        seen.agents[..., sure] = lift
         for rule in rules:
             rule.reset(AGENTS, 3)
             np.testing.assert_allclose(1 - rule.act(seen)[:2, 0], expected, err_msg=rule.describe())
