@@ -31,7 +31,7 @@ class SteeringText:
         """Whether each document of all tasks, task by task, steers each run, (N, D)."""
         mask_ND = np.ones((len(self.number_N), sum(count_T)), bool)
         start_T = np.cumsum([0, *count_T])
-        for run in np.flatnonzero(self.number_N):
+        for run in np.flatnonzero(self.number_N).tolist():
             mask_ND[run] = False
             for task, count in enumerate(count_T):
                 mask_ND[run, start_T[task] + self.documents(run, task, count)] = True

@@ -135,9 +135,8 @@ class SetActor(Actor):
         self.strength.bias.fill_(math.log(rule.strength / (1 - rule.strength)))
         if rule.evidence:
             index = self.config.strength.index(EVIDENCE)
-            slope = self.strength_scale.scale[index] * rule.evidence
-            self.strength.weight[0, index] = slope
-            self.strength.bias += self.strength_scale.mean[index] * rule.evidence
+            self.strength.weight[0, index] = self.strength_scale.scale[index] * rule.evidence
+            self.strength.bias.add_(self.strength_scale.mean[index] * rule.evidence)
 
     def _residual_ends(self) -> list[nn.Linear]:
         if not self.config.hidden:
