@@ -51,7 +51,8 @@ def test_the_ladder(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) 
 def test_where_there_is_nothing_to_rank() -> None:
     null = [{"natural": 3.0, "a": None, "b": None}]
     assert rank_agreement(null, null)["spearman"] == 0  # type: ignore[arg-type]
-    assert rank_agreement(null, null)["harm"] is None  # type: ignore[arg-type]
+    gone = [{"natural": None, "a": 1.0, "b": 2.0}]
+    assert rank_agreement(null, null)["harm"] is rank_agreement(gone, gone)["harm"] is None  # type: ignore[arg-type]
     same = [{"natural": 3.0, "a": 1.0, "b": 1.0}]
     assert (rank_agreement(same, same)["spearman"], rank_agreement(same, same)["regret_nats"]) == (0, 0)
 
