@@ -27,6 +27,7 @@ from .observation.observation import Observation
 from .random_streams import DRAW, stream_keys
 from .scenarios.pool import make_pool
 from .scenarios.scenario import Scenario
+from .scenarios.steering_text import SteeringText
 from .scenarios.task import Task
 from .stopwatch import Stopwatch
 
@@ -42,7 +43,7 @@ class Interval:
 
     active_N: which runs trained; number_N: of the interval in its run, from 0, WARMUP for the warm-up; weights_NK: in
     force; shares_NC: of each cell in what was drawn; windows: ids drawn, (N, steps, batch); train_loss_N: mean over the
-    steps (of an inactive run: its last); loss_N: of the scenario's mixture of reference tasks on the validation half;
+    steps (of an inactive run: its last); loss_N: of the scenario's mixture of reference tasks on the validation part;
     fall_N: how far it fell in the interval (NaN in the warm-up); by_task_NT: its parts (NaN: not in play); tokens_N:
     spent so far; done_N: at the end of their budget, or diverged; diverged_N: whose loss is not finite."""
 
@@ -106,6 +107,8 @@ class Episode:
         "seed_N",
         "interval_N",
         "task_weights_NT",
+        "steering_number_N",
+        "steering_key_N",
         "weights_NK",
         "tokens_N",
         "drawn_NC",
@@ -127,6 +130,7 @@ class Episode:
         self.seed_N = np.zeros(num_slots, np.int64)
         self.interval_N = np.full(num_slots, config.num_intervals)  # none has entered: all are done
         self.task_weights_NT = np.zeros((num_slots, len(task.reference_tasks)))
+        self.steering_number_N, self.steering_key_N = np.zeros(num_slots, np.int64), np.zeros(num_slots, np.uint64)
         self.weights_NK = np.zeros((num_slots, num_agents))
         self.tokens_N = np.zeros(num_slots, np.int64)
         self.drawn_NC = np.zeros((num_slots, task.cells.num_cells), np.int64)
@@ -143,6 +147,11 @@ class Episode:
     def done_N(self) -> Bools:
         """Which runs have come to their end, or have not entered."""
         return self.interval_N >= self.config.num_intervals
+
+    @property
+    def steering(self) -> SteeringText:
+        """The validation documents that steer each run."""
+        return SteeringText(self.steering_number_N, self.steering_key_N)
 
     @property
     def loss_N(self) -> Array:
@@ -165,6 +174,7 @@ class Episode:
             pool = make_pool(self.task, scenario)
             pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
             self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
+            self.steering_number_N[slot], self.steering_key_N[slot] = scenario.reference_documents or 0, pool_seed
             self.quotas.check(slot)
             self.agents.roster.begin(slot, scenario, seed)
             self.backend.start(slot, seed, scenario.lr_scale)
@@ -185,10 +195,12 @@ class Episode:
     def _known(self) -> Known:
         total, sampler, measuring = self.config.budget_tokens(self.task.context), self.sampler, self.measuring
         z_NKC = self.agents.scores
+        lift_NKT, lift_error_NKT = self.agents.lift(self.steering)
         return Known(
             z_NKC=z_NKC,
             mixed_NC=self.config.console.mixed_score(self.weights_NK, z_NKC, sampler.natural_NC),
-            lift_NKT=self.agents.lift(),
+            lift_NKT=lift_NKT,
+            lift_error_NKT=lift_error_NKT,
             task_weights_NT=self.task_weights_NT,
             moves_NK=self.agents.roster.moves_NK,
             weights_NK=self.weights_NK,
@@ -290,7 +302,7 @@ class Episode:
         measuring.history.begin(loss_N, warmup_N)
         going_N = active_N & ~last_N & ~diverged_N
         if going_N.any():
-            measuring.probe(self.task_weights_NT, self.seed_N, number_N + 1, going_N)
+            measuring.probe(self.task_weights_NT, self.steering, self.seed_N, number_N + 1, going_N)
         measuring.history.add(loss_N, self.tokens_N, active_N & (number_N == 0), active_N & ~warmup_N)
         self.interval_N = np.where(diverged_N, self.config.num_intervals, number_N + active_N)
         return Interval(

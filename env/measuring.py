@@ -15,6 +15,7 @@ from .observation.influence_moments import InfluenceMoments
 from .observation.loss_history import LossHistory
 from .observation.probe import in_units_of_rms, sample_probe
 from .random_streams import FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
+from .scenarios.steering_text import SteeringText
 from .scenarios.task import Task, group_means, task_means
 from .stopwatch import Stopwatch
 
@@ -79,7 +80,7 @@ class Measuring:
         return loss_N, by_task_NT
 
     def test_losses(self, count: int) -> Array:
-        """Loss of each run on `count` windows of the test half of every reference task -> (N, T), nats per token.
+        """Loss of each run on `count` windows of the test part of every reference task -> (N, T), nats per token.
         The same windows for every run; for reports alone."""
         num_slots, num_tasks = self.backend.num_slots, len(self.task.reference_tasks)
         every = np.full((num_slots, num_tasks), 1 / num_tasks)
@@ -88,19 +89,29 @@ class Measuring:
         return task_means(self.backend.evaluate(sample.ids, averaged=False), sample.task, num_tasks)
 
     def probe(
-        self, task_weights_NT: Array, seed_N: NDArray[np.int64], interval_N: NDArray[np.int64], active_N: Bools
+        self,
+        task_weights_NT: Array,
+        steering: SteeringText,
+        seed_N: NDArray[np.int64],
+        interval_N: NDArray[np.int64],
+        active_N: Bools,
     ) -> None:
         """Measure the influence of a sample of the active runs' text; the moments and the agents learn from it."""
         with self.stopwatch.part("influence"):
-            self._probe(task_weights_NT, seed_N, interval_N, active_N)
+            self._probe(task_weights_NT, steering, seed_N, interval_N, active_N)
 
     def _probe(
-        self, task_weights_NT: Array, seed_N: NDArray[np.int64], interval_N: NDArray[np.int64], active_N: Bools
+        self,
+        task_weights_NT: Array,
+        steering: SteeringText,
+        seed_N: NDArray[np.int64],
+        interval_N: NDArray[np.int64],
+        active_N: Bools,
     ) -> None:
         config, labels_CA = self.config, self.task.cells.labels_CA
         probe_key_N, reference_key_N = (stream_keys(seed_N, purpose, interval_N) for purpose in (PROBE, INFLUENCE))
         probe = sample_probe(self.sampler, np.arange(len(active_N)), config.probe_windows, probe_key_N)
-        groups = self.task.sample_groups(task_weights_NT, config.reference_windows, reference_key_N)
+        groups = self.task.sample_groups(task_weights_NT, config.reference_windows, reference_key_N, steering)
         influence, loss, alone = self.backend.influence(groups.ids, groups.weight, probe.ids, TASK_STRIDE)
         influence = in_units_of_rms(np.where(active_N[:, None], influence, np.nan), probe.share)
         z_NKC, column_NK = self.agents.scores, self.agents.roster.column_NK  # priorities before this probe

@@ -11,6 +11,7 @@ from ..agents.agent_answers import naming_agent_errors, scored
 from ..agents.base import Feedback, Relabelling
 from ..cells.sampler import CellSampler
 from ..scenarios.roster import NoiseScales, Roster
+from ..scenarios.steering_text import SteeringText
 from ..scenarios.task import Task
 
 Array = NDArray[np.float64]
@@ -59,15 +60,30 @@ class AgentScores:
         """Standardised scores of the cells by the agents in their places, (N, K, C)."""
         return self._standardised()[0]
 
-    def lift(self) -> Array:
-        """Mean standardised score of each reference task's validation documents, (N, K, T); 0 of an agent that cannot
-        score text outside the cells."""
+    def lift(self, steering: SteeringText) -> tuple[Array, Array]:
+        """Mean standardised score of each reference task's validation documents that steer the runs, and its standard
+        error, each (N, K, T); 0 of an agent that cannot score text outside the cells.
+
+        The error is that of a weighted mean of independent documents: the root of the sum of (share * deviation)
+        squared, times n / (n - 1) with n the effective number of documents (Kish)."""
         labels_DA, known_KD = self.task.reference_labels, self.task.reference_known
         score_NKD = self.roster.by_place(self._asked("score", labels_DA))
         _, standardiser, scales = self._standardised()
         z_NKD = standardiser(score_NKD)
         self.roster.apply_to(z_NKD, labels_DA, scales)
-        return (z_NKD * known_KD[self.roster.agent_NK]) @ self.task.reference_share.T
+        z_NKD = z_NKD * known_KD[self.roster.agent_NK]
+        share_NTD = self.task.reference_share * steering.mask(self.task.reference_documents)[:, None]
+        share_NTD /= share_NTD.sum(2, keepdims=True)
+        lift_NKT = z_NKD @ share_NTD.transpose(0, 2, 1)
+        square_NTD = share_NTD**2
+        # sum of share^2 (z - lift)^2, multiplied out
+        spread_NKT = (
+            z_NKD**2 @ square_NTD.transpose(0, 2, 1)
+            - 2 * lift_NKT * (z_NKD @ square_NTD.transpose(0, 2, 1))
+            + lift_NKT**2 * square_NTD.sum(2)[:, None]
+        )
+        few_NT = 1 / np.maximum(1 - square_NTD.sum(2), 1e-9)  # n / (n - 1)
+        return lift_NKT, np.sqrt(np.maximum(spread_NKT, 0) * few_NT[:, None])
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         """Forget what was learned from the runs in `slots`."""

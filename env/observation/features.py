@@ -16,6 +16,7 @@ from .influence_moments import InfluenceMoments
 from .loss_history import LossHistory
 
 Array = NDArray[np.float64]
+SURE = 2.0  # standard errors: an agent that ranks the reference text as the corpus has this lift in 2% of draws
 FAVOURED = 1.0  # a cell is favoured by an agent whose standardised score there is above this
 
 
@@ -53,12 +54,14 @@ class Draw:
 @dataclass(frozen=True)
 class Known:
     """What the features of N runs are computed from. z_NKC: standardised scores of the cells; mixed_NC: the console's
-    mixed score; lift_NKT: mean standardised score of each reference task's validation documents; moves_NK: 1 for an
-    agent that feedback moves. drift, seen gap and paper reward are of the last probe."""
+    mixed score; lift_NKT: mean standardised score of each reference task's validation documents; lift_error_NKT:
+    its standard error; moves_NK: 1 for an agent that feedback moves. drift, seen gap and paper reward are of the
+    last probe."""
 
     z_NKC: Array
     mixed_NC: Array
     lift_NKT: Array
+    lift_error_NKT: Array
     task_weights_NT: Array
     moves_NK: Array
     weights_NK: Array
@@ -94,6 +97,17 @@ class Known:
     def useful_NK(self) -> Array:
         """Mean over the tasks in play of the lift's positive part."""
         return np.einsum("nkt,nt->nk", np.maximum(self.lift_NKT, 0), self.task_weights_NT)
+
+    @cached_property
+    def lift_error_NK(self) -> Array:
+        """Standard error of the mean lift over the tasks in play."""
+        return np.sqrt(np.einsum("nkt,nt->nk", self.lift_error_NKT**2, self.task_weights_NT**2))
+
+    @cached_property
+    def sure_NK(self) -> Array:
+        """As useful_NK, of the lift less SURE standard errors."""
+        sure_NKT = np.maximum(self.lift_NKT - SURE * self.lift_error_NKT, 0)
+        return np.einsum("nkt,nt->nk", sure_NKT, self.task_weights_NT)
 
     @cached_property
     def agreement_NK(self) -> Array:
@@ -209,6 +223,18 @@ AGENT_FEATURES: tuple[Feature, ...] = (
     Feature(
         "lift_min", -5, 5, (0.61, 0.78), lambda s: np.where(s.in_play_NT[:, None], s.lift_NKT, np.inf).min(2),
         "lift_mean of the reference task in play where it is lowest",
+    ),
+    Feature(
+        "lift_error", 0, 5, (0.1, 0.1), lambda s: s.lift_error_NK,
+        "standard error of lift_mean, from the spread between documents",
+    ),
+    Feature(
+        "lift_sure", 0, 5, (0.8, 0.7), lambda s: s.sure_NK,
+        "mean over reference tasks of the positive part of the lift less two standard errors",
+    ),
+    Feature(
+        "lift_sure_log", -3, 0, (-1.0, 1.1), lambda s: np.log(np.clip(s.sure_NK, 0.05, 1)),
+        "log of lift_sure, which counts as .05 at least and 1 at most",
     ),
     Feature(
         "agreement", -1, 1, (0.08, 0.16), lambda s: s.agreement_NK,

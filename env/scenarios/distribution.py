@@ -1,19 +1,28 @@
 """What scenarios are drawn from: one distribution, with a split each for learning, for comparing and for claims."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
+from ...lm.ingest.held_out import HELD_OUT_TASK
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from ..agents.match import PREFIX
+from .pool import as_reference, check_reference_weights
 from .scenario import Scenario
 from .task import Task
 
 SPLITS = ("train", "development", "sealed")
 ALL = ("reference", "pool", "text", "agents", "rate")  # what scenarios may vary in
 PLAIN = ("reference", "pool")  # these always vary; with these alone the text and the agents are the task's
+# Kinds of null scenarios, in which the right answer is natural, or nearly:
+# heldout: the reference is natural's own text, a random share of it held out;
+# mixture: the reference is a mixture of all domains, as natural mixes them;
+# few: a reference of 12 or 50 documents; noise: all scores are chance; scarce: every tilt repeats text.
+NULLS = ("heldout", "mixture", "few", "noise", "scarce")
+FEW = (12, 50)  # validation documents
+COVERED = 0.75  # of the corpus's tokens are in domains that are reference tasks too, or there is no null mixture
 SCENARIO = 2**31  # keeps these random streams apart from an episode's, which have the same seed
 DOMAIN = "domain"  # the label column whose categories may be missing
 Rng = np.random.Generator
@@ -30,9 +39,18 @@ class ScenarioDistribution:
     vary: tuple[str, ...] = ALL
     """what scenarios vary in: reference and pool, and any of text, agents and rate"""
     references: tuple[str, ...] = ()
-    """the reference tasks they may have (default: all of the corpus)"""
+    """the reference tasks they may have (default: all of the corpus, without what is held out of its own text)"""
+
+    mixture: dict[str, float] = field(default_factory=dict)
+    """weight of each reference task in every scenario, as in: prose 3 code 1 (default: drawn anew for each)"""
+    nulls: float = 1 / 3
+    """share of the scenarios that are null scenarios: their right answer is natural, and a policy must find it"""
 
     def __post_init__(self) -> None:
+        if self.mixture and self.references:
+            raise InputError("references and a mixture are given, expected one of them: a mixture names its tasks")
+        if not 0 <= self.nulls <= 1:
+            raise InputError(f"nulls is {self.nulls}, expected a share of the scenarios, from 0 to 1")
         if self.split not in SPLITS:
             raise InputError(f"split is '{self.split}', expected one of {', '.join(SPLITS)}")
         if set(self.vary) - set(ALL) or not set(PLAIN) <= set(self.vary):
@@ -42,10 +60,12 @@ class ScenarioDistribution:
 
     def reference_tasks(self, task: Task) -> tuple[str, ...]:
         """The reference tasks that scenarios may have, in the corpus's order. InputError: there is none of a name."""
+        check_reference_weights(self.mixture, task.reference_tasks)
         for name in self.references:
             if name not in task.reference_tasks:
                 raise InputError(f"references name '{name}'; {nearest(name, task.reference_tasks)}")
-        return tuple(name for name in task.reference_tasks if name in self.references) or task.reference_tasks
+        wanted = self.references or self.mixture or [name for name in task.reference_tasks if name != HELD_OUT_TASK]
+        return tuple(name for name in task.reference_tasks if name in wanted) or task.reference_tasks
 
     def run_seed(self, base_seed: int, group: int, number: int) -> int:
         """The seed of episode `number` of seed group `group` under `base_seed`."""
@@ -61,16 +81,16 @@ class ScenarioDistribution:
         """The scenario of `seed`. Each thing that varies is drawn in the same way whatever else varies. All ranges are
         assumed.
 
-        reference: half of the scenarios have one reference task, half a mixture of three or, if there are fewer, of all
-        (Dirichlet(2)). pool: log-uniform from 1.5 to 100 budgets; with `text`, of such a size that the budget would be
-        .3 to 30 epochs of its useful part, log-uniform, if nothing else were drawn. text: useful share of the pool from
-        .3% to 30%, log-uniform, junk share from 0 to 60%, uniform; in three of ten scenarios the text of some domains
-        is missing. agents: `agent_roles`. rate: half to twice the peak learning rates, log-uniform. Runs of a scenario
-        have one pool."""
+        reference: unless `mixture` gives it, half of the scenarios have one reference task, half a mixture of three or,
+        if there are fewer, of all (Dirichlet(2)). pool: log-uniform from 1.5 to 100 budgets; with `text`, of such a
+        size that the budget would be .3 to 30 epochs of its useful part, log-uniform, if nothing else were drawn. text:
+        useful share of the pool from .3% to 30%, log-uniform, junk share from 0 to 60%, uniform; in three of ten
+        scenarios the text of some domains is missing. agents: `agent_roles`. rate: half to twice the peak learning
+        rates, log-uniform. Runs of a scenario have one pool."""
         streams = {
             name: np.random.default_rng([seed, SCENARIO, index]) for index, name in enumerate(ALL) if name in self.vary
         }
-        reference = _reference(self.reference_tasks(task), streams["reference"])
+        reference = as_reference(self.mixture) or _reference(self.reference_tasks(task), streams["reference"])
         if "text" not in self.vary:
             fields: dict[str, Any] = {"pool_budgets": _log_uniform(streams["pool"], 1.5, 100.0)}
         else:
@@ -87,7 +107,67 @@ class ScenarioDistribution:
             fields |= {"absent": absent, "copies": copies, "noise": noise}
         if "rate" in self.vary:
             fields["lr_scale"] = _log_uniform(streams["rate"], 0.5, 2.0)
-        return Scenario(reference, **fields, pool_seed=seed)
+        ordinary = Scenario(reference, **fields, pool_seed=seed)
+        rng = np.random.default_rng([seed, SCENARIO, len(ALL)])
+        if rng.random() >= self.nulls:
+            return ordinary
+        return null_scenario(task, ordinary, rng)
+
+
+def null_scenario(task: Task, ordinary: Scenario, rng: Rng) -> Scenario:
+    """A null scenario of a kind that the corpus allows, with equal chances: all but what makes it one is `ordinary`'s.
+
+    heldout: the task HELD_OUT_TASK, of which 12, 50 or all validation documents steer the run. mixture: the tasks that
+    have the name of a domain, weighed as natural weighs these; other domains are taken out of the pool. Both have the
+    whole corpus for a pool. few: 12 or 50 documents of the ordinary reference steer. noise: agents that feedback moves
+    are absent, the scores of the others are chance. scarce: a pool of a fifth to one budget. All ranges are assumed."""
+    kind = str(rng.choice(null_kinds(task)))
+    whole = {"useful_share": None, "junk_share": None, "without": (), "pool_budgets": _log_uniform(rng, 1.5, 100.0)}
+    changes: dict[str, Any] = {"reference_documents": int(rng.choice(FEW))}
+    if kind == "heldout":
+        number = (*FEW, None)[rng.integers(len(FEW) + 1)]
+        changes = {**whole, "reference": ((HELD_OUT_TASK, 1.0),), "reference_documents": number}
+    elif kind == "mixture":
+        weights, others = domain_mixture(task)
+        without = tuple((DOMAIN, name) for name in others)
+        changes = {**whole, "reference": tuple(weights.items()), "without": without}
+    elif kind == "noise":
+        static = [
+            agent.name for agent in task.prototypes[1:] if agent.weighted and agent.has_column and not agent.moves
+        ]
+        gone = [agent.name for agent in task.prototypes[1:] if agent.name not in static]
+        noise = tuple((name, 1.0) for name in static)
+        changes = {"absent": tuple(gone), "copies": (), "noise": noise}
+    elif kind == "scarce":
+        changes = {"pool_budgets": _log_uniform(rng, 0.2, 1.0)}
+    return replace(ordinary, null=kind, **changes)
+
+
+def null_kinds(task: Task) -> list[str]:
+    """The kinds of null scenarios that the corpus and its agents allow."""
+    static = any(agent.weighted and agent.has_column and not agent.moves for agent in task.prototypes[1:])
+    possible = {
+        "heldout": HELD_OUT_TASK in task.reference_tasks,
+        "mixture": bool(domain_mixture(task)[0]),
+        "noise": static,
+    }
+    return [kind for kind in NULLS if possible.get(kind, True)]
+
+
+def domain_mixture(task: Task) -> tuple[dict[str, float], list[str]]:
+    """The reference tasks that have the name of a domain, with the share of this domain in their text, and the other
+    domains; no tasks if they are fewer than two or have less than COVERED of the corpus."""
+    if DOMAIN not in task.layout.columns:
+        return {}, []
+    names = task.layout.columns[DOMAIN].names
+    labels_C = task.cells.labels_CA[:, list(task.layout.columns).index(DOMAIN)]
+    share = dict(zip(names, np.bincount(labels_C, task.cells.natural_C, len(names)).tolist(), strict=True))
+    weights = {name: share[name] for name in task.reference_tasks if share.get(name, 0) > 0}
+    total = sum(weights.values())
+    if len(weights) < 2 or total < COVERED:
+        return {}, []
+    others = [name for name in names if name not in weights and share[name] > 0]
+    return {name: weight / total for name, weight in weights.items()}, others
 
 
 def agent_roles(

@@ -82,7 +82,11 @@ def whole_corpus_scenario(task: Task, budget_tokens: int, reference: dict[str, f
     """The scenario of a real run of `budget_tokens`: the whole corpus as the pool. reference: the user's weight of each
     reference task (empty: all the same). InputError: as check_reference_weights."""
     check_reference_weights(reference, task.reference_tasks)
-    weights = reference or dict.fromkeys(task.reference_tasks, 1.0)
-    total = sum(weights.values())
     pool = float(task.cells.tokens_C.sum()) / budget_tokens
-    return Scenario(tuple((name, weight / total) for name, weight in weights.items()), pool)
+    return Scenario(as_reference(reference or dict.fromkeys(task.reference_tasks, 1.0)), pool)
+
+
+def as_reference(weights: dict[str, float]) -> tuple[tuple[str, float], ...]:
+    """Weights of reference tasks as a scenario has them: they sum to 1."""
+    total = sum(weights.values())
+    return tuple((name, weight / total) for name, weight in weights.items())

@@ -14,13 +14,16 @@ class Scenario:
     """Which loss counts, which text a run may draw, and which agents there are.
 
     reference: (task, weight) pairs, weights sum to 1: the mixture of reference tasks whose loss counts. pool_budgets:
-    tokens in the pool over tokens in the budget, so that a proxy and a target with the same number repeat the same text
-    equally often (simulated epoching); at most what the corpus has. useful_share, junk_share: shares of the pool's
-    tokens, in [0, 1], of the text that is most and least similar to the reference tasks (`pool.py`); None: as in the
-    corpus. without: (label column, category) pairs that are not in the pool. absent: agents that are not there. copies:
-    (agent, other) pairs: a copy of the other agent stands in the agent's place. noise: (static agent, share in [0, 1])
-    pairs: that share of the agent's scores is chance. lr_scale: a factor on the peak learning rates. pool_seed: decides
-    which text of each cell is in the pool, and in which order it comes; None: the run's own seed decides."""
+    tokens in the pool over tokens in the budget, so that a proxy and a target with the same number repeat the same
+    text equally often (simulated epoching); at most what the corpus has. useful_share, junk_share: shares of the
+    pool's tokens, in [0, 1], of the text that is most and least similar to the reference tasks (`pool.py`); None:
+    as in the corpus. without: (label column, category) pairs that are not in the pool. absent: agents that are not
+    there. copies: (agent, other) pairs: a copy of the other agent stands in the agent's place. noise: (static
+    agent, share in [0, 1]) pairs: that share of the agent's scores is chance. lr_scale: a factor on the peak
+    learning rates. pool_seed: decides which text of each cell is in the pool, and in which order it comes; None:
+    the run's own seed decides. reference_documents: how many validation documents of each task steer a run
+    (`steering_text.py`); None: all. null: the kind of null scenario that it is (`distribution.NULLS`), in which the
+    right answer is natural; empty: an ordinary one."""
 
     reference: tuple[tuple[str, float], ...]
     pool_budgets: float
@@ -32,6 +35,8 @@ class Scenario:
     noise: tuple[tuple[str, float], ...] = ()
     lr_scale: float = 1.0
     pool_seed: int | None = None
+    reference_documents: int | None = None
+    null: str = ""
 
     def __post_init__(self) -> None:
         weights = np.array([weight for _, weight in self.reference])
@@ -50,6 +55,8 @@ class Scenario:
             raise InputError(
                 f"scenario useful_share is {self.useful_share} and junk_share {self.junk_share}, expected shares of one"
             )
+        if self.reference_documents is not None and self.reference_documents < 1:
+            raise InputError(f"scenario reference_documents is {self.reference_documents}, expected at least 1")
         if any(not 0 <= share <= 1 for _, share in self.noise):
             raise InputError(f"scenario noise is {self.noise}, expected shares from 0 to 1")
 

@@ -23,6 +23,7 @@ from ..cells.permutation import permute
 from ..cells.store import stored_cells
 from .scenario import Scenario
 from .similarity import label_log_ratios
+from .steering_text import SteeringText
 
 IN_MEMORY = 2_000_000  # training documents; the cell index of more is kept on disk
 
@@ -59,9 +60,10 @@ class Task:
     need nothing more). The reference tasks whose loss counts are the corpus's.
 
     agent_names: K names, without settings; layout: the A label columns that the agents read, and the cells;
-    reference_labels: (D, A), of the D validation documents of all reference tasks; reference_known: (K, D), whether the
-    agent knows the document's category from training text; reference_share: (T, D), the share of each task's tokens
-    that each of these documents has; prototypes: the agents, to be asked what they are like, not to be started."""
+    reference_labels: (D, A), of the D validation documents of all reference tasks; reference_known: (K, D), whether
+    the agent knows the document's category from training text; reference_share: (T, D), the share of each task's
+    tokens that each of these documents has; reference_documents: how many of them each task has; prototypes: the
+    agents, to be asked what they are like, not to be started."""
 
     corpus: Corpus
     context: int
@@ -69,7 +71,7 @@ class Task:
     windows: Windows = field(init=False)
     cells: CellIndex = field(init=False)
     prototypes: list[Agent] = field(init=False)
-    _reference: dict[str, list[NDArray[np.int64]]] = field(init=False, default_factory=dict)  # window ids by half
+    _reference: dict[str, list[NDArray[np.int64]]] = field(init=False, default_factory=dict)  # window ids by part
 
     def __post_init__(self) -> None:
         self.agents = tuple(self.agents) or default_agents(self.corpus)
@@ -88,7 +90,8 @@ class Task:
         for column, name in enumerate(columns):
             known = np.isin(self.reference_labels[:, column], self.cells.labels_CA[:, column])
             self.reference_known[self.agent_names.index(name)] = known
-        owner = np.repeat(np.arange(len(documents)), [len(part) for part in documents])
+        self.reference_documents = [len(part) for part in documents]
+        owner = np.repeat(np.arange(len(documents)), self.reference_documents)
         tokens = (owner == np.arange(len(documents))[:, None]) * (offsets[reference + 1] - offsets[reference])
         self.reference_share = tokens / tokens.sum(1, keepdims=True)
 
@@ -123,34 +126,40 @@ class Task:
             raise InputError(f"unknown reference task '{min(unknown)}'; {nearest(min(unknown), self.reference_tasks)}")
         return np.array([weights.get(task, 0.0) for task in self.reference_tasks])
 
-    def sample_reference(self, weights_NT: NDArray[np.float64], count: int, half: str, key_N: Words) -> ReferenceSample:
+    def sample_reference(self, weights_NT: NDArray[np.float64], count: int, part: str, key_N: Words) -> ReferenceSample:
         """`count` windows of the reference tasks for each run: as many of each task as its weight says, none twice
-        while there are enough. half: "validation", for reward and influence, or "test", for reports alone. A run's
-        windows depend on its weights and its key alone."""
+        while there are enough. part: "validation", for reward and influence, "trial", for a trial before a run, or
+        "test", for reports alone. A run's windows depend on its weights and its key alone."""
         number_NT = _apportion(weights_NT, count)
-        task_NW, ids_NW = self._draw_reference(number_NT, half, key_N)
+        task_NW, ids_NW = self._draw_reference(number_NT, part, key_N, None)
         weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
         return ReferenceSample(ids_NW, task_NW, np.take_along_axis(weight_NT, task_NW, 1))
 
-    def sample_groups(self, weights_NT: NDArray[np.float64], count: int, key_N: Words) -> ReferenceSample:
+    def sample_groups(
+        self, weights_NT: NDArray[np.float64], count: int, key_N: Words, steering: SteeringText | None = None
+    ) -> ReferenceSample:
         """About `count` validation windows for each run, in as many groups as there are tasks, each of one task. ids:
         (N, groups, W); task and weight: (N, groups), with which the weighted sum of the groups' mean losses estimates
-        the scenario's mixture of task losses."""
+        the scenario's mixture of task losses. steering: the documents to take them from (default: all)."""
         num_runs, num_groups = weights_NT.shape
         number_NT, size = _apportion(weights_NT, num_groups), max(1, count // num_groups)
-        task_NW, ids_NW = self._draw_reference(number_NT * size, "validation", key_N)
+        task_NW, ids_NW = self._draw_reference(number_NT * size, "validation", key_N, steering)
         group_task = task_NW[:, ::size]
         weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
         weight = np.take_along_axis(weight_NT, group_task, 1)
         return ReferenceSample(ids_NW.reshape(num_runs, num_groups, size), group_task, weight)
 
     def _draw_reference(
-        self, number_NT: NDArray[np.intp], half: str, key_N: Words
+        self, number_NT: NDArray[np.intp], part: str, key_N: Words, steering: SteeringText | None
     ) -> tuple[NDArray[np.intp], NDArray[np.int64]]:
         """Task and id (N, W) of `number_NT` windows of each task, task by task; these add up to W in every run."""
-        windows, count = self._reference_windows(half), int(number_NT[0].sum())
+        windows, count = self._reference_windows(part), int(number_NT[0].sum())
         size_T = np.array([len(ids) for ids in windows])
-        owner_T: Words = np.arange(len(windows), dtype=np.uint64)
+        size_NT = np.tile(size_T, (len(number_NT), 1))
+        start_NT = np.tile(np.cumsum(size_T) - size_T, (len(number_NT), 1))
+        if steering is not None:
+            windows = self._few_windows(windows, number_NT, steering, start_NT, size_NT)
+        owner_T: Words = np.arange(len(size_T), dtype=np.uint64)
 
         def for_each_window(of_NT: NDArray[Any]) -> NDArray[Any]:
             return np.repeat(of_NT.reshape(-1), number_NT.reshape(-1))
@@ -159,18 +168,41 @@ class Task:
         task = for_each_window(np.tile(owner_T.astype(np.intp), len(number_NT)))
         turn = np.arange(len(task)) % count - for_each_window(np.cumsum(number_NT, 1) - number_NT)
         key = for_each_window(hash64(key_N[:, None] + owner_T))
-        member = permute(turn % size_T[task], size_T[task], key)
-        ids = np.concatenate(windows)[(np.cumsum(size_T) - size_T)[task] + member]
+        size = for_each_window(size_NT)
+        member = permute(turn % size, size, key)
+        ids = np.concatenate(windows)[for_each_window(start_NT) + member]
         shape = len(number_NT), count
         return task.reshape(shape), ids.reshape(shape)
 
-    def _reference_windows(self, half: str) -> list[NDArray[np.int64]]:
-        """The window ids of each task's documents of that half."""
-        if half not in self._reference:
-            self._reference[half] = [
-                self.windows.ids(self.corpus.splits[f"{task}/{half}"]) for task in self.reference_tasks
+    def _few_windows(
+        self,
+        windows: list[NDArray[np.int64]],
+        number_NT: NDArray[np.intp],
+        steering: SteeringText,
+        start_NT: NDArray[np.intp],
+        size_NT: NDArray[np.intp],
+    ) -> list[NDArray[np.int64]]:
+        """`windows` and, behind them, those of the runs that a few validation documents steer; where these
+        begin and how many they are is entered in `start_NT` and `size_NT`."""
+        windows, end = list(windows), sum(map(len, windows))
+        for run, index in np.argwhere((steering.number_N > 0)[:, None] & (number_NT > 0)).tolist():
+            documents = self.corpus.splits[reference_split(self.reference_tasks[index], "validation")]
+            few = [
+                self.windows.ids(documents[at : at + 1])
+                for at in steering.documents(run, index, len(documents)).tolist()
             ]
-        return self._reference[half]
+            windows.append(np.concatenate(few))
+            start_NT[run, index], size_NT[run, index] = end, len(windows[-1])
+            end += len(windows[-1])
+        return windows
+
+    def _reference_windows(self, part: str) -> list[NDArray[np.int64]]:
+        """The window ids of each task's documents of that part."""
+        if part not in self._reference:
+            self._reference[part] = [
+                self.windows.ids(self.corpus.splits[reference_split(task, part)]) for task in self.reference_tasks
+            ]
+        return self._reference[part]
 
 
 def _apportion(weights_NT: NDArray[np.float64], count: int) -> NDArray[np.intp]:

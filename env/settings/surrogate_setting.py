@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...lm.backend import Schedule
-from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.corpus import REFERENCE_PARTS, Corpus, reference_split
 from ...lm.io.errors import InputError
 from ...lm.surrogate import Dynamics, Surrogate
 from ..episode_config import EpisodeConfig
@@ -103,6 +103,6 @@ def _of_documents(task: Task) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     inverse = np.unique(tuples, axis=0, return_inverse=True)[1].reshape(-1)
     kind_D[train] = inverse[task.cells.num_cells :]  # the cells are the unique tuples, in the same order
     for index, name in enumerate(task.reference_tasks):
-        for half in ("validation", "test"):
-            task_D[np.array(corpus.splits[f"{name}/{half}"])] = index
+        for part in REFERENCE_PARTS:
+            task_D[np.array(corpus.splits[reference_split(name, part)])] = index
     return kind_D, task_D

@@ -10,7 +10,7 @@ from ..scenarios.task import Task
 from .default_corpus import synthetic_corpus
 from .surrogate_setting import SurrogateSetting
 
-TOY_SCENARIOS = ScenarioDistribution(vary=(*PLAIN, "text"))
+TOY_SCENARIOS = ScenarioDistribution(vary=(*PLAIN, "text"), nulls=0.0)
 
 
 class ToySetting(SurrogateSetting):

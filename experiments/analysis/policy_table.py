@@ -18,7 +18,7 @@ Cells = tuple[list[str], list[list[str]]]  # of a table: its head, and its rows
 class PolicyRow:
     """What is known of one policy; None (null in JSON) where the command does not measure it.
 
-    Losses and gains are nats per token on the test halves, by the scenario's weighting of its reference tasks. Gains
+    Losses and gains are nats per token on the test parts, by the scenario's weighting of its reference tasks. Gains
     are over natural, paired by seed or by scenario and seed; positive is better. `gain_ci95`: low and high."""
 
     test_loss_mean: float
@@ -32,8 +32,8 @@ class PolicyRow:
     test_bits_per_byte: float | None = None
     harm: Harm | None = None  # over all scenarios
     harm_by_kind: dict[str, Harm] | None = None  # over NULL and over ORDINARY scenarios, where there are both
-    validation_gain_nats: float | None = None  # the gain on the validation halves, whose losses steer the policy
-    overfit_nats: float | None = None  # that less the gain on the test halves, over the runs that did not diverge
+    validation_gain_nats: float | None = None  # the gain on the validation text, which steers
+    overfit_nats: float | None = None  # that less the gain on the test text, over the runs that did not diverge
     over: dict[str, Gain] | None = None  # rival -> the gain over it
     gain_by_scenario: tuple[float, ...] | None = None
     gain_by_task: dict[str, float] | None = None  # by the scenarios' main reference task

@@ -16,7 +16,7 @@ from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns, Document
-from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, halves
+from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, parts
 from ...lm.ingest.near_duplicates import NearDuplicates, check_threshold
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
@@ -66,7 +66,7 @@ class BuildConfig:
     """a task's name and the column or template of its text, as in: squad "{question} {answer}" (default: as
     --columns.text)"""
     reference_group: dict[str, str] = field(default_factory=dict)
-    """a task's name and its column of sources or titles, as in: squad title. Texts with one source stay in one half of
+    """a task's name and its column of sources or titles, as in: squad title. Texts with one source stay in one part of
     the task"""
     hold_out: float = 0.01
     """share of the documents that becomes the reference task "heldout", if no task is given"""
@@ -210,7 +210,7 @@ def _splits(
         documents = [replace(document, domain=task) for document in found]
         own.decide()
         faults.append(own)
-        references |= halves(task, documents)
+        references |= parts(task, documents)
     reference = [document for documents in references.values() for document in documents]
     train = _first_ones(config, Decontamination(reference).clean(train, counts), reference, counts)
     return {"train": train, **references}

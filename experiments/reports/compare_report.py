@@ -54,10 +54,10 @@ def _tables(table: dict[str, PolicyRow], best: str) -> Iterator[str]:
     yield html_table(*gain_cells(table), best)
     told = (
         f"Nats per token over natural, whose mean test loss is {table[NATURAL].test_loss_mean:.3f}. Gain: on the test "
-        "halves. Harmed: share of the scenarios in which the policy is worse than natural by more than "
+        "text. Harmed: share of the scenarios in which the policy is worse than natural by more than "
         f"{HARM_NATS:g}, with Wilson's 95% interval, which takes scenarios for independent. Worst tenth: mean gain of "
-        "the tenth of the scenarios where it is lowest. Validation gain: on the halves that steer the policy; "
-        "over-fit: by how much it is above the gain on the test halves."
+        "the tenth of the scenarios where it is lowest. Validation gain: on the text from which the policy is "
+        "steered; over-fit: by how much it is above the gain on the test text."
     )
     if NATURAL_ANEW in table:
         told += (

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TRAIN = "train"
+# The parts of a reference task: one steers the draw and is what agents are fitted to; on another a trial is scored
+# before a run; the last is for reports alone.
+REFERENCE_PARTS = ("validation", "trial", "test")
 RETRIES, PAUSE_S = 4, 0.05  # an exchange takes two renames
 
 
@@ -43,9 +46,9 @@ class Labels:
     column: NDArray[np.uint16]
 
 
-def reference_split(task: str, half: str) -> str:
-    """The name of the split that holds `half` ("validation" or "test") of a reference task."""
-    return f"{task}/{half}"
+def reference_split(task: str, part: str) -> str:
+    """The name of the split that holds one of the REFERENCE_PARTS of a reference task."""
+    return f"{task}/{part}"
 
 
 class Corpus:

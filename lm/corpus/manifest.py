@@ -9,7 +9,7 @@ from ..io.errors import InputError
 from ..io.files import write_atomic
 from ..io.flat_files import REBUILD, STORED
 
-SCHEMA = 3  # since 3 documents end in a token of their own
+SCHEMA = 4  # 3: reference tasks had no part for trials; 2: documents did not end in a token of their own
 NAME = "manifest.json"
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ..io.errors import InputError
 from ..io.files import remove_dead_parts, sync_folder, write_atomic
 from ..io.flat_files import STORED, file_facts
-from .corpus import TRAIN, Corpus, Labels, reference_split
+from .corpus import REFERENCE_PARTS, TRAIN, Corpus, Labels, reference_split
 from .exchange import end_exchange, locked_corpus
 from .manifest import label_file, read_manifest, write_manifest
 from .texts import TEXT, TEXT_OFFSETS, Texts
@@ -78,7 +78,7 @@ class CorpusWriter:
         return {name: range(*bounds) for name, bounds in self._manifest["splits"].items()}
 
     def add_split(self, name: str, texts: Iterable[str]) -> None:
-        """Add the documents of one split: "train", "<task>/validation" or "<task>/test"."""
+        """Add the documents of one split: "train", or "<task>/validation", "<task>/trial" or "<task>/test"."""
         if name in self._manifest["splits"]:
             raise InputError(f"split '{name}' given twice; give all its documents at once")
         start = self.num_documents
@@ -113,7 +113,7 @@ class CorpusWriter:
     def _finish(self) -> None:
         """Check that all splits are there, write the manifest, and move the folder to its place."""
         tasks = self._manifest["reference_tasks"]
-        expected = {TRAIN} | {reference_split(task, half) for task in tasks for half in ("validation", "test")}
+        expected = {TRAIN} | {reference_split(task, part) for task in tasks for part in REFERENCE_PARTS}
         if set(self._manifest["splits"]) != expected:
             raise InputError(f"splits {sorted(self._manifest['splits'])} given, expected {sorted(expected)}")
         if "tokens" not in self._manifest:

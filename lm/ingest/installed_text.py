@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..corpus.corpus import TRAIN, reference_split
+from ..corpus.corpus import REFERENCE_PARTS, TRAIN, reference_split
 from .documents import Document
 from .extract import CODE, DATA, LICENCES, NATIVE, PROSE, STUBS, TESTS, domains_of, extract
 from .installed_files import SourceFile, read_text
@@ -64,9 +64,9 @@ class InstalledText:
     )
     """training text of each domain, at most"""
     reference_bytes: int = 400_000
-    """text in each half of each reference task, at most"""
+    """text in each part of each reference task, at most"""
     reference_share: float = 0.05
-    """share of the files for each half of each reference task"""
+    """share of the files for each part of each reference task"""
     distribution_share: float = 0.25
     """share of a domain's text in a split that may come from one distribution"""
     folder_share: float = 0.04
@@ -76,7 +76,6 @@ class InstalledText:
 
 
 TASKS = (PROSE, CODE)
-HALVES = ("validation", "test")
 
 
 def installed_documents(
@@ -84,7 +83,7 @@ def installed_documents(
 ) -> dict[str, list[Document]]:
     """Documents of installed files, by split. All documents of a file are in one split; the reference splits are filled
     first, and no training document shares a paragraph with them."""
-    roles = [(split, task) for task in TASKS for split in (reference_split(task, half) for half in HALVES)]
+    roles = [(split, task) for task in TASKS for split in (reference_split(task, part) for part in REFERENCE_PARTS)]
     queues: dict[str, list[SourceFile]] = {split: [] for split in (TRAIN, *(split for split, _ in roles))}
     for file in sorted(files, key=lambda file: _number(config.seed, "order", file)):
         place = int(_number(config.seed, "split", file) / config.reference_share)

@@ -11,6 +11,7 @@ TRAINING_BY_NAME = {feature.name: feature for feature in TRAINING_FEATURES}
 POOLS = ("max", "trusted")  # over the agents but null: the largest value; the mean, weighted by the trust in each
 POOLED_BY_NAME = {f"{pool}.{feature.name}": feature for pool in POOLS for feature in AGENT_FEATURES}
 MAX_HIDDEN = 1024
+EVIDENCE = "trusted.lift_sure_log"  # what a strength that follows evidence is a power of
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class SetActorConfig:
     `max.<feature>` or `trusted.<feature>`; hidden: units of the residual networks, 0 for a linear actor."""
 
     trust: tuple[str, ...] = ("moves", "lift_log", "agreement", "ridge", "epochs_projected")
-    strength: tuple[str, ...] = ("progress", "scarcity", "trusted.lift_log", "trusted.agreement", "trusted.ridge")
+    strength: tuple[str, ...] = ("progress", "scarcity", EVIDENCE, "trusted.agreement", "trusted.ridge")
     hidden: int = 0
 
     def __post_init__(self) -> None:

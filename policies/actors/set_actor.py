@@ -14,7 +14,7 @@ from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Featu
 from ...lm.io.errors import InputError
 from ..baselines.rules import Agreement, Lift
 from .actor import Actor, other_agents
-from .actor_config import AGENT_BY_NAME, POOLED_BY_NAME, TRAINING_BY_NAME, SetActorConfig
+from .actor_config import AGENT_BY_NAME, EVIDENCE, POOLED_BY_NAME, TRAINING_BY_NAME, SetActorConfig
 
 ABSENT = -1e9  # trust logit of null and of absent agents: finite, so that a run of null alone has no NaN
 
@@ -124,12 +124,19 @@ class SetActor(Actor):
             raise InputError(f"a clone of '{rule.name}' needs '{min(missing)}' among its trust features: add it there")
         if not 0 < rule.strength < 1:
             raise InputError(f"a clone's strength is {rule.strength}, expected a number between 0 and 1, neither")
+        if rule.evidence and EVIDENCE not in self.config.strength:
+            raise InputError(f"a clone of '{rule.name}' needs '{EVIDENCE}' among its strength features: add it there")
         for module in [self.trust, self.strength, *self._residual_ends()]:
             _zero(module)
         for name, coefficient in wanted.items():
             index = self.config.trust.index(name)
             self.trust.weight[0, index] = self.trust_scale.scale[index] * coefficient
         self.strength.bias.fill_(math.log(rule.strength / (1 - rule.strength)))
+        if rule.evidence:
+            index = self.config.strength.index(EVIDENCE)
+            slope = self.strength_scale.scale[index] * rule.evidence
+            self.strength.weight[0, index] = slope
+            self.strength.bias += self.strength_scale.mean[index] * rule.evidence
 
     def _residual_ends(self) -> list[nn.Linear]:
         if not self.config.hidden:

@@ -13,34 +13,56 @@ from ..base import Policy, Weights, check_reset, mix, others
 
 AGREEMENT = column(AGENT_FEATURES, "agreement")
 LIFT_LOG = column(AGENT_FEATURES, "lift_log")
+LIFT_SURE_LOG = column(AGENT_FEATURES, "lift_sure_log")
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
 
 
-def check_strength(strength: float) -> None:
+def check_strength(strength: float, evidence: float = 0.0) -> None:
     if not 0 <= strength <= 1:
         raise InputError(f"strength is {strength}, expected a share of the weight between 0 and 1")
+    if not 0 <= evidence < float("inf"):
+        raise InputError(f"evidence is {evidence}, expected a power from 0 up")
+
+
+def mix_by_evidence(strength: float, evidence: float, shares: Weights, observation: Observation) -> Weights:
+    """The agents mixed by `shares` (N, K) as strongly as is known of them. The odds of the strength, s / (1 - s), are
+    those of `strength` times t to the power `evidence`, where t, at most 1, is the geometric mean over the agents, by
+    their shares, of the lift that is sure (`lift_sure_log`). So selection all but stops where no agent is known to
+    prefer the reference text. evidence 0: always `strength`."""
+    total = np.maximum(shares.sum(1), 1e-12)
+    log_sure = (shares * observation.agents[..., LIFT_SURE_LOG].astype(np.float64)).sum(1) / total
+    odds = strength * np.exp(evidence * log_sure)
+    return mix(odds / (odds + 1 - strength), shares, observation.mask)
+
+
+def told_strength(strength: float, evidence: float) -> str:
+    """The strength in words."""
+    return f"strength {strength:g}" + (f", its odds times sure lift to the power {evidence:g}" if evidence else "")
 
 
 @dataclass
 class SoftmaxRule(Policy):
     """Softmax of one feature over the agents. temperature: difference in the feature that makes a factor e in weight;
-    strength: 1 - weight of null."""
+    strength: 1 - weight of null, or the most of it where it follows evidence (`mix_by_evidence`)."""
 
     temperature: float
     strength: float
+    evidence: float
     feature: ClassVar[str]
 
     def __post_init__(self) -> None:
-        check_strength(self.strength)
+        check_strength(self.strength, self.evidence)
         if not self.temperature > 0:
             raise InputError(f"temperature is {self.temperature}, expected a positive number")
 
     def act(self, observation: Observation) -> Weights:
         value = observation.agents[..., column(AGENT_FEATURES, self.feature)].astype(np.float64)
-        return mix(self.strength, _shares(value / self.temperature, observation.mask), observation.mask)
+        shares = _shares(value / self.temperature, observation.mask)
+        return mix_by_evidence(self.strength, self.evidence, shares, observation)
 
     def describe(self) -> str:
-        return f"softmax of {self.feature} / {self.temperature:g} over the agents, strength {self.strength:g}"
+        told = told_strength(self.strength, self.evidence)
+        return f"softmax of {self.feature} / {self.temperature:g} over the agents, {told}"
 
 
 @dataclass
@@ -51,6 +73,7 @@ class Agreement(SoftmaxRule):
 
     temperature: float = 0.1
     strength: float = 0.25
+    evidence: float = 0.0
     name: str = field(default="agreement", init=False)
     feature = "agreement"
 
@@ -62,36 +85,40 @@ class Ridge(SoftmaxRule):
 
     temperature: float = 0.05
     strength: float = 0.12
+    evidence: float = 0.0
     name: str = field(default="ridge", init=False)
     feature = "ridge"
 
 
 @dataclass
 class Lift(Policy):
-    """Shares go by lift to the power `power` times exp(agreement / temperature); strength: 1 - weight of null. Lift is
-    how highly an agent ranks the reference tasks' own text, known before training; learning starts from this rule.
+    """Shares go by lift to the power `power` times exp(agreement / temperature); strength: 1 - weight of null, or the
+    most of it where it follows evidence (`mix_by_evidence`). Lift is how highly an agent ranks the reference tasks' own
+    text, known before training; learning starts from this rule.
 
-    Tuned: the best of six settings on 14 development scenarios (experiments/results/rules.md)."""
+    Power and temperature are tuned: the best of six settings on 14 development scenarios
+    (experiments/results/rules.md); strength and evidence on 24 training scenarios, a third of them null
+    (experiments/results/2026-11-30-evidence/)."""
 
     power: float = 2.0
     temperature: float = 0.2
-    strength: float = 0.35
+    strength: float = 0.25
+    evidence: float = 2.0
     name: str = field(default="lift", init=False)
 
     def __post_init__(self) -> None:
-        check_strength(self.strength)
+        check_strength(self.strength, self.evidence)
         if not (self.temperature > 0 and np.isfinite(self.power)):
             raise InputError(f"power {self.power}, temperature {self.temperature}: expected a number, a positive one")
 
     def act(self, observation: Observation) -> Weights:
         agents = observation.agents.astype(np.float64)
         logits = self.power * agents[..., LIFT_LOG] + agents[..., AGREEMENT] / self.temperature
-        return mix(self.strength, _shares(logits, observation.mask), observation.mask)
+        return mix_by_evidence(self.strength, self.evidence, _shares(logits, observation.mask), observation)
 
     def describe(self) -> str:
-        return (
-            f"lift to the power {self.power:g} times exp(agreement / {self.temperature:g}), strength {self.strength:g}"
-        )
+        told = told_strength(self.strength, self.evidence)
+        return f"lift to the power {self.power:g} times exp(agreement / {self.temperature:g}), {told}"
 
 
 @dataclass
@@ -106,11 +133,12 @@ class PaperRule(Policy):
 
     eta: float = 0.3
     strength: float = 0.35
+    evidence: float = 0.0
     name: str = field(default="paper-rule", init=False)
     theta: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)), init=False, repr=False)
 
     def __post_init__(self) -> None:
-        check_strength(self.strength)
+        check_strength(self.strength, self.evidence)
         if not 0 <= self.eta < float("inf"):
             raise InputError(f"eta is {self.eta}, expected a number from 0 up")
 
@@ -125,10 +153,10 @@ class PaperRule(Policy):
         theta = _normalised(np.where(present, self.theta, 0.0))
         step = self.eta * (reward - reward.sum(1, keepdims=True) / count)
         self.theta = _normalised(np.where(present, np.maximum(theta + step, 0.0), 0.0))
-        return mix(self.strength, self.theta, observation.mask)
+        return mix_by_evidence(self.strength, self.evidence, self.theta, observation)
 
     def describe(self) -> str:
-        return f"eq. 7-8 of arXiv 2410.08102, eta {self.eta:g}, strength {self.strength:g}"
+        return f"eq. 7-8 of arXiv 2410.08102, eta {self.eta:g}, {told_strength(self.strength, self.evidence)}"
 
     def state_dict(self) -> dict[str, NDArray]:
         return {"theta": self.theta.copy()}

@@ -38,7 +38,8 @@ def built(path: Path, documents: list[Document], **other: Any) -> Task:
     with CorpusWriter(path, ("prose",)) as writer:
         writer.add_split("train", texts[: -len(reference)])
         writer.add_split("prose/validation", reference[:2])
-        writer.add_split("prose/test", reference[2:])
+        writer.add_split("prose/trial", reference[2:3])
+        writer.add_split("prose/test", reference[3:])
         writer.encode(train_tokenizer(texts, other.get("vocab_size", 257)))
         names = sorted({domain for _, domain, _ in documents})
         domain = [names.index(domain) for _, domain, _ in documents] + [0] * len(reference)

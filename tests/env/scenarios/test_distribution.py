@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from pretraingym.env.scenarios.distribution import ALL, PLAIN, ScenarioDistribution
+from pretraingym.env.scenarios.distribution import ALL, FEW, PLAIN, ScenarioDistribution, null_kinds
 from pretraingym.env.scenarios.pool import make_pool
 from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
@@ -14,7 +14,7 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
 SEEDS = range(600)
-EVERYTHING, LITTLE = ScenarioDistribution(), ScenarioDistribution(vary=PLAIN)
+EVERYTHING, LITTLE = ScenarioDistribution(nulls=0.0), ScenarioDistribution(vary=PLAIN, nulls=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def test_a_seed_is_a_scenario_and_what_varies_does_not_change_the_rest(task: Tas
         plain = LITTLE.sample(task, seed)
         assert plain.reference == drawn[seed].reference
         assert plain == Scenario(plain.reference, plain.pool_budgets, pool_seed=seed)
-        rate = ScenarioDistribution(vary=("rate", *PLAIN)).sample(task, seed)
+        rate = ScenarioDistribution(vary=("rate", *PLAIN), nulls=0.0).sample(task, seed)
         assert (rate.lr_scale, rate.pool_budgets) == (drawn[seed].lr_scale, plain.pool_budgets)
 
 
@@ -46,7 +46,7 @@ def test_references_and_pools(task: Task, drawn: list[Scenario]) -> None:
 
 
 def test_only_the_references_named(task: Task, drawn: list[Scenario]) -> None:
-    prose = ScenarioDistribution(references=("prose",))
+    prose = ScenarioDistribution(references=("prose",), nulls=0.0)
     held = [prose.sample(task, seed) for seed in SEEDS[:50]]
     assert {name for scenario in held for name, _ in scenario.reference} == {"prose"}
     assert [scenario.pool_budgets for scenario in held] == [scenario.pool_budgets for scenario in drawn[:50]]
@@ -106,7 +106,7 @@ def test_all_of_them_can_be_run(task: Task, drawn: list[Scenario]) -> None:
 def test_what_scenarios_cannot_vary_in_is_refused(vary: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="expected reference, pool and any of text, agents, rate"):
         ScenarioDistribution(vary=vary)
-    assert ScenarioDistribution(vary=ALL) == EVERYTHING
+    assert ScenarioDistribution(vary=ALL, nulls=0.0) == EVERYTHING
 
 
 def test_a_split_that_is_none_is_refused() -> None:
@@ -118,3 +118,39 @@ def test_a_split_that_is_none_is_refused() -> None:
 def test_a_mixture_that_is_none_is_refused(reference: tuple[tuple[str, float], ...]) -> None:
     with pytest.raises(InputError, match="expected weights that sum to 1, none below 0, of different tasks"):
         Scenario(reference, 2.0)
+
+
+def test_null_scenarios_of_every_kind_that_the_corpus_allows(task: Task) -> None:
+    """The tiny corpus has no held-out task, and its tasks are two domains of five: no mixture."""
+    assert null_kinds(task) == ["few", "noise", "scarce"]
+    plain, mixed = ScenarioDistribution(nulls=0.0), ScenarioDistribution(nulls=0.5)
+    both = [(plain.sample(task, seed), mixed.sample(task, seed)) for seed in range(200)]
+    assert all(ordinary.null == "" for ordinary, _ in both)
+    assert all(drawn == ordinary for ordinary, drawn in both if not drawn.null), "the others stay as they are"
+    kinds = Counter(drawn.null for _, drawn in both)
+    assert 70 < kinds.pop("") < 130
+    assert min(kinds.values()) > 15
+    assert set(kinds) == {"few", "noise", "scarce"}
+    roster = Roster(task.prototypes, list(task.layout.columns), 1)
+    for seed, (_, drawn) in enumerate(both):
+        make_pool(task, drawn)
+        roster.begin(0, drawn, seed)
+        assert Scenario.from_json(drawn.as_json()) == drawn
+        if drawn.null == "few":
+            assert drawn.reference_documents in FEW
+        if drawn.null == "noise":
+            assert {share for _, share in drawn.noise} == {1.0}
+            assert "influence" in drawn.absent
+        if drawn.null == "scarce":
+            assert drawn.pool_budgets <= 1
+
+
+def test_a_mixture_that_every_scenario_has(task: Task) -> None:
+    fixed = ScenarioDistribution(mixture={"code": 1.0, "prose": 3.0})
+    drawn = [fixed.sample(task, seed) for seed in range(30)]
+    assert {scenario.reference for scenario in drawn} == {(("code", 0.25), ("prose", 0.75))}
+    assert len({scenario.pool_budgets for scenario in drawn}) == 30
+    with pytest.raises(InputError, match="references and a mixture are given, expected one of them"):
+        ScenarioDistribution(references=("prose",), mixture={"code": 1.0})
+    with pytest.raises(InputError, match="unknown reference task 'cod'"):
+        ScenarioDistribution(mixture={"cod": 1.0}).reference_tasks(task)

@@ -1,4 +1,4 @@
-"""Reference text: its halves, documents held out for it, and training text that repeats it."""
+"""Reference text: its parts, documents held out for it, and training text that repeats it."""
 
 from collections import Counter
 
@@ -6,28 +6,30 @@ import pytest
 
 from pretraingym.lm.ingest import held_out
 from pretraingym.lm.ingest.documents import Document
-from pretraingym.lm.ingest.held_out import COPIES, REPEATS, Decontamination, HeldOut, halves
+from pretraingym.lm.ingest.held_out import COPIES, REPEATS, Decontamination, HeldOut, parts
 from pretraingym.lm.io.errors import InputError
 
 DOCUMENTS = [Document(f"document number {i}", "d") for i in range(4000)]
 
 
 def test_neighbours_stay_together() -> None:
-    assert halves("t", DOCUMENTS[:5]) == {"t/validation": DOCUMENTS[:2], "t/test": DOCUMENTS[2:5]}
-    for number in (0, 1):
+    found = parts("t", DOCUMENTS[:8])
+    assert found == {"t/validation": DOCUMENTS[:4], "t/trial": DOCUMENTS[4:6], "t/test": DOCUMENTS[6:8]}
+    assert [len(part) for part in parts("t", DOCUMENTS[:3]).values()] == [1, 1, 1]
+    for number in (0, 1, 2):
         with pytest.raises(
             InputError, match=f"'t' has {number} documents with text, expected .*; name files with more"
         ):
-            halves("t", DOCUMENTS[:number])
+            parts("t", DOCUMENTS[:number])
 
 
 def test_groups_stay_together() -> None:
     group = dict(zip("abcdefgh", "xyxzyz w", strict=True))
     documents = [Document(text, "d", group=of.strip()) for text, of in group.items()]
-    parts = {name: "".join(each.text for each in half) for name, half in halves("t", documents).items()}
-    assert parts == {"t/validation": "acbe", "t/test": "dfgh"}
-    with pytest.raises(InputError, match="'t' has one group of documents, expected at least 2.*--reference-group"):
-        halves("t", [Document(text, "d", group="x") for text in "abc"])
+    found = {name: "".join(each.text for each in part) for name, part in parts("t", documents).items()}
+    assert found == {"t/validation": "acbe", "t/trial": "df", "t/test": "gh"}
+    with pytest.raises(InputError, match="'t' has 2 groups of documents, expected at least 3.*--reference-group"):
+        parts("t", [Document(text, "d", group=of) for text, of in zip("abcd", "xxyx", strict=True)])
 
 
 def test_what_is_held_out_is_a_share_whatever_the_order() -> None:
@@ -38,10 +40,10 @@ def test_what_is_held_out_is_a_share_whatever_the_order() -> None:
         return train, {name: list(part) for name, part in splits.items()}
 
     train, splits = run(DOCUMENTS)
-    held = splits["heldout/validation"] + splits["heldout/test"]
+    held = [document for part in splits.values() for document in part]
     assert 120 < len(held) < 280, "about 5% of 4,000 documents"
-    halves_ratio = len(splits["heldout/test"]) / len(splits["heldout/validation"])
-    assert 0.6 < halves_ratio < 1.6
+    for part in ("trial", "test"):
+        assert 0.3 < len(splits[f"heldout/{part}"]) / len(splits["heldout/validation"]) < 0.8
     assert sorted([*train, *held], key=lambda d: d.text) == sorted(DOCUMENTS, key=lambda d: d.text)
     again = run(DOCUMENTS[::-1] + DOCUMENTS[:100])[1]  # copies of what is held out change nothing
     assert {document.text for part in again.values() for document in part} == {document.text for document in held}
@@ -51,15 +53,15 @@ def test_no_more_is_held_out_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(held_out, "MAX_HELD_OUT", 20)
     held = HeldOut(0.5)
     assert len(list(held.train(DOCUMENTS))) == len(DOCUMENTS) - 20
-    assert len(held.validation) == len(held.test) == 10
+    assert [len(part) for part in held.of_part.values()] == [10, 5, 5]
 
 
 def test_copies_of_what_is_held_out_are_in_no_split(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out, "MAX_HELD_OUT", 20)
     held = HeldOut(0.5)
     train = {document.text for document in held.train(DOCUMENTS + DOCUMENTS)}
-    assert len(held.validation) == len(held.test) == 10
-    assert train.isdisjoint({document.text for document in held.validation + held.test})
+    assert [len(part) for part in held.of_part.values()] == [10, 5, 5]
+    assert train.isdisjoint({document.text for part in held.of_part.values() for document in part})
     assert held.counts[COPIES] == 20
 
 
@@ -81,9 +83,14 @@ def test_a_share_over_1_is_refused() -> None:
 @pytest.mark.parametrize(
     ("share", "count", "limit", "line"),
     [
-        (0.01, 40, None, "--hold-out 0.01 makes of 40 documents 0 for validation, 0 for the test and 40 for training"),
+        (
+            0.01,
+            40,
+            None,
+            "--hold-out 0.01 makes of 40 documents 0 for validation, 0 for trials, 0 for the test and 40 for training",
+        ),
         (0.01, 40, None, "expected at least one each: give --hold-out 0.5, more text, or --reference files"),
-        (0.01, 80, 80, "give --hold-out 0.25, a --max-documents above 80, or --reference files"),
+        (0.01, 80, 80, "give --hold-out 0.5, a --max-documents above 80, or --reference files"),
         (0.99, 8, None, "0 for training, expected at least one each: give --hold-out 0.5, more text"),
         (0.5, 1, 1, "give a --max-documents above 1, or --reference files"),
     ],

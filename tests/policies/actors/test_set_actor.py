@@ -36,7 +36,9 @@ def random_actor(hidden: int, config: SetActorConfig | None = None) -> SetActor:
 
 
 @pytest.mark.parametrize("hidden", [0, 8])
-@pytest.mark.parametrize("rule", [Agreement(0.4, 0.3), Lift(1.5, 0.5, 0.3)])
+@pytest.mark.parametrize(
+    "rule", [Agreement(0.4, 0.3), Lift(1.5, 0.5, 0.3), Agreement(0.4, 0.3, 1.5), Lift(1.5, 0.5, 0.3, 2.0)]
+)
 def test_a_clone_chooses_the_weights_of_its_rule(hidden: int, rule: Agreement | Lift) -> None:
     actor = random_actor(hidden)
     actor.action_map = ActionMap(scale=6.0, floor=0.0)
@@ -171,6 +173,10 @@ def test_pooled_features_are_over_the_agents_present_and_not_null() -> None:
         (lambda: SetActorConfig(hidden=-1), "hidden is -1"),
         (lambda: random_actor(0, SetActorConfig(trust=("ridge",))).clone(Agreement(0.1, 0.2)), "needs 'agreement'"),
         (lambda: random_actor(0).clone(Agreement(0.1, 1.0)), "strength is 1.0"),
+        (
+            lambda: random_actor(0, SetActorConfig(strength=("progress",))).clone(Lift(evidence=1.0)),
+            "needs 'trusted.lift_sure_log'",
+        ),
     ],
 )
 def test_bad_input_is_told_in_one_line(make: object, expected: str) -> None:

@@ -7,7 +7,7 @@ from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATUR
 from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.base import Policy, mix
-from pretraingym.policies.baselines.rules import Agreement, PaperRule
+from pretraingym.policies.baselines.rules import Agreement, Lift, PaperRule, Ridge
 from pretraingym.policies.named import check_names
 from pretraingym.policies.registry import POLICIES, make_policy
 
@@ -58,6 +58,21 @@ def test_agreement_is_a_softmax_over_the_agents_present() -> None:
     np.testing.assert_allclose(weights[0, 1:], 0.4 * odds[0, 1:] / odds[0, 1:].sum())
     np.testing.assert_allclose(weights[1, [1, 3]], 0.4 * odds[1, [1, 3]] / odds[1, [1, 3]].sum())
     np.testing.assert_allclose(weights[:2, 0], 0.6)
+
+
+def test_a_strength_that_follows_evidence() -> None:
+    """Odds of the strength times the trusted agents' sure lift, to the power: all of it where the lift is sure."""
+    seen = observation()
+    sure = column(AGENT_FEATURES, "lift_sure_log")
+    rules = Agreement(0.2, 0.4, 2.0), Ridge(0.2, 0.4, 2.0), Lift(2.0, 0.2, 0.4, 2.0), PaperRule(0.1, 0.4, 2.0)
+    for log_lift, expected in ((0.0, 0.4), (np.log(0.5), 1 / (1 + 4 * 1.5)), (np.log(0.05), 1 / (1 + 400 * 1.5))):
+        seen.agents[..., sure] = log_lift
+        for rule in rules:
+            rule.reset(AGENTS, 3)
+            np.testing.assert_allclose(1 - rule.act(seen)[:2, 0], expected, err_msg=rule.describe())
+    assert "its odds times sure lift to the power 2" in Lift().describe()
+    with pytest.raises(InputError, match="evidence is -1, expected a power from 0 up"):
+        Lift(evidence=-1)
 
 
 def test_constant_weights_go_by_agent_or_family() -> None:
