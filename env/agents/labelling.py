@@ -48,7 +48,8 @@ def _annotated(agent: LabelAgent, measured_D: NDArray[np.float64], documents: Co
         labels = agent.annotate(measured_D, documents)
     if alike(labels, documents.train):
         warnings.warn(
-            f"agent '{agent.name}' gives all training documents one category: it cannot prefer any of them",
+            f"agent '{agent.name}' gives all training documents one category: it cannot prefer any of them, and its "
+            "weight selects nothing. Leave it out of --agents, or label a corpus in which it tells documents apart",
             stacklevel=2,
         )
     return labels

@@ -81,7 +81,11 @@ def _from_packages() -> dict[str, Callable[..., Agent]]:
             found[entry.name] = _loaded(entry)
             owners[entry.name] = f"package '{package}'"
         except InputError as fault:
-            warnings.warn(f"agent '{entry.name}' of package '{package}' is left out: {fault}", stacklevel=2)
+            warnings.warn(
+                f"agent '{entry.name}' of package '{package}' is left out: {fault}. Runs that do not name it are as "
+                "they were; to use it, mend or rename it, or uninstall what is in its way",
+                stacklevel=2,
+            )
     return found
 
 

@@ -112,7 +112,11 @@ class Quotas:
         """Tell which limits a run does not end within, which checking them first should rule out."""
         broken = zip(self.limits, trial.excess.tolist(), strict=True)
         told = ", ".join(f"--{limit} by {excess:,.0f} tokens" for limit, excess in broken if excess)
-        warnings.warn(f"no exchange of whole windows at the run's end keeps {told}", stacklevel=2)
+        warnings.warn(
+            f"no exchange of whole windows at the run's end keeps {told}: the model is past these limits by that many "
+            "tokens. Where they must hold, train again with limits a little tighter",
+            stacklevel=2,
+        )
 
     def _run(self, slot: int) -> "RunQuotas":
         """The quotas of one run, made anew when its pool is another one."""

@@ -61,7 +61,8 @@ class CorpusChange:
         dropped = f", {self.removed} documents are gone" if self.removed else ""
         return (
             f"going on with a changed corpus: {self.added} documents are new{dropped}, {self.kept} stay as used as "
-            "they were; the order of the windows is a new one"
+            "they were; the order of the windows is a new one. To train on the new corpus alone, start anew in another "
+            "folder"
         )
 
     def ids(self, ids: Ids) -> Ids:

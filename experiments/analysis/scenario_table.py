@@ -1,4 +1,4 @@
-"""The table of a comparison over scenarios: gains with intervals, win rates, and what the same loss costs natural."""
+"""The table of a comparison over scenarios: gains with intervals, harm, and what the same loss costs natural."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -19,8 +19,9 @@ from ...policies.base import Policy
 from ...policies.named import group_by_shared_name, learned_in
 from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, ci95, resampled
 from .charges import Charges, all_in_ratio, label_flops, run_charges
-from .policy_table import PolicyRow, table_json
-from .statistics import NATURAL, Gain, Speedup, speedup
+from .harm import Harm, harm_of
+from .policy_table import NULL, ORDINARY, PolicyRow, gain_cells, kind_cells, table_json
+from .statistics import NATURAL, NATURAL_ANEW, Gain, Speedup, speedup
 
 Array = NDArray[np.float64]
 Record = Mapping[str, Any]  # of one scenario and seed: scenario, number, policies and ladder, as `compare` keeps them
@@ -43,15 +44,30 @@ class ScenarioRuns:
         return list(dict.fromkeys(record["number"] for record in self.records))
 
     @property
+    def scenarios(self) -> list[Mapping[str, Any]]:
+        """The scenarios, as JSON has them."""
+        first = {record["number"]: record for record in reversed(self.records)}
+        return [first[number]["scenario"] for number in self.numbers]
+
+    @property
     def clusters(self) -> list[str]:
         """The reference task that counts most, by scenario: those that share it are not independent."""
-        first = {record["number"]: record for record in reversed(self.records)}
-        return [main_task(first[number]["scenario"]) for number in self.numbers]
+        return [main_task(scenario) for scenario in self.scenarios]
+
+    @property
+    def nulls(self) -> list[str]:
+        """By scenario: the name of its kind, if it is one where the right answer is natural; else nothing."""
+        return [scenario.get("null", "") for scenario in self.scenarios]
 
     @property
     def names(self) -> dict[str, list[str]]:
         """What the policies are called, with those that share the name."""
         return group_by_shared_name(list(self.policies))
+
+    @property
+    def ran_anew(self) -> bool:
+        """Whether natural also ran from another seed in every scenario; older records lack it."""
+        return all(NATURAL_ANEW in record["policies"] for record in self.records)
 
     def losses(self, name: str, kind: str) -> Array:
         """Final losses, nats, by the scenario's mixture of reference tasks, (scenarios, seeds, policies that share the
@@ -97,14 +113,18 @@ def without_diverged_scenarios(records: Sequence[Record]) -> list[Record]:
     if not kept:
         raise InputError("natural diverged in every scenario, expected one to compare in: lower the learning rates")
     if bad:
-        warnings.warn(f"natural diverged in scenarios {sorted(bad)}: they are left out for all", stacklevel=2)
+        warnings.warn(
+            f"natural diverged in scenarios {sorted(bad)}: they are left out for all policies, for there is nothing to "
+            "gain over. If they are many, lower the learning rates",
+            stacklevel=2,
+        )
     return kept
 
 
 def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     """Print a table, and return what results.json holds beside the records: `policies` (policy_table.py), `costs`,
     `natural_ladder` and `scenarios`."""
-    gains = {name: runs.gains(name) for name in runs.names}
+    gains = {name: runs.gains(name) for name in [*runs.names, *[NATURAL_ANEW] * runs.ran_anew]}
     draws = runs.resampled(gains)
     params = num_parameters(runs.setting.model_config(runs.task.corpus.vocab_size))
     charges, labels = run_charges(runs.setting, params, len(runs.task.reference_tasks)), label_flops(runs.task)
@@ -118,8 +138,14 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
             fast = speedup(row.test_loss_mean, budget, rungs)
             row = replace(row, speedup=fast, all_in=_all_in(runs.policies[members[0]], fast, charges, labels))
         table[name] = row
+    if runs.ran_anew:
+        table[NATURAL_ANEW] = _gain_row(runs, NATURAL_ANEW, gains, draws)
     if (count := len(set(runs.clusters))) < LEAST_CLUSTERS:
-        warnings.warn(FEW_CLUSTERS.format(count), stacklevel=2)
+        warnings.warn(
+            f"{FEW_CLUSTERS.format(count)}. Take a gain for real only where it is far above 0, or compare on a corpus "
+            f"with {LEAST_CLUSTERS} or more",
+            stacklevel=2,
+        )
     _print(table)
     return {
         "policies": table_json(table),
@@ -132,33 +158,49 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
         },
         "natural_ladder": rungs,
         "scenarios": [
-            {"number": number, "cluster": of} for number, of in zip(runs.numbers, runs.clusters, strict=True)
+            {"number": number, "cluster": of, "null": null}
+            for number, of, null in zip(runs.numbers, runs.clusters, runs.nulls, strict=True)
         ],
     }
 
 
 def _policy_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
     """What one policy gains: over natural, over each other policy, by scenario and by main reference task."""
-    members, mean, by_scenario = runs.names[name], gains[name].mean(), gains[name].mean((1, 2))
+    members, mean = runs.names[name], gains[name].mean()
+    over = {
+        rival: Gain(float(mean - gains[rival].mean()), None, ci95(draws[name] - draws[rival]))
+        for rival in runs.names
+        if rival != name
+    }
+    row = _gain_row(runs, name, gains, draws)
+    return replace(row, over=over, describe=runs.policies[members[0]].describe(), policies=len(members))
+
+
+def _gain_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
+    """What one policy, or natural from another seed, gains over natural."""
+    mean, by_scenario = gains[name].mean(), gains[name].mean((1, 2))
+    validation, test = (runs.losses(NATURAL, kind) - runs.losses(name, kind) for kind in ("validation", "test"))
     return PolicyRow(
         test_loss_mean=float(runs.losses(NATURAL, "test").mean()) - float(mean),
         gain_nats=float(mean),
         gain_ci95=ci95(draws[name]),
         win_rate=float((by_scenario > 0).mean()),
-        validation_gain_nats=_mean_of_finite(runs.losses(NATURAL, "validation") - runs.losses(name, "validation")),
-        over={
-            rival: Gain(float(mean - gains[rival].mean()), None, ci95(draws[name] - draws[rival]))
-            for rival in gains
-            if rival != name
-        },
+        harm=harm_of(by_scenario),
+        harm_by_kind=_harm_by_kind(by_scenario, np.array([null != "" for null in runs.nulls])),
+        validation_gain_nats=_mean_of_finite(validation),
+        overfit_nats=_mean_of_finite(validation - test),
         gain_by_scenario=tuple(by_scenario.round(4).tolist()),
         gain_by_task={
             task: round(float(by_scenario[[of == task for of in runs.clusters]].mean()), 4)
             for task in dict.fromkeys(runs.clusters)
         },
-        describe=runs.policies[members[0]].describe(),
-        policies=len(members),
     )
+
+
+def _harm_by_kind(by_scenario: Array, null: NDArray[np.bool_]) -> dict[str, Harm] | None:
+    """The harm in scenarios that are null, and in the others; None if all are of one kind."""
+    kinds = {NULL: null, ORDINARY: ~null}
+    return {kind: harm_of(by_scenario[those]) for kind, those in kinds.items()} if 0 < null.sum() < len(null) else None
 
 
 def _mean_of_finite(values: Array) -> float | None:
@@ -194,12 +236,15 @@ def _float(value: float | None) -> float:
 
 
 def _print(table: Mapping[str, PolicyRow]) -> None:
-    shown = Table("policy", "test loss", "gain over natural", "95% interval", "wins", "speed-up")
-    for name, row in sorted(table.items(), key=lambda item: item[1].test_loss_mean):
-        cells = ["-"] * 4
-        if row.gain_nats is not None and row.gain_ci95 is not None:
-            low, high = row.gain_ci95
-            cells = [f"{row.gain_nats:+.3f}", f"{low:+.3f} to {high:+.3f}", f"{row.win_rate:.0%}"]
-            cells.append(str(row.speedup or "-"))
-        shown.add_row(name, f"{row.test_loss_mean:.3f}", *cells)
-    Console(stderr=True).print(shown)
+    """The policies, highest gain first: over all scenarios, and by kind where there are several."""
+    ranked = dict(sorted(table.items(), key=lambda item: item[1].test_loss_mean))
+    first = f"Nats gained over natural, whose test loss is {table[NATURAL].test_loss_mean:.3f}"
+    console = Console(stderr=True, highlight=False)
+    for title, (head, rows) in {first: gain_cells(ranked), **kind_cells(ranked)}.items():
+        # So it fits into 80 characters.
+        shown = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for place, name in enumerate(head):
+            shown.add_column(name.replace(" ", "\n").replace("-", "-\n"), max_width=None if place else 12)
+        for row in rows:
+            shown.add_row(*row)
+        console.print(title, shown, "", sep="\n")

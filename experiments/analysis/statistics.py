@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 NATURAL = "natural"
+NATURAL_ANEW = "natural, another seed"  # the same scenario from other initial weights and draws: chance alone
+NONE = "–"  # in a table, where a number is not known
 
 
 @dataclass(frozen=True)
@@ -81,3 +85,16 @@ def speedup(loss: float, tokens: float, ladder: Sequence[tuple[float, float]]) -
     rest = (loss - below) / (above - below)  # 0 at the longer rung, in log tokens
     natural = rung_tokens[upper] * (rung_tokens[upper - 1] / rung_tokens[upper]) ** rest
     return Speedup(float(natural / tokens))
+
+
+def known(value: Any) -> bool:
+    return value is not None and isfinite(value)
+
+
+def signed(value: Any) -> str:
+    """A gain as tables have it."""
+    return f"{value:+.3f}".replace("-", "−") if known(value) else NONE
+
+
+def interval(gain: Gain | None) -> str:
+    return f"{signed(gain.ci95[0])} to {signed(gain.ci95[1])}" if gain and gain.ci95 else NONE

@@ -31,7 +31,7 @@ from ...policies.base import Policy
 from ...policies.baselines.constant import Constant
 from ...policies.baselines.fixed import Natural
 from ...policies.learners.cma_es import diagonal_search
-from ...policies.named import check_names, make_policies
+from ...policies.named import check_names, make_policies, warn_beyond_training
 from ..analysis.bootstrap import ci95
 from ..analysis.scenario_table import ScenarioRuns, summarise
 from ..analysis.statistics import NATURAL
@@ -102,6 +102,7 @@ def measure(config: AnewConfig) -> dict[str, Any]:
     results = summarise(runs) | {"fraction": fractions(runs)}
     results["search_runs"] = config.population * config.generations
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": records}).encode())
+    warn_beyond_training(policies)
     folder.close()
     gains = {
         name: {key: row[key] for key in ("gain_nats", "gain_ci95")}

@@ -14,9 +14,9 @@ from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...policies.base import Policy
-from ...policies.named import check_names, learned_hashes, make_policies, members_of
+from ...policies.named import check_names, learned_hashes, make_policies, members_of, warn_beyond_training
 from ..analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
-from ..analysis.statistics import NATURAL
+from ..analysis.statistics import NATURAL, NATURAL_ANEW
 from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
 from ..reports.compare_report import write_compare_report
@@ -26,7 +26,8 @@ from ..runs.run_folder import RunFolder
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """Run policies on the same scenarios and seeds, and report what each gains over natural and what it costs."""
+    """Run policies on the same scenarios and seeds, and report what each gains over natural, how often it harms and
+    what it costs."""
 
     policies: tuple[str, ...] = ("uniform", "paper-rule", "agreement", "lift")
     """policies to compare with natural: names of rules, or folders of learned ones. NAME= gives one a name, as in
@@ -65,7 +66,7 @@ class CompareConfig:
             raise InputError(f"ladder is {self.ladder}, expected positive budgets other than 1")
         if not self.policies:
             raise InputError("no policies given, expected at least one beside natural, such as --policies lift")
-        check_names(self.policies)
+        check_names(self.policies, (NATURAL, NATURAL_ANEW))
 
 
 def main(config: CompareConfig) -> dict[str, Any]:
@@ -78,11 +79,12 @@ def main(config: CompareConfig) -> dict[str, Any]:
         folder = RunFolder(config.folder, config, config.resume, task.corpus, learned=learned_hashes(policies))
         progress.stage("compare", None)
         rows = list(_rows(config, folder, task, policies, scenarios, progress))
+    warn_beyond_training(policies)
     results = summarise(ScenarioRuns(config.setting, task, without_diverged_scenarios(rows), policies))
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
     write_compare_report(config.folder, results)
     folder.close()
-    shown = ("test_loss_mean", "gain_nats", "gain_ci95", "win_rate", "speedup")
+    shown = ("test_loss_mean", "gain_nats", "gain_ci95", "win_rate", "harm", "validation_gain_nats", "speedup")
     short = {name: {key: row[key] for key in shown} for name, row in results["policies"].items()}
     return {"report": str(config.folder / "report.html"), "policies": short}
 
@@ -119,7 +121,7 @@ def _rows(
         seed = first + repeat
 
         def work(scenario: Scenario = scenario, seed: int = seed) -> dict[str, Any]:
-            runs = outcomes(config.setting, task, policies, scenario, seed, config.test_windows)
+            runs = outcomes(config.setting, task, policies, scenario, seed, config.test_windows, anew=True)
             ladder = {f"{scale:g}": _natural(config, task, scenario, seed, scale) for scale in config.ladder}
             return {"policies": runs, "ladder": ladder}
 

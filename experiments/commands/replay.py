@@ -102,7 +102,11 @@ def _open_task(config: ConfigRecord, corpus: Path | None) -> Task:
         if here.versions.get(name) != its
     ]
     if differ:
-        warnings.warn(f"versions differ, and with them perhaps the last digits: {'; '.join(differ)}", stacklevel=2)
+        warnings.warn(
+            f"versions differ, and with them perhaps the last digits: {'; '.join(differ)}. For the same digits install "
+            "those there, or allow for it with --tolerance",
+            stacklevel=2,
+        )
     return task
 
 

@@ -16,10 +16,13 @@ from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
+from ...lm.io.typed_json import to_json
 from ...lm.models.causal_lm import num_parameters
+from ...policies.base import Policy
 from ...policies.baselines.constant import family
-from ...policies.named import check_names, learned_hashes, make_policies, members_of
-from ..analysis.statistics import NATURAL
+from ...policies.named import check_names, learned_hashes, make_policies, members_of, warn_beyond_training
+from ..analysis.harm import harm_of
+from ..analysis.statistics import NATURAL, signed
 from ..evaluation.side_by_side import outcomes
 from ..progress import Progress
 from ..runs.preflight import check_policies, check_seed, preflight_task
@@ -80,13 +83,13 @@ def main(config: TransferConfig) -> dict[str, Any]:
                     f"{name} has the agents {', '.join(task.agent_names)}, expected the target's, "
                     f"{', '.join(tasks['target'].agent_names)}: set --proxy.agents as --target.agents"
                 )
-        policies = make_policies(config.policies, tasks["target"].agent_names)
+        policies = make_policies(config.policies + _constants(tasks["target"]), tasks["target"].agent_names)
         folder = RunFolder(config.folder, config, config.resume, corpus, learned=learned_hashes(policies))
         losses: dict[str, list[dict[str, float]]] = {}
         for name, setting in settings.items():
             progress.stage(name, None)
             losses[name] = [
-                folder.stage(f"{name}-{number}", partial(_losses, config, tasks[name], setting, number))
+                folder.stage(f"{name}-{number}", partial(_losses, config, tasks[name], setting, policies, number))
                 for number in range(config.scenarios)
             ]
     sizes = {
@@ -97,16 +100,22 @@ def main(config: TransferConfig) -> dict[str, Any]:
     }
     write_atomic(config.folder / "results.json", json.dumps(results | {"losses": losses}, indent=1).encode())
     folder.close()
+    warn_beyond_training(policies)
     _print(results["sizes"])
     return results
 
 
-def _losses(config: TransferConfig, task: Task, setting: Setting, number: int) -> dict[str, float]:
+def _constants(task: Task) -> tuple[str, ...]:
+    """The constant weights that are compared beside the policies."""
+    families = sorted({family(agent) for agent in task.agent_names[1:]})
+    return tuple(f"constant:strength={strength},{of}=1" for of in families for strength in STRENGTHS)
+
+
+def _losses(
+    config: TransferConfig, task: Task, setting: Setting, policies: dict[str, Policy], number: int
+) -> dict[str, float]:
     """Final validation loss by console on scenario `number`, nats; the same for every size."""
     scenario, seed = config.distribution.numbered(task, config.seed, number)
-    families = sorted({family(agent) for agent in task.agent_names[1:]})
-    constants = tuple(f"constant:strength={strength},{of}=1" for of in families for strength in STRENGTHS)
-    policies = make_policies(config.policies + constants, task.agent_names)
     runs = outcomes(setting, task, policies, scenario, seed, 1)
     return {name: run["validation_loss_nats"] for name, run in runs.items()}
 
@@ -115,23 +124,34 @@ def rank_agreement(losses: list[dict[str, float]], target: list[dict[str, float]
     """How far one size's final losses by scenario and console agree with the target's: Spearman's correlation of the
     gains over natural (their mean over scenarios, and each; 0 where there is nothing to rank), and `regret`: the
     target's loss under the policy that wins at this size, less its loss under its own winner, nats. Policies whose run
-    diverged on either do not count."""
-    correlations, regrets = [], []
+    diverged on either do not count.
+
+    `harm`: what the target would come to under the policy that wins at this size, over natural (`harm.py`; of
+    validation losses, the only ones measured here); None where natural diverged in every scenario."""
+    correlations, regrets, gains = [], [], []
     for own, wanted in zip(losses, target, strict=True):
         names = [name for name in own if name != NATURAL and None not in (own[name], wanted[name])]
         here, there = (np.array([of[name] for name in names]) for of in (own, wanted))
         ranked = len(names) > 1 and np.ptp(here) > 0 and np.ptp(there) > 0
         correlations.append(float(spearmanr(here, there).statistic) if ranked else 0.0)
         regrets.append(float(there[here.argmin()] - there.min()) if names else 0.0)
+        if names and wanted[NATURAL] is not None:
+            gains.append(wanted[NATURAL] - there[here.argmin()])
     return {
         "spearman": float(np.mean(correlations)),
         "spearman_by_scenario": np.round(correlations, 3).tolist(),
         "regret_nats": float(np.mean(regrets)),
+        "harm": to_json(harm_of(np.array(gains))) if gains else None,
     }
 
 
 def _print(sizes: dict[str, dict[str, Any]]) -> None:
-    table = Table("model", "parameters", "rank correlation with the target", "regret, nats")
+    """A row a size; from `gain` on: the target's, under the policy that wins at this size."""
+    head = "model", "parameters", "rank correlation with the target", "regret, nats", "gain", "harmed", "worst tenth"
+    table = Table(*head)
     for name, row in sizes.items():
-        table.add_row(name, f"{row['params']:,}", f"{row['spearman']:.2f}", f"{row['regret_nats']:.3f}")
+        cells = [name, f"{row['params']:,}", f"{row['spearman']:.2f}", f"{row['regret_nats']:.3f}"]
+        if harm := row["harm"]:
+            cells += [signed(harm["gain_nats"]), f"{harm['harmed_share']:.0%}", signed(harm["worst_tenth_nats"])]
+        table.add_row(*cells)
     Console(stderr=True).print(table)

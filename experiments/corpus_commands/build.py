@@ -131,8 +131,12 @@ def main(config: BuildConfig) -> dict[str, Any]:
         corpus = _build(replace(config, corpus=aside), _StageProgress(progress, "read"))
         write_card(corpus)
     print(data_card(corpus))
-    for line in large_documents(corpus):
-        warnings.warn(line, stacklevel=2)
+    if large := large_documents(corpus):
+        warnings.warn(
+            f"{'; '.join(large)}: what selects them trains on little else. Split them, or leave them out, unless they "
+            "are meant to be so long",
+            stacklevel=2,
+        )
     tokens = int(corpus.token_offsets[-1])
     return {
         "corpus": str(config.corpus),

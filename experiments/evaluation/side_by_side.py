@@ -1,7 +1,8 @@
-"""Policies on one scenario, side by side: a run each from the same initial weights and random numbers."""
+"""Policies on one scenario, side by side: a run each from the same initial weights and random numbers; and natural from
+others, to see what chance alone gives."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,9 @@ from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...policies.base import Policy, act_apart
 from ...policies.baselines.fixed import Natural
-from ..analysis.statistics import NATURAL
+from ..analysis.statistics import NATURAL, NATURAL_ANEW
+
+ANEW = 2**32  # from a run's seed to that of natural anew: further than the repeats of a scenario
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,15 @@ class FinishedEpisode:
 
 
 def run_side_by_side(
-    setting: Setting, task: Task, policies: Sequence[Policy], scenario: Scenario, seed: int
+    setting: Setting,
+    task: Task,
+    policies: Sequence[Policy],
+    scenario: Scenario,
+    seed: int,
+    seeds: Sequence[int] | None = None,
 ) -> FinishedEpisode:
-    """Run all of `policies` on the scenario, with new models of that seed, to the end or until all have diverged."""
+    """Run all of `policies` on the scenario, with new models of that seed, to the end or until all have diverged.
+    seeds: one a policy, where they are not the same."""
     count = len(policies)
     for policy in policies:
         policy.reset(task.agent_names, 1)
@@ -47,18 +56,30 @@ def run_side_by_side(
         return chosen[-1]
 
     episode = Episode(task, setting.backend(task, count), setting.episode)
-    episode.enter(list(range(count)), [scenario] * count, [seed] * count)
+    episode.enter(list(range(count)), [scenario] * count, list(seeds or [seed] * count))
     run_episode(episode, decide, on_interval=intervals.append)
     return FinishedEpisode(episode, seen[0], np.stack(chosen), intervals[-1])
 
 
 def outcomes(
-    setting: Setting, task: Task, policies: dict[str, Policy], scenario: Scenario, seed: int, test_windows: int
+    setting: Setting,
+    task: Task,
+    policies: dict[str, Policy],
+    scenario: Scenario,
+    seed: int,
+    test_windows: int,
+    anew: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Run natural and all of `policies` side by side; what each came to, as JSON has it: `validation_loss_nats` by the
-    scenario's mixture, `test_loss_nats` by task, `tokens`, and its mean `weights`. A run that diverged has null."""
-    own = {NATURAL: Natural(), **policies}
-    finished = run_side_by_side(setting, task, list(own.values()), scenario, seed)
+    scenario's mixture, `test_loss_nats` by task, `tokens`, and its mean `weights`. A run that diverged has null.
+
+    anew: also natural from another seed, of the same pool: other initial weights, draws and validation windows."""
+    own, seeds = {NATURAL: Natural(), **policies}, [seed] * (1 + len(policies))
+    if anew:
+        own[NATURAL_ANEW] = Natural()
+        seeds.append((seed + ANEW) % 2**63)
+        scenario = replace(scenario, pool_seed=seed if scenario.pool_seed is None else scenario.pool_seed)
+    finished = run_side_by_side(setting, task, list(own.values()), scenario, seed, seeds)
     last, weights_NK = finished.last, finished.weights_INK.mean(0)
     test_NT = finished.episode.measuring.test_losses(test_windows)
     return {

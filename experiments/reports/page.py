@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from html import escape
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from ...lm.io.files import write_atomic
-from ..analysis.statistics import Gain
+from ..analysis.statistics import NONE, known
 
 
 def write_page(path: Path, title: str, body: str) -> Path:
@@ -40,20 +39,8 @@ def html_table(head: Sequence[str], rows: Sequence[Sequence[str]], strong: str |
     return f'<div class="scroll"><table>\n<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody></table></div>'
 
 
-def known(value: Any) -> bool:
-    return value is not None and isfinite(value)
-
-
 def number(value: Any) -> str:
-    return f"{value:.3f}" if known(value) else "–"
-
-
-def signed(value: Any) -> str:
-    return f"{value:+.3f}".replace("-", "−") if known(value) else "–"
-
-
-def interval(gain: Gain | None) -> str:
-    return f"{signed(gain.ci95[0])} to {signed(gain.ci95[1])}" if gain and gain.ci95 else "–"
+    return f"{value:.3f}" if known(value) else NONE
 
 
 def duration(seconds: float | None) -> str | None:

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from ..analysis.statistics import NATURAL, Gain
+from ..analysis.statistics import NATURAL, Gain, interval, signed
 from .figures import curves_figure, gains_figure, ladder_figure, learning_figure, weights_figure
-from .page import duration, figure, html_table, interval, number, signed, write_page
+from .page import duration, figure, html_table, number, write_page
 from .run_record import RunRecord
 
 OUTSIDE_GOAL = 0.25  # of an interval's time, at most, goes to anything but training

@@ -184,7 +184,11 @@ def ready_model(config: PretrainedConfig, seed: int, origin: Path | None, engine
         config._attn_implementation = engine.attention  # else transformers takes sdpa where a model has it
     model = new_model(config, seed) if origin is None else _weights_in(origin, config)
     if model.config._attn_implementation != engine.attention:
-        warnings.warn(f"{type(model).__name__} has no attention {engine.attention}; it gets eager", stacklevel=2)
+        warnings.warn(
+            f"{type(model).__name__} has no attention {engine.attention}; it gets eager, which computes the same, but "
+            "takes more memory and time. Ask for eager attention if that is right for you, else for another model",
+            stacklevel=2,
+        )
     if engine.liger:
         _use_liger(model)
     return model.train()

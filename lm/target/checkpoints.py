@@ -121,7 +121,11 @@ class Checkpoints:
                 raise
             except (OSError, ValueError, KeyError, TypeError, AttributeError, DamagedFile) as error:
                 why = in_one_line(error)
-                warnings.warn(f"the checkpoint {path} is damaged ({why}); trying the one before it", stacklevel=2)
+                warnings.warn(
+                    f"the checkpoint {path} is damaged ({why}); trying the one before it, after which all is trained "
+                    "again. If it happens often, check the disk",
+                    stacklevel=2,
+                )
                 # Under another name, so that it does not count among those that are kept.
                 path.rename(path.with_name(f"{DAMAGED}{path.name}"))
         if damaged := len(list(self.folder.glob(f"{DAMAGED}*"))):

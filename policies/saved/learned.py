@@ -12,8 +12,7 @@ from ..actors.actor import Actor, ObservationTensors
 from ..actors.actor_config import AGENT_BY_NAME
 from ..base import Policy, Weights, others
 from .card import PolicyCard
-
-MARGIN = 0.25  # of a range's width: how far beyond it a feature may lie without a warning (assumed)
+from .extrapolation import Extrapolation
 
 
 def observed_values(actor: Actor, observation: Observation) -> dict[str, NDArray[np.float32]]:
@@ -30,24 +29,26 @@ def observed_values(actor: Actor, observation: Observation) -> dict[str, NDArray
 
 @dataclass
 class LearnedPolicy(Policy):
-    """An actor with its action map, and the card of how it was learned."""
+    """An actor with its action map, and the card of how it was learned. met: what it saw beyond its training's ranges;
+    warns: whether it says so the first time; who sums up over many runs switches that off."""
 
     actor: Actor
     card: PolicyCard
 
     def __post_init__(self) -> None:
         self.name = f"learned-{self.card.algorithm}"
-        self._warned: set[str] = set()
+        self.met, self.warns = Extrapolation(self.card.ranges), True
         self._kept: Weights | None = None
 
     def reset(self, agents: tuple[str, ...], num_runs: int) -> None:
         self.actor.bind(agents)
+        self.met.begin()
         self._kept = None
 
     def act(self, observation: Observation) -> Weights:
         if self._kept is not None:
             return self._kept.copy()
-        self._warn_beyond_training(observation)
+        self._look(observation)
         weights = self.actor.weights(*ObservationTensors.of(observation))
         if self.actor.decides_once:
             self._kept = weights.copy()
@@ -62,20 +63,13 @@ class LearnedPolicy(Policy):
     def describe(self) -> str:
         return f"{self.actor.architecture} learned with {self.card.algorithm} on {self.card.proxies}"
 
-    def _warn_beyond_training(self, observation: Observation) -> None:
-        """One warning for all features that lie beyond their range for the first time."""
-        said = []
-        for name, values in observed_values(self.actor, observation).items():
-            if name in self._warned or name not in self.card.ranges or not len(values):
-                continue
-            low, high = self.card.ranges[name]
-            margin = MARGIN * (high - low) + 1e-6
-            beyond = (values < low - margin) | (values > high + margin)
-            if beyond.any():
-                self._warned.add(name)
-                said.append(f"{name} is {values[beyond][0]:.3g}, {low:.3g} to {high:.3g} in training")
-        if said:
+    def _look(self, observation: Observation) -> None:
+        """Count the decision; a warning at the first one outside, once for all the runs that this policy drives."""
+        if self.met.look(observed_values(self.actor, observation)) and self.warns:
+            self.warns = False
             warnings.warn(
-                f"policy '{self.name}' may choose badly here, compare it with 'agreement': {'; '.join(said)}",
+                f"policy '{self.name}' may choose badly here, for it meets what it never met while it learned: "
+                f"{self.met.told}. Run `pretraingym compare` with it on this corpus before you trust it, or take the "
+                "rule lift in its place",
                 stacklevel=3,
             )

@@ -1,11 +1,13 @@
 """The table of policies in a results.json: what is written is read again, and what is none gets its line."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from pretraingym.experiments.analysis.policy_table import PolicyRow, read_table, table_json
+from pretraingym.experiments.analysis.harm import Harm
+from pretraingym.experiments.analysis.policy_table import PolicyRow, gain_cells, kind_cells, read_table, table_json
 from pretraingym.experiments.analysis.statistics import Gain, Speedup
 from pretraingym.lm.io.errors import InputError
 
@@ -16,6 +18,9 @@ TABLE = {
         gain_nats=0.1,
         gain_ci95=(0.05, 0.15),
         win_rate=0.75,
+        harm=Harm(24, 0.1, 0.125, (0.043, 0.31), -0.04),
+        validation_gain_nats=0.13,
+        overfit_nats=0.03,
         speedup=Speedup(1.5, is_lower_bound=True),
         test_loss_by_task={"prose": 1.8},
         over={"uniform": Gain(0.02, None, (-0.1, 0.1))},
@@ -37,6 +42,20 @@ def test_both_kinds_of_row_have_the_same_keys() -> None:
     assert written["natural"].keys() == written["lift"].keys()
     assert written["lift"]["speedup"] == {"factor": 1.5, "is_lower_bound": True, "is_upper_bound": False}
     assert written["natural"]["gain_ci95"] is None
+
+
+def test_the_cells_are_those_of_the_policies() -> None:
+    head, rows = gain_cells(TABLE)
+    assert rows == [["lift", "+0.100", "+0.050 to +0.150", "12% (4–31%)", "−0.040", "+0.130", "+0.030", "≥ 1.50"]]
+    assert len(head) == len(rows[0])
+    slow = {name: replace(row, speedup=None) for name, row in TABLE.items()}
+    assert "speed-up" in head
+    assert "speed-up" not in gain_cells(slow)[0]
+    assert kind_cells(TABLE) == {}
+    harm = Harm(3, -0.05, 1 / 3, (0.06, 0.79), -0.1)
+    told = kind_cells({"lift": replace(TABLE["lift"], harm_by_kind={"null": harm, "ordinary": harm})})
+    assert list(told) == ["Where the right answer is natural (3)", "Other scenarios (3)"]
+    assert told["Other scenarios (3)"][1] == [["lift", "−0.050", "33% (6–79%)", "−0.100"]]
 
 
 @pytest.mark.parametrize(

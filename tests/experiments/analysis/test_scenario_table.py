@@ -6,9 +6,9 @@ import pytest
 
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.analysis.policy_table import read_table
+from pretraingym.experiments.analysis.policy_table import NULL, ORDINARY, read_table
 from pretraingym.experiments.analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
-from pretraingym.experiments.analysis.statistics import Speedup
+from pretraingym.experiments.analysis.statistics import NATURAL_ANEW, Speedup
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.baselines.fixed import Uniform
@@ -57,3 +57,59 @@ def test_a_rung_stands_where_its_tokens_are_and_bounds_are_told(tiny_corpus: Cor
     assert worse is not None
     assert worse.is_upper_bound
     assert str(worse).startswith("≤ ")
+
+
+@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
+def test_harm_is_told_of_all_scenarios_and_by_kind(
+    tiny_corpus: Corpus, tiny_setting: Setting, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = [record(number, 3.0, loss, {}) for number, loss in enumerate((2.5, 2.9, 3.1, 3.01))]
+    records[1]["scenario"]["null"] = "no-text"  # the others have no such key, as records of earlier versions
+    records[2]["scenario"]["null"] = "own-text"
+    records[3]["scenario"]["null"] = ""
+    results = summarise(ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, {"uniform": Uniform()}))
+    row = read_table(results["policies"], "table")["uniform"]
+    assert row.harm is not None
+    assert (row.harm.scenarios, row.harm.harmed_share) == (4, 0.25)  # .01 nats worse is no harm
+    assert row.harm.worst_tenth_nats == pytest.approx(-0.1)
+    assert row.harm_by_kind is not None
+    null, ordinary = row.harm_by_kind[NULL], row.harm_by_kind[ORDINARY]
+    assert (null.gain_nats, null.harmed_share) == (pytest.approx(0.0), 0.5)
+    assert (ordinary.gain_nats, ordinary.harmed_share) == (pytest.approx(0.245), 0.0)
+    assert [about["null"] for about in results["scenarios"]] == ["", "no-text", "own-text", ""]
+    told = capsys.readouterr().err
+    assert "Where the right answer is natural (2)" in told
+    assert "Other scenarios (2)" in told
+    assert "25% (5–70%)" in told
+    alone = summarise(ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records[1:3], {"uniform": Uniform()}))
+    assert read_table(alone["policies"], "table")["uniform"].harm_by_kind is None
+    assert "Other scenarios" not in capsys.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
+def test_over_fit_is_the_gain_on_validation_less_that_on_test(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    records = [record(0, 3.0, 2.5, {}), record(1, 3.0, 2.7, {}), record(2, 3.0, None, {})]
+    records[0]["policies"]["uniform"]["validation_loss_nats"] = 2.3
+    results = summarise(ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, {"uniform": Uniform()}))
+    row = read_table(results["policies"], "table")["uniform"]
+    assert row.validation_gain_nats == pytest.approx((0.7 + 0.3) / 2)  # of the runs that did not diverge
+    assert row.overfit_nats == pytest.approx((0.2 + 0.0) / 2)
+
+
+@pytest.mark.filterwarnings("ignore:The main reference tasks are few")
+def test_natural_from_another_seed_is_a_row_but_no_rival(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
+    records = [record(0, 3.0, 2.5, {"2": 2.0}), record(1, 3.0, 2.7, {"2": 2.0})]
+    runs = ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, {"uniform": Uniform()})
+    before = summarise(runs)["policies"]
+    assert set(before) == {"natural", "uniform"}  # the records of earlier versions lack it
+    for each, loss in zip(records, (3.05, 2.99), strict=True):
+        each["policies"][NATURAL_ANEW] = {**each["policies"]["natural"], "test_loss_nats": {"prose": loss}}
+    after = summarise(runs)["policies"]
+    assert {name: row for name, row in after.items() if name != NATURAL_ANEW} == before
+    row = read_table(after, "table")[NATURAL_ANEW]
+    assert row.gain_by_scenario == (-0.05, 0.01)
+    assert row.harm is not None
+    assert row.harm.harmed_share == 0.5
+    assert (row.policies, row.over, row.speedup, row.all_in) == (None, None, None, None)
+    del records[1]["policies"][NATURAL_ANEW]  # a comparison that an earlier version began
+    assert summarise(runs)["policies"] == before

@@ -31,7 +31,10 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     results = json.loads((tmp_path / "run" / "results.json").read_text())
     table = results["policies"]
     assert returned["policies"]["steady"]["win_rate"] == table["steady"]["win_rate"]
-    assert set(table) == {"natural", "uniform", "steady", "both"}
+    assert set(table) == {"natural", "natural, another seed", "uniform", "steady", "both"}
+    assert returned["policies"]["steady"]["harm"] == table["steady"]["harm"]
+    assert table["steady"]["harm"]["scenarios"] == config.scenarios
+    assert table["natural, another seed"]["gain_nats"] != 0
     assert (table["both"]["policies"], table["steady"]["policies"]) == (2, 1)
     mean_of_two = (table["uniform"]["test_loss_mean"] + table["steady"]["test_loss_mean"]) / 2
     assert table["both"]["test_loss_mean"] == pytest.approx(mean_of_two)
@@ -48,6 +51,7 @@ def test_a_comparison_goes_on_where_it_was(tiny_corpus: Corpus, tiny_setting: Se
     page = (tmp_path / "run" / "report.html").read_text()
     assert "3 policies on 3 scenarios" in page
     assert "All-in ratio of" in page
+    assert "Natural, another seed: natural once more on the same pools" in page
     assert "mathdefault" not in page  # ticks are numbers, not the source of formulas
     with pytest.raises(InputError, match="add --resume"):
         main(config)
@@ -77,3 +81,8 @@ def test_an_agent_that_is_left_out_is_no_copy_either(
     assert copied > 0
     with pytest.raises(InputError, match="without nonsense, scenario 0: scenario names agent 'nonsense'"):
         _scenario(replace(config, without=("nonsense",)), task, 0)
+
+
+def test_the_name_of_natural_from_another_seed_is_taken() -> None:
+    with pytest.raises(InputError, match="expected different names, none of them natural or natural, another seed"):
+        CompareConfig(("runs/natural, another seed",))

@@ -21,6 +21,17 @@ def test_ranks_and_regret() -> None:
     assert told["regret_nats"] == pytest.approx(0.15)  # b is .3 worse than it could be in the second
 
 
+def test_harm_is_that_of_the_policy_that_wins_on_the_proxy() -> None:
+    proxy = [{"natural": 3.0, "a": 2.0, "b": 2.5}, {"natural": 1.0, "a": 2.0, "b": 2.5}]
+    target = [{"natural": 2.0, "a": 2.1, "b": 1.5}, {"natural": 2.0, "a": 1.8, "b": 1.5}]
+    harm = rank_agreement(proxy, target)["harm"]
+    assert harm["scenarios"] == 2
+    assert harm["gain_nats"] == pytest.approx(0.05)
+    assert harm["harmed_share"] == 0.5
+    assert harm["worst_tenth_nats"] == pytest.approx(-0.1)
+    assert rank_agreement(target, target)["harm"]["harmed_share"] == 0
+
+
 def test_the_ladder(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) -> None:
     clock = replace(tiny_setting.episode, steps_per_interval=16)
     setting = replace(tiny_setting, episode=clock)
@@ -40,6 +51,8 @@ def test_the_ladder(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path) 
 def test_where_there_is_nothing_to_rank() -> None:
     null = [{"natural": 3.0, "a": None, "b": None}]
     assert rank_agreement(null, null)["spearman"] == 0  # type: ignore[arg-type]
+    gone = [{"natural": None, "a": 1.0, "b": 2.0}]
+    assert rank_agreement(null, null)["harm"] is rank_agreement(gone, gone)["harm"] is None  # type: ignore[arg-type]
     same = [{"natural": 3.0, "a": 1.0, "b": 1.0}]
     assert (rank_agreement(same, same)["spearman"], rank_agreement(same, same)["regret_nats"]) == (0, 0)
 
