@@ -65,6 +65,7 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
         check_reference_weights(config.reference, corpus.reference_tasks)
         if not config.reference and set(corpus.reference_tasks) == set(DEFAULT_REFERENCE):
             config = replace(config, reference=DEFAULT_REFERENCE)
+        config = _learning_for_the_target(config, corpus.reference_tasks)
         preflight_task(config.proxy, corpus)
         task = preflight_task(config.target, corpus)
         folder = RunFolder(config.folder, config, config.resume, corpus, lambda: in_flight_bytes(config.folder))
@@ -84,6 +85,16 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
         write_report(config.folder)
     summary: dict[str, Any] = json.loads(written.read_text())
     return summary
+
+
+def _learning_for_the_target(config: QuickstartConfig, tasks: tuple[str, ...]) -> QuickstartConfig:
+    """The same, with the target's mixture of reference tasks as that of the scenarios to learn on, unless they are
+    given."""
+    asked = config.learn.distribution
+    if asked.mixture or asked.references:
+        return config
+    asked = replace(asked, mixture=config.reference or dict.fromkeys(tasks, 1.0))
+    return replace(config, learn=replace(config.learn, distribution=asked))
 
 
 def _results(

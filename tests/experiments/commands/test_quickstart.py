@@ -76,6 +76,14 @@ def test_last_line_and_files(finished: tuple[Path, dict[str, object]]) -> None:
     assert "https://" not in report.replace("https://arxiv.org", "")
 
 
+def test_it_learns_for_the_mixture_that_its_target_is_trained_for(finished: tuple[Path, dict[str, object]]) -> None:
+    lines = [json.loads(line) for line in (finished[0] / "episodes.jsonl").read_text().splitlines()]
+    scenarios = [line["scenario"] for line in lines if line["kind"] == "episode"]
+    mixtures = {json.dumps(sorted(scenario["reference"])) for scenario in scenarios}
+    assert mixtures == {'[["code", 0.25], ["prose", 0.75]]'}
+    assert len({scenario["null"] for scenario in scenarios}) > 1, "among them null ones"
+
+
 def test_target_is_a_transformers_folder(finished: tuple[Path, dict[str, object]], tiny_corpus: Corpus) -> None:
     folder, last = finished
     model = AutoModelForCausalLM.from_pretrained(folder / "model")
