@@ -123,7 +123,8 @@ def likeliest(mixtures: Array, values_N: Array) -> Shape:
 def _best_share(trees_N: Array, smooth_N: Array, loss_N: Array) -> float:
     """Of the trees, in [0, 1], for the least squares."""
     apart_N = trees_N - smooth_N
-    return float(np.clip(apart_N @ (loss_N - smooth_N) / max(apart_N @ apart_N, 1e-30), 0.0, 1.0))
+    share = (apart_N * (loss_N - smooth_N)).sum() / max(float((apart_N**2).sum()), LEAST_VARIANCE)
+    return float(np.clip(share, 0.0, 1.0))
 
 
 def _squares(mixtures: Array, others: Array, power: float) -> Array:
