@@ -30,8 +30,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "onnx_export",
     ),
     "experiments": (
-        "progress", "analysis", "evaluation", "runs", "reports", "corpus_commands", "commands", "benchmarks",
-        "examples", "compat", "command_line", "__main__", "package_root",
+        "progress", "analysis", "mixtures", "evaluation", "runs", "reports", "corpus_commands", "commands",
+        "benchmarks", "examples", "compat", "command_line", "__main__", "package_root",
     ),
 }  # fmt: skip
 LAYERS = tuple(FLOORS)

@@ -58,5 +58,6 @@ COMMANDS = {
     "corpus build": Command("corpus_commands.build", "BuildConfig", presets="corpus_commands.presets"),
     "corpus label": Command("corpus_commands.label", "LabelConfig", run="label"),
     "corpus card": Command("corpus_commands.label", "CardConfig", run="card"),
+    "fit": Command("commands.fit", "FitConfig"),
     "surrogate fit": Command("commands.surrogate_fit", "SurrogateFitConfig"),
 }

@@ -3,8 +3,8 @@ r"""RegMix (Liu et al. 2024, arXiv 2407.01492): try random constant weights, reg
 Adapted: weights of agents' families in place of domains', and many scenarios in place of one, so that returns are
 standardised within each group.
 
-Settings: trees of scikit-learn's defaults but for small steps, and how many weights are simulated and averaged
-(assumed); the distribution of strengths is regression.py's.
+Settings: the trees, and how many weights are simulated and averaged, are boosted_trees.py's (assumed); the distribution
+of strengths is regression.py's.
 
 Evidence: 192 sealed scenarios, gain over natural .164 [.118, .215] nats, best-static .151
 (experiments/results/2026-11-28-wide/):
@@ -21,21 +21,20 @@ Evidence: 192 sealed scenarios, gain over natural .164 [.118, .215] nats, best-s
 import copy
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor
 from stable_baselines3.common.callbacks import BaseCallback
 
 from ..actors.schedule_actor import ScheduleActor
+from .boosted_trees import SIMULATED, boosted_trees, mean_of_best
 from .cma_es import standardised
 from .regression import random_strengths
 from .search import Array, EpisodeSearch, load
 
-SIMULATED, TOP = 20_000, 128  # weights that the regression is asked about, and how many of the best are averaged
 LEAST_SHARE = 1e-6  # of a family, so that its logarithm is a number
 
 
 class RegMix(EpisodeSearch):
     """Every slot tries random constant weights of its own for an episode; its return is regressed on the weights in
-    force by gradient-boosted trees; the mean of the `TOP` best of `SIMULATED` random weights is what is learned."""
+    force by gradient-boosted trees; the mean of the best of `SIMULATED` random weights is what is learned."""
 
     def set_up_search(self, rng: np.random.Generator) -> None:
         assert isinstance(self.policy.actor, ScheduleActor)
@@ -59,13 +58,12 @@ class RegMix(EpisodeSearch):
 
     def best(self) -> Array:
         """A weight for each family; they sum to the strength."""
-        trees = HistGradientBoostingRegressor(learning_rate=0.03, random_state=0)
+        trees = boosted_trees()
         tried, returns = np.concatenate(self._tried), np.concatenate(self._returns)
         trees.fit(tried, returns)
         self.explained = float(trees.score(tried, returns))
         simulated = self._random(SIMULATED)
-        top = np.argsort(-trees.predict(simulated), kind="stable")[:TOP]
-        return np.asarray(simulated[top].mean(0))
+        return mean_of_best(simulated, trees.predict(simulated))
 
     def values_to_log(self) -> dict[str, float]:
         return {"train/explained": self.explained}

@@ -16,6 +16,7 @@ NEEDED = {  # without which a command says so first
     "corpus build": "--corpus mine",
     "corpus label": "--corpus mine",
     "corpus card": "--corpus mine",
+    "fit": "mixtures.csv losses.csv",
     "surrogate fit": "run",
 }
 
