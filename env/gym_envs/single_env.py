@@ -41,7 +41,7 @@ class ConsoleEnv(Stateful, gym.Env):
     | 7 | lift_log | -3 | 2 | 1 | log of lift_useful, which counts as .05 at least |
     | 8 | lift_min | -5 | 5 | 1 | lift_mean of the reference task in play where it is lowest |
     | 9 | lift_error | 0 | 5 | 1 | standard error of lift_mean, from the spread between documents |
-    | 10 | lift_sure | 0 | 5 | 1 | mean over reference tasks of the positive part of the lift less two standard errors |
+    | 10 | lift_sure | 0 | 5 | 1 | lift_mean less two standard errors, 0 at least: what is sure of it |
     | 11 | agreement | -1 | 1 | 1 | correlation of scores with measured influence, pooled over the probes so far |
     | 12 | agreement_t | -1 | 1 | 1 | t-statistic of that correlation, divided by 10 |
     | 13 | agreement_allowed | -1.5 | 1.5 | 1 | agreement over the most that the noise of measured influence allows |

@@ -104,10 +104,9 @@ class Known:
         return np.sqrt(np.einsum("nkt,nt->nk", self.lift_error_NKT**2, self.task_weights_NT**2))
 
     @cached_property
-    def sure_NK(self) -> Array:
-        """As useful_NK, of the lift less SURE standard errors."""
-        sure_NKT = np.maximum(self.lift_NKT - SURE * self.lift_error_NKT, 0)
-        return np.einsum("nkt,nt->nk", sure_NKT, self.task_weights_NT)
+    def lift_NK(self) -> Array:
+        """Mean lift over the tasks in play."""
+        return np.einsum("nkt,nt->nk", self.lift_NKT, self.task_weights_NT)
 
     @cached_property
     def agreement_NK(self) -> Array:
@@ -209,7 +208,7 @@ AGENT_FEATURES: tuple[Feature, ...] = (
         "deviation of the standardised score under the present draw (corpus = 1)",
     ),
     Feature(
-        "lift_mean", -5, 5, (0.75, 0.69), lambda s: np.einsum("nkt,nt->nk", s.lift_NKT, s.task_weights_NT),
+        "lift_mean", -5, 5, (0.75, 0.69), lambda s: s.lift_NK,
         "mean standardised score of the reference tasks' validation documents",
     ),
     Feature(
@@ -229,8 +228,8 @@ AGENT_FEATURES: tuple[Feature, ...] = (
         "standard error of lift_mean, from the spread between documents",
     ),
     Feature(
-        "lift_sure", 0, 5, (0.8, 0.7), lambda s: s.sure_NK,
-        "mean over reference tasks of the positive part of the lift less two standard errors",
+        "lift_sure", 0, 5, (0.8, 0.7), lambda s: np.maximum(s.lift_NK - SURE * s.lift_error_NK, 0),
+        "lift_mean less two standard errors, 0 at least: what is sure of it",
     ),
     Feature(
         "agreement", -1, 1, (0.08, 0.16), lambda s: s.agreement_NK,
