@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...lm.ingest.held_out import default_tasks
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from ..agents.match import PREFIX
@@ -30,7 +31,7 @@ class ScenarioDistribution:
     vary: tuple[str, ...] = ALL
     """what scenarios vary in: reference and pool, and any of text, agents and rate"""
     references: tuple[str, ...] = ()
-    """the reference tasks they may have (default: all of the corpus)"""
+    """the reference tasks they may have (default: all of the corpus, but for a random share that was held out)"""
 
     def __post_init__(self) -> None:
         if self.split not in SPLITS:
@@ -45,7 +46,9 @@ class ScenarioDistribution:
         for name in self.references:
             if name not in task.reference_tasks:
                 raise InputError(f"references name '{name}'; {nearest(name, task.reference_tasks)}")
-        return tuple(name for name in task.reference_tasks if name in self.references) or task.reference_tasks
+        if not self.references:
+            return default_tasks(task.reference_tasks)
+        return tuple(name for name in task.reference_tasks if name in self.references)
 
     def run_seed(self, base_seed: int, group: int, number: int) -> int:
         """The seed of episode `number` of seed group `group` under `base_seed`."""

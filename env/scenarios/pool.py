@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...lm.ingest.held_out import default_tasks
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from .scenario import Scenario
@@ -80,9 +81,9 @@ def check_reference_weights(reference: dict[str, float], tasks: tuple[str, ...])
 
 def whole_corpus_scenario(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
     """The scenario of a real run of `budget_tokens`: the whole corpus as the pool. reference: the user's weight of each
-    reference task (empty: all the same). InputError: as check_reference_weights."""
+    reference task (empty: all of `default_tasks` the same). InputError: as check_reference_weights."""
     check_reference_weights(reference, task.reference_tasks)
-    weights = reference or dict.fromkeys(task.reference_tasks, 1.0)
+    weights = reference or dict.fromkeys(default_tasks(task.reference_tasks), 1.0)
     total = sum(weights.values())
     pool = float(task.cells.tokens_C.sum()) / budget_tokens
     return Scenario(tuple((name, weight / total) for name, weight in weights.items()), pool)

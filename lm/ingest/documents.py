@@ -11,6 +11,7 @@ from ..io.errors import InputError
 from ..records.faults import Faults
 from ..records.record import BadFile, BadRow, Record, Values, kind_of, listed
 
+DOMAIN = "domain"  # the label of where a document comes from
 MAX_BYTES = 1 << 20  # of a document: more than any context; longer text is split
 # What is counted: these texts are in the manifests of corpora, and in their fingerprints.
 EMPTY, SPLIT, MISSING = "documents without text, left out", "documents over 1 MiB, split", "rows without {}"
