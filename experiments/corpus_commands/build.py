@@ -70,7 +70,7 @@ class BuildConfig:
     the task; of a category whole sources are held out, and nothing of theirs is trained on"""
     hold_out: float | None = None
     """share of the documents that becomes the reference task "heldout", as in: 0.01. It is natural's own text, which no
-    selection serves better than natural, and counts by default where there is no other task alone"""
+    selection serves better than natural; so by default it counts only where it is the one task"""
     agents: tuple[str, ...] = ("topic", "quality", "match")
     """agents that label the text; match stands for one such agent for each reference task"""
     vocab_size: int = 512
