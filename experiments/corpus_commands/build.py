@@ -14,14 +14,14 @@ from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
 from ...lm.ingest.documents import Columns
-from ...lm.ingest.held_out import HELD_OUT_TASK, check_share, default_tasks
+from ...lm.ingest.held_out import HELD_OUT_TASK, Category, check_share, default_tasks
 from ...lm.ingest.near_duplicates import check_threshold
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ..progress import Progress
 from .data_card import CARD, data_card, large_documents, write_card
 from .reference_sizes import size_warnings
-from .references import NO_REFERENCE, Benchmark, Category, Source, source_of
+from .references import NO_REFERENCE, Benchmark, Source, source_of
 from .splits import Splits
 
 
