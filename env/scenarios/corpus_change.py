@@ -106,7 +106,7 @@ class CorpusChange:
         if seen := int(np.isin(self.before.key_D[used_D > 0], reference).sum()):
             raise InputError(
                 f"{seen} documents that this was trained on are reference text in {task.corpus.path}: build it with "
-                "the same --reference, or --hold-out, as the corpus before"
+                "the same --reference and --hold-out as the corpus before"
             )
 
 

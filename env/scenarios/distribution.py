@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ...lm.ingest.held_out import HELD_OUT_TASK
+from ...lm.ingest.held_out import HELD_OUT_TASK, default_tasks
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from ..agents.match import PREFIX
@@ -39,8 +39,7 @@ class ScenarioDistribution:
     vary: tuple[str, ...] = ALL
     """what scenarios vary in: reference and pool, and any of text, agents and rate"""
     references: tuple[str, ...] = ()
-    """the reference tasks they may have (default: all of the corpus, without what is held out of its own text)"""
-
+    """the reference tasks they may have (default: all of the corpus, but for a random share that was held out)"""
     mixture: dict[str, float] = field(default_factory=dict)
     """weight of each reference task in every scenario, as in: prose 3 code 1 (default: drawn anew for each)"""
     nulls: float = 1 / 3
@@ -64,8 +63,9 @@ class ScenarioDistribution:
         for name in self.references:
             if name not in task.reference_tasks:
                 raise InputError(f"references name '{name}'; {nearest(name, task.reference_tasks)}")
-        wanted = self.references or self.mixture or [name for name in task.reference_tasks if name != HELD_OUT_TASK]
-        return tuple(name for name in task.reference_tasks if name in wanted) or task.reference_tasks
+        if not (wanted := self.references or self.mixture):
+            return default_tasks(task.reference_tasks)
+        return tuple(name for name in task.reference_tasks if name in wanted)
 
     def run_seed(self, base_seed: int, group: int, number: int) -> int:
         """The seed of episode `number` of seed group `group` under `base_seed`."""

@@ -56,7 +56,7 @@ def _measure(config: CorpusBenchmark, copies: int, path: Path) -> dict[str, floa
         for copy in range(copies):
             (links / f"{copy}-{Path(name).name}").symlink_to(Path(name).resolve())
     command = [sys.executable, "-m", "pretraingym.experiments", "corpus", "build", "--corpus", str(path)]
-    command += ["--files", str(links), "--vocab-size", str(config.vocab_size)]
+    command += ["--files", str(links), "--hold-out", "0.01", "--vocab-size", str(config.vocab_size)]
     begun = perf_counter()
     with open(links / "log.err", "w+") as log:
         peak_rss_mib = _watch(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log))

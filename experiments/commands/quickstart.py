@@ -11,6 +11,7 @@ from typing import Any
 
 from ...env.scenarios.pool import check_reference_weights
 from ...env.settings.setting import Setting
+from ...lm.ingest.held_out import default_tasks
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...policies.registry import make_policy
@@ -93,7 +94,7 @@ def _learning_for_the_target(config: QuickstartConfig, tasks: tuple[str, ...]) -
     asked = config.learn.distribution
     if asked.mixture or asked.references:
         return config
-    asked = replace(asked, mixture=config.reference or dict.fromkeys(tasks, 1.0))
+    asked = replace(asked, mixture=config.reference or dict.fromkeys(default_tasks(tasks), 1.0))
     return replace(config, learn=replace(config.learn, distribution=asked))
 
 

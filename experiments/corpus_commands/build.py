@@ -1,11 +1,9 @@
 """pretraingym corpus build: documents of files or a dataset become a folder of text, labels and tokens."""
 
 import warnings
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,18 +13,16 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
-from ...lm.ingest.documents import Columns, Document
-from ...lm.ingest.held_out import HELD_OUT_TASK, Decontamination, HeldOut, parts
-from ...lm.ingest.near_duplicates import NearDuplicates, check_threshold
+from ...lm.ingest.documents import Columns
+from ...lm.ingest.held_out import HELD_OUT_TASK, Category, check_share, default_tasks
+from ...lm.ingest.near_duplicates import check_threshold
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
-from ...lm.records.data_files import expand
-from ...lm.records.faults import Faults
-from ...lm.records.hub_datasets import dataset_records
-from ...lm.records.readers import FileReader
-from ...lm.records.record import BadFile, BadRow, Record
 from ..progress import Progress
 from .data_card import CARD, data_card, large_documents, write_card
+from .reference_sizes import size_warnings
+from .references import NO_REFERENCE, Benchmark, Source, source_of
+from .splits import Splits
 
 
 @dataclass(frozen=True)
@@ -60,16 +56,21 @@ class BuildConfig:
     """a score's name and the values at which it is cut into bins, as in: quality 1,2,3,4 (default: fifths of the
     text)"""
     reference: dict[str, str] = field(default_factory=dict)
-    """a reference task's name and its files, as in: squad squad.parquet (default: one task, a share held out of the
-    text)"""
+    """a reference task's name and where its text comes from: files, a folder or a quoted pattern (qa "qa/*.jsonl"), a
+    dataset (qa dataset:squad, qa dataset:ai2_arc:config=ARC-Easy,split=validation, also of a folder), a benchmark of
+    lm-evaluation-harness (arc lm-eval:arc_easy, or a YAML of yours, whose code the harness runs), or a category of the
+    training text, of which at most a tenth and 4,000 documents are held out (code domain=github, best "quality>=4").
+    The text is read twice for a category; quality=4 means the bin of that score if --cuts are given, else the number.
+    A file that is called as a category counts as the file, unless it is written category:domain=github"""
     reference_text: dict[str, str] = field(default_factory=dict)
     """a task's name and the column or template of its text, as in: squad "{question} {answer}" (default: as
     --columns.text)"""
     reference_group: dict[str, str] = field(default_factory=dict)
     """a task's name and its column of sources or titles, as in: squad title. Texts with one source stay in one part of
-    the task"""
-    hold_out: float = 0.01
-    """share of the documents that becomes the reference task "heldout", if no task is given"""
+    the task; of a category whole sources are held out, and nothing of theirs is trained on"""
+    hold_out: float | None = None
+    """share of the documents that becomes the reference task "heldout", as in: 0.01. It is natural's own text, which no
+    selection serves better than natural; so by default it counts only where it is the one task"""
     agents: tuple[str, ...] = ("topic", "quality", "match")
     """agents that label the text; match stands for one such agent for each reference task"""
     vocab_size: int = 512
@@ -98,6 +99,10 @@ class BuildConfig:
     def __post_init__(self) -> None:
         for name in (*self.reference, *self.columns.scores, *self.columns.categories):
             check_column_name(name)
+        if HELD_OUT_TASK in self.reference:
+            raise InputError(f"a reference task is called '{HELD_OUT_TASK}', as what --hold-out makes; rename it")
+        if self.hold_out is not None:
+            check_share(self.hold_out)
         check_vocab_size(self.vocab_size)
         if not 0 <= self.max_bad <= 1:
             raise InputError(f"max_bad is {self.max_bad}, expected a share of the rows, from 0 to 1")
@@ -115,20 +120,21 @@ class BuildConfig:
 
     @property
     def tasks(self) -> tuple[str, ...]:
-        return tuple(self.reference) or (HELD_OUT_TASK,)
+        """The names of the reference tasks."""
+        return (*self.reference, *([] if self.hold_out is None else [HELD_OUT_TASK]))
+
+    @property
+    def numeric_cuts(self) -> dict[str, tuple[float, ...]]:
+        """`cuts` as numbers. InputError: they are none, or do not rise."""
+        return {name: _numbers(name, text) for name, text in self.cuts.items()}
 
 
 def main(config: BuildConfig) -> dict[str, Any]:
     """Build the corpus, print its data card and save it in the folder; return what was built."""
-    for source, given, flag in (("files", config.files, "--files"), ("dataset", config.dataset, "--dataset")):
-        if (config.source == source) != bool(given):
-            what = f"{flag} is missing" if config.source == source else f"{flag} is given"
-            raise InputError(
-                f"the source is '{config.source}' and {what}; give --files, or --source dataset --dataset NAME"
-            )
+    sources = _checked(config)
     with built_aside(config.corpus, config.overwrite) as aside, Progress() as progress:
         progress.stage("read", None)
-        corpus = _build(replace(config, corpus=aside), _StageProgress(progress, "read"))
+        corpus = _build(replace(config, corpus=aside), sources, _StageProgress(progress, "read"))
         write_card(corpus)
     print(data_card(corpus))
     if large := large_documents(corpus):
@@ -137,6 +143,8 @@ def main(config: BuildConfig) -> dict[str, Any]:
             "are meant to be so long",
             stacklevel=2,
         )
+    for line in size_warnings(corpus) if config.tasks else ():
+        warnings.warn(line, stacklevel=2)
     tokens = int(corpus.token_offsets[-1])
     return {
         "corpus": str(config.corpus),
@@ -148,6 +156,33 @@ def main(config: BuildConfig) -> dict[str, Any]:
         "fingerprint": corpus.fingerprint,
         "card": str(config.corpus / CARD),
     }
+
+
+def _checked(config: BuildConfig) -> dict[str, Source]:
+    """What each reference task is made of. InputError: text or tasks are missing, or what they name."""
+    for source, given, flag in (("files", config.files, "--files"), ("dataset", config.dataset, "--dataset")):
+        if (config.source == source) != bool(given):
+            what = f"{flag} is missing" if config.source == source else f"{flag} is given"
+            raise InputError(
+                f"the source is '{config.source}' and {what}; give --files, or --source dataset --dataset NAME"
+            )
+    if config.source in ("installed", "synthetic"):
+        if config.tasks:
+            flag = "--reference" if config.reference else "--hold-out"
+            raise InputError(
+                f"{flag} is given, and the source '{config.source}' has its own reference tasks; leave it out"
+            )
+        return {}
+    if not config.tasks:
+        raise InputError(NO_REFERENCE)
+    cuts = config.numeric_cuts
+    sources = {task: source_of(task, given, config.columns, cuts) for task, given in config.reference.items()}
+    for task in config.reference_text:
+        if isinstance(sources[task], Category | Benchmark):
+            raise InputError(
+                f"reference_text names the task '{task}', whose text is that of {config.reference[task]}; leave it out"
+            )
+    return sources
 
 
 @dataclass
@@ -164,103 +199,30 @@ class _StageProgress:
         self.progress.update(share, 1.0)
 
 
-def _build(config: BuildConfig, tell: Any) -> Corpus:
+def _build(config: BuildConfig, sources: Mapping[str, Source], tell: Any) -> Corpus:
     if config.source == "synthetic":
         return build_synthetic(config.corpus)
     if config.source == "installed":
         from ...env.settings.default_corpus import build_default  # which loads torch: other corpora need none
 
         return build_default(config.corpus, config.vocab_size, tell)
-    counts: Counter[str] = Counter()
-    faults: list[Faults] = []
-    annotate = partial(label_corpus, agents=make_labellers(config.agents, config.tasks)) if config.agents else None
+    splits = Splits(config, sources, tell)
+    labellers = make_labellers(config.agents, default_tasks(config.tasks))
+    annotate = partial(label_corpus, agents=labellers) if config.agents else None
     about = asdict(config)
     for where in ("corpus", "overwrite"):
         del about[where]
     return build_corpus(
         config.corpus,
-        _splits(config, counts, faults, tell),
+        splits.documents(),
         config.tasks,
         config.tokenizer or config.vocab_size,
         annotate,
         {key: str(value) if isinstance(value, Path) else value for key, value in about.items()},
         tell,
-        {name: _numbers(name, text) for name, text in config.cuts.items()},
-        counts,
-        faults,
-    )
-
-
-def _splits(
-    config: BuildConfig, counts: Counter[str], faults: list[Faults], tell: Any
-) -> Mapping[str, Iterable[Document]]:
-    """Documents by split: first the training documents, as a stream; then the reference documents, few, in memory.
-    `faults` gets those of each source; a reference task's are decided here, before the long reading."""
-    train = _train(config, counts, faults, tell)
-    if not config.reference:
-        held = HeldOut(config.hold_out, counts, config.max_documents)
-        return {"train": held.train(_first_ones(config, train, (), counts)), **held.splits()}
-    references: dict[str, list[Document]] = {}
-    for task, pattern in config.reference.items():
-        text, group = config.reference_text.get(task, config.columns.text), config.reference_group.get(task, "")
-        columns = replace(config.columns, text=text, group=group, domain="")
-        reader = _reader(config, columns, counts)
-        own = Faults(config.max_bad, config.strict, reader.share_read)
-        found = columns.documents(reader.records(expand([pattern])), Counter(), own, labelled=False)
-        documents = [replace(document, domain=task) for document in found]
-        own.decide()
-        faults.append(own)
-        references |= parts(task, documents)
-    reference = [document for documents in references.values() for document in documents]
-    train = _first_ones(config, Decontamination(reference).clean(train, counts), reference, counts)
-    return {"train": train, **references}
-
-
-def _first_ones(
-    config: BuildConfig, train: Iterable[Document], reference: Sequence[Document], counts: Counter[str]
-) -> Iterator[Document]:
-    """The training documents without near-duplicates, if it is asked for; at least one. What is held out of them is
-    taken from what stays, so that no near-duplicate of it is trained on."""
-    if config.near_duplicates is not None:
-        train = NearDuplicates(config.near_duplicates, reference).first_ones(train, counts)
-    document = None
-    for document in train:
-        yield document
-    if document is None:
-        left_out = "; ".join(f"{number:,} {count}" for count, number in counts.items() if number)
-        raise InputError(f"no training document is left: {left_out or 'none was read'}; give --files with others")
-
-
-def _train(config: BuildConfig, counts: Counter[str], faults: list[Faults], tell: Any) -> Iterator[Document]:
-    """The training documents. Once they are read it is decided whether too many rows were bad."""
-    records: Iterator[Record | BadRow | BadFile]
-    own = Faults(config.max_bad, config.strict)
-    faults.append(own)
-    columns = config.columns
-    if config.source == "dataset":
-        where = config.dataset, config.dataset_config, config.dataset_split, config.streaming
-        records = dataset_records(*where, columns.top_level, columns.required)
-    else:
-        reader = _reader(config, columns, counts)
-        own.share_read = reader.share_read
-        records = reader.records(expand(config.files, counts), partial(tell, "read"))
-    documents = columns.documents(records, counts, own)
-
-    def decided() -> Iterator[Document]:
-        yield from islice(documents, config.max_documents)
-        own.decide()
-
-    return decided()
-
-
-def _reader(config: BuildConfig, columns: Columns, counts: Counter[str]) -> FileReader:
-    return FileReader(
-        columns.top_level,
-        columns.required,
-        config.document_a_line,
-        config.refuse_invalid_utf8,
-        config.csv_delimiter,
-        counts,
+        config.numeric_cuts,
+        splits.counts,
+        splits.faults,
     )
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from ...lm.corpus.corpus import TRAIN, Corpus, Labels
 from ...lm.io.files import write_atomic
 from ...lm.io.markdown import table_cell
+from .reference_sizes import task_sizes
 
 CARD = "card.md"
 LARGE, NAMED = 0.01, 3  # share of the training tokens from which a document is large; how many of them are named
@@ -33,6 +34,7 @@ def data_card(corpus: Corpus) -> str:
         inside = slice(part.start, part.stop)
         size, tokens = int(bytes_D[inside].sum()) / 1e6, int(tokens_D[inside].sum())
         lines.append(f"| {name} | {len(part):,} | {size:,.2f} | {tokens:,} |")
+    lines += ["", *(f"- {size}" for size in task_sizes(corpus))]
     for count, number in corpus.counts.items():
         lines += ["", f"{number:,} {count}."]
     without = int((tokens_D <= (corpus.end_of_text is not None)).sum())

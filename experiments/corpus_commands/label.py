@@ -14,6 +14,7 @@ from ...lm.corpus.bins import quantile_bins
 from ...lm.corpus.corpus import Corpus, Labels
 from ...lm.corpus.token_set import check_tokens
 from ...lm.corpus.writer import add_labels, check_new_labels, labelling
+from ...lm.ingest.held_out import default_tasks
 from ...lm.io.errors import InputError
 from ..progress import Progress
 from .data_card import data_card, write_card
@@ -59,7 +60,7 @@ def _columns(config: LabelConfig, corpus: Corpus) -> dict[str, Labels]:
         check_column_name(name)
     if DOMAIN in config.scores:
         raise InputError(f"a score is called '{DOMAIN}', as the column of the text's sources is; take another name")
-    agents = make_labellers(config.agents, corpus.reference_tasks)
+    agents = make_labellers(config.agents, default_tasks(corpus.reference_tasks))
     names = [*config.scores, *(agent.name for agent in agents)]
     if not names:
         raise InputError("nothing to add is given; name --agents, or --scores with their files")

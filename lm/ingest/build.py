@@ -14,13 +14,12 @@ from ..corpus.tokenizer import checked, end_of_text, load_tokenizer, train_token
 from ..corpus.writer import MAX_CATEGORIES, CorpusWriter
 from ..io.errors import InputError
 from ..records.faults import Faults
-from .documents import Document
+from .documents import DOMAIN, Document
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TOKENIZER_BYTES = 10_000_000  # of training text, to train a tokenizer on
-DOMAIN = "domain"
 
 Progress = Callable[[str, float], None]  # (name of the stage, share of it that is done)
 # (texts, splits, domain, function to tell the share that is done) -> more labels

@@ -11,6 +11,7 @@ from ..io.errors import InputError
 from ..records.faults import Faults
 from ..records.record import BadFile, BadRow, Record, Values, kind_of, listed
 
+DOMAIN = "domain"  # the label of where a document comes from
 MAX_BYTES = 1 << 20  # of a document: more than any context; longer text is split
 # What is counted: these texts are in the manifests of corpora, and in their fingerprints.
 EMPTY, SPLIT, MISSING = "documents without text, left out", "documents over 1 MiB, split", "rows without {}"
@@ -42,7 +43,8 @@ class Columns:
     scores: dict[str, str] = field(default_factory=dict)
     """label name and its column of scores, which are cut into bins, as in: quality attr-fineweb-edu"""
     group: str = ""
-    """of reference text, the column of a source or title: what shares it stays in one part (default: neighbours do)"""
+    """the column of a source or title: of a category that becomes a reference task, whole sources are held out
+    (default: single documents)"""
     nan_is_missing: bool = False
     """take NaN scores for missing ones instead of refusing them"""
 

@@ -10,13 +10,18 @@ import numpy as np
 
 from ..corpus.corpus import REFERENCE_PARTS, reference_split
 from ..io.errors import InputError
-from .documents import Document
+from ..io.files import nearest
+from .documents import DOMAIN, Document
 
 REPEATS = "documents that share a paragraph with reference text, left out"
 COPIES = "copies of documents that are held out, left out"
+OF_HELD_OUT = "documents of sources that are held out, or copies of held-out ones, left out"
 MIN_PARAGRAPH = 80  # characters; shorter ones often repeat by chance
 MAX_HELD_OUT = 4000  # documents; enough for any validation loss
 HELD_OUT_TASK = "heldout"
+CATEGORY_SHARE = 0.1  # of a category's documents, held out at most
+LARGEST_SOURCE = MAX_HELD_OUT // 8  # documents; one of more would fill a part alone, and is never held out
+VALUES = 1000  # of a label that are remembered for an error line
 EXPECTED = 40  # documents to hold out, of which hardly ever none falls into one part
 ENDS = (0.5, 0.75, 1.0)  # of the shares of REFERENCE_PARTS, added up
 
@@ -79,8 +84,7 @@ class HeldOut:
     of_part: dict[str, list[Document]] = field(default_factory=lambda: {part: [] for part in REFERENCE_PARTS})
 
     def __post_init__(self) -> None:
-        if not 0 < self.share < 1:
-            raise InputError(f"hold_out is {self.share}, expected a share between 0 and 1, such as 0.01")
+        check_share(self.share)
 
     def train(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents that are not held out. Once it is exhausted, `of_part` is complete. InputError: one is empty,
@@ -121,6 +125,144 @@ class HeldOut:
             f"{sizes[2]} for the test and {num_train} for training, expected at least one each: "
             f"give {', '.join(cures)}, or --reference files"
         )
+
+
+def check_share(share: float) -> None:
+    """InputError: it is no share that can be held out."""
+    if not 0 < share < 1:
+        raise InputError(f"hold_out is {share}, expected a share between 0 and 1, such as 0.01")
+
+
+def default_tasks(tasks: tuple[str, ...]) -> tuple[str, ...]:
+    """The reference tasks that count where none are named: all but what --hold-out made, if there are others. It is
+    natural's own text, which no selection serves better than natural."""
+    return tuple(task for task in tasks if task != HELD_OUT_TASK) or tasks
+
+
+@dataclass(frozen=True)
+class Category:
+    """Training documents with one value of a label. given: as the user wrote it; label: "domain", or the name of a
+    column of categories or of scores; value: the category, or None for the scores from `low` up to but without
+    `high`."""
+
+    given: str
+    label: str
+    value: str | None
+    low: float = 0.0
+    high: float = 0.0
+
+    def of(self, document: Document) -> str | float | None:
+        """What the document has of the label."""
+        return document.domain if self.label == DOMAIN else document.labels.get(self.label)
+
+    def has(self, document: Document) -> bool:
+        """Whether the document is of the category."""
+        found = self.of(document)
+        if self.value is None:
+            return isinstance(found, float) and self.low <= found < self.high
+        return found == self.value
+
+
+class Survey:
+    """Chooses what is held out of a category for a reference task, while the training text is read for the first time:
+    whole sources where documents have a group, else single documents. Those with the least hashes are taken, so that
+    the choice does not depend on their order. Memory: twice MAX_HELD_OUT documents."""
+
+    def __init__(self, task: str, category: Category) -> None:
+        self.task, self.category, self.number = task, category, 0  # the number of its documents
+        self._others: set[str] = set()  # values of the label, of other documents
+        self._of_unit: dict[bytes, list[Document]] = {}
+        self._large: set[bytes] = set()
+        self._bound: bytes | None = None  # hashes from this one on are not taken
+        self._size = 0
+
+    def see(self, document: Document) -> None:
+        """Take note of a training document."""
+        if not self.category.has(document):
+            if len(self._others) < VALUES and (value := self.category.of(document)) is not None:
+                self._others.add(str(value))
+            return
+        self.number += 1
+        unit = unit_of(document)
+        known = self._of_unit.get(unit, [])
+        is_copy = known and not document.group
+        if is_copy or unit in self._large or (self._bound is not None and unit >= self._bound):
+            return
+        self._of_unit[unit] = [*known, document] if len(known) < LARGEST_SOURCE else []
+        self._size += 1
+        if not self._of_unit[unit]:
+            self._large.add(unit)
+        if self._size > 2 * MAX_HELD_OUT:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Keep the units of the least hashes, up to MAX_HELD_OUT documents."""
+        kept: dict[bytes, list[Document]] = {}
+        self._size = 0
+        for unit in sorted(self._of_unit):
+            if self._size >= MAX_HELD_OUT:
+                self._bound = unit
+                break
+            kept[unit] = self._of_unit[unit]
+            self._size += len(kept[unit])
+        self._of_unit = kept
+
+    def chosen(self, taken: set[bytes]) -> list[Document]:
+        """The documents to hold out: at most CATEGORY_SHARE of them and MAX_HELD_OUT, but at least one unit for each
+        part. Their units are added to `taken`, those in it are passed over. InputError: there are too few."""
+        units = [unit for unit in sorted(self._of_unit) if self._of_unit[unit] and unit not in taken]
+        room, chosen = min(MAX_HELD_OUT, int(self.number * CATEGORY_SHARE)), list[bytes]()
+        for unit in units:
+            if len(self._of_unit[unit]) <= room:
+                chosen.append(unit)
+                room -= len(self._of_unit[unit])
+        if len(chosen) < len(REFERENCE_PARTS):  # of few, the smallest
+            chosen = sorted(units, key=lambda unit: (len(self._of_unit[unit]), unit))[: len(REFERENCE_PARTS)]
+        found = [document for unit in chosen for document in self._of_unit[unit]]
+        if len(chosen) < len(REFERENCE_PARTS) or 2 * len(found) > self.number:
+            raise InputError(self._too_few(len(units)))
+        taken.update(chosen)
+        return found
+
+    def _too_few(self, units: int) -> str:
+        told = f"reference task '{self.task}' is {self.category.given}, which"
+        if not self.number:
+            label, seen = self.category.label, self._others
+            return f"{told} no training document has; {label}: {_range(seen, self.category)}"
+        what = f"{self.number} training documents have, of {units} sources that can be held out whole"
+        least = len(REFERENCE_PARTS)
+        return (
+            f"{told} {what}; expected {2 * least} documents or more, of which {least} sources are at most half: name a "
+            "category with more, or give files of your own"
+        )
+
+
+def unit_of(document: Document) -> bytes:
+    """The hash of what is held out as a whole: the document's group, or of none its text."""
+    text = f"group {document.group}" if document.group else f"text {document.text}"
+    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
+
+
+def without(
+    documents: Iterable[Document], units: set[bytes], held_out: int, counts: Counter[str]
+) -> Iterator[Document]:
+    """The documents that are of none of these units. Those left out, but for the `held_out` that are in a reference
+    task, are counted."""
+    number = 0
+    for document in documents:
+        if unit_of(document) in units:
+            number += 1
+        else:
+            yield document
+    counts[OF_HELD_OUT] += number - held_out
+
+
+def _range(seen: set[str], category: Category) -> str:
+    """What there is of a label in place of the category, for an error line."""
+    if category.value is not None:
+        return nearest(category.value, seen) if seen else "no document has it"
+    numbers = sorted(map(float, seen))
+    return f"its scores go from {numbers[0]:.4g} to {numbers[-1]:.4g}" if numbers else "no document has a score"
 
 
 def _paragraphs(text: str) -> Iterator[bytes]:

@@ -10,7 +10,18 @@ import pytest
 
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.benchmarks import anew, cells, corpus, influence, proxies, randomness, room, signal, target
+from pretraingym.experiments.benchmarks import (
+    anew,
+    cells,
+    corpus,
+    document_noise,
+    influence,
+    proxies,
+    randomness,
+    room,
+    signal,
+    target,
+)
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.experiments.commands.presets import PRESETS
 from pretraingym.experiments.commands.pretrain import PretrainConfig
@@ -36,6 +47,23 @@ def test_signal(tiny_corpus: Corpus, longer: Setting) -> None:
     assert 0 < figures["overhead_fraction"] < 1
     assert figures["seconds_per_episode"] > 0
     assert np.log(2) < figures["bigram_loss_nats"] < np.log(tiny_corpus.vocab_size)
+
+
+def test_noise_of_documents(tiny_corpus: Corpus, longer: Setting) -> None:
+    config = document_noise.NoiseConfig(str(tiny_corpus.path), pool_budgets=5, setting=longer)
+    figures = document_noise.measure(config)
+    assert figures["tasks"].keys() == {"prose", "code"}
+    assert all(row["documents"] == 48 for row in figures["tasks"].values())
+    assert 0.01 < figures["document_sd"] < figures["window_sd"] < 1
+
+
+def test_components_are_those_that_values_were_made_of() -> None:
+    rng = np.random.default_rng(0)
+    group = np.repeat(np.arange(2000), rng.integers(1, 9, 2000))
+    values = 5 + rng.normal(0, 0.3, 2000)[group] + rng.normal(0, 0.5, len(group))
+    assert document_noise.components(values, group) == pytest.approx((0.3, 0.5), rel=0.05)
+    alone = rng.normal(0, 0.3, 2000)
+    assert document_noise.components(alone, np.arange(2000)) == pytest.approx((0.3, 0), rel=0.05)
 
 
 def test_bigrams_learn_what_a_bigram_can(tiny_corpus: Corpus) -> None:

@@ -1,16 +1,19 @@
 """What scenarios are drawn from, and that each thing they vary in is drawn apart from the others."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pretraingym.env.scenarios.distribution import ALL, FEW, PLAIN, ScenarioDistribution, null_kinds
-from pretraingym.env.scenarios.pool import make_pool
+from pretraingym.env.scenarios.pool import make_pool, whole_corpus_scenario
 from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
-from pretraingym.lm.corpus.corpus import Corpus
+from pretraingym.lm.corpus.corpus import REFERENCE_PARTS, Corpus, reference_split
+from pretraingym.lm.ingest.held_out import HELD_OUT_TASK
+from pretraingym.lm.ingest.synthetic import build_synthetic
 from pretraingym.lm.io.errors import InputError
 
 SEEDS = range(600)
@@ -53,6 +56,19 @@ def test_only_the_references_named(task: Task, drawn: list[Scenario]) -> None:
     assert EVERYTHING.reference_tasks(task) == task.reference_tasks
     with pytest.raises(InputError, match="references name 'prse'; did you mean 'prose'"):
         ScenarioDistribution(references=("prse",)).reference_tasks(task)
+
+
+def test_a_random_share_is_no_reference_unless_it_is_named(tmp_path: Path) -> None:
+    """Neither of scenarios nor of a real run, where there are other tasks."""
+    of_two = Corpus.open(build_synthetic(tmp_path / "c", documents_per_domain=10).path)
+    of_two.reference_tasks = ("prose", HELD_OUT_TASK)
+    for part in REFERENCE_PARTS:
+        of_two.splits[reference_split(HELD_OUT_TASK, part)] = of_two.splits[reference_split("code", part)]
+    task = Task(of_two, 16, ("null", "domain"))
+    assert EVERYTHING.reference_tasks(task) == ("prose",)
+    assert ScenarioDistribution(references=(HELD_OUT_TASK,)).reference_tasks(task) == (HELD_OUT_TASK,)
+    assert whole_corpus_scenario(task, 100, {}).reference == (("prose", 1.0),)
+    assert whole_corpus_scenario(task, 100, {HELD_OUT_TASK: 2.0}).reference == ((HELD_OUT_TASK, 1.0),)
 
 
 def test_text_of_every_kind(drawn: list[Scenario]) -> None:

@@ -6,7 +6,16 @@ import pytest
 
 from pretraingym.lm.ingest import held_out
 from pretraingym.lm.ingest.documents import Document
-from pretraingym.lm.ingest.held_out import COPIES, REPEATS, Decontamination, HeldOut, parts
+from pretraingym.lm.ingest.held_out import (
+    COPIES,
+    REPEATS,
+    Category,
+    Decontamination,
+    HeldOut,
+    Survey,
+    default_tasks,
+    parts,
+)
 from pretraingym.lm.io.errors import InputError
 
 DOCUMENTS = [Document(f"document number {i}", "d") for i in range(4000)]
@@ -106,3 +115,57 @@ def test_the_share_that_is_named_does() -> None:
     for start in range(0, 4000, 200):
         held = HeldOut(held_out.EXPECTED / 200)
         list(held.train(DOCUMENTS[start : start + 200]))
+
+
+def test_a_random_share_counts_by_default_only_where_it_is_alone() -> None:
+    assert default_tasks(("qa", "heldout", "code")) == ("qa", "code")
+    assert default_tasks(("heldout",)) == ("heldout",)
+
+
+def surveyed(documents: list[Document], taken: set[bytes] | None = None) -> list[Document]:
+    survey = Survey("t", Category("domain=d", "domain", "d"))
+    for document in documents:
+        survey.see(document)
+    return survey.chosen(set() if taken is None else taken)
+
+
+def test_a_category_gives_a_tenth_in_whatever_order_it_is_read() -> None:
+    found = surveyed(DOCUMENTS)
+    assert len(found) == 400
+    assert surveyed(DOCUMENTS[::-1]) == found
+    taken: set[bytes] = set()
+    first = surveyed(DOCUMENTS[:300], taken)
+    assert (len(first), len(taken)) == (30, 30)
+    assert not {document.text for document in surveyed(DOCUMENTS[:300], taken)} & {document.text for document in first}
+
+
+def test_a_large_category_gives_no_more_than_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no more of it is kept in memory than twice that."""
+    whole = surveyed(DOCUMENTS)
+    monkeypatch.setattr(held_out, "MAX_HELD_OUT", 50)
+    assert surveyed(DOCUMENTS) == surveyed(DOCUMENTS[::-1]) == whole[:50]
+    survey = Survey("t", Category("domain=d", "domain", "d"))
+    for document in DOCUMENTS:
+        survey.see(document)
+        assert len(survey._of_unit) <= 101
+
+
+def test_a_source_that_is_too_large_is_not_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(held_out, "LARGEST_SOURCE", 20)
+    sizes = {"large": 21, "fits": 20, "b": 3, "c": 2, "d": 1} | {f"s{i}": 10 for i in range(20)}
+    documents = [Document(f"{name} {i}", "d", group=name) for name, size in sizes.items() for i in range(size)]
+    found = surveyed(documents)
+    assert "large" not in {document.group for document in found}
+    assert 3 <= len(found) <= len(documents) // 10
+    whole = {document.group: sizes[document.group] for document in found}
+    assert sum(whole.values()) == len(found), "sources are held out whole"
+
+
+def test_of_few_sources_the_smallest_are_held_out() -> None:
+    sizes = {"a": 9, "b": 1, "c": 2, "d": 8, "e": 1}
+    documents = [Document(f"{name} {i}", "d", group=name) for name, size in sizes.items() for i in range(size)]
+    assert sorted({document.group for document in surveyed(documents)}) == ["b", "c", "e"]
+    with pytest.raises(
+        InputError, match="'t' is domain=d, which 17 training documents have, of 2 sources.*6 documents"
+    ):
+        surveyed([document for document in documents if document.group in "ad"])
