@@ -20,7 +20,7 @@ from ...lm.models.causal_lm import num_parameters
 from ...policies.baselines.constant import family
 from ...policies.named import check_names, learned_hashes, make_policies, members_of
 from ..analysis.statistics import NATURAL
-from ..evaluation.side_by_side import outcomes
+from ..evaluation.outcomes import outcomes
 from ..progress import Progress
 from ..runs.preflight import check_policies, check_seed, preflight_task
 from ..runs.run_corpus import corpus_of_run

@@ -6,7 +6,7 @@ import pytest
 from pretraingym.env.scenarios.distribution import ScenarioDistribution
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.evaluation.side_by_side import outcomes
+from pretraingym.experiments.evaluation.outcomes import outcomes
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.proxies.stack import ProxyStack
 from pretraingym.policies.baselines.fixed import Uniform
