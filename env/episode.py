@@ -42,7 +42,7 @@ class Interval:
 
     active_N: which runs trained; number_N: of the interval in its run, from 0, WARMUP for the warm-up; weights_NK: in
     force; shares_NC: of each cell in what was drawn; windows: ids drawn, (N, steps, batch); train_loss_N: mean over the
-    steps (of an inactive run: its last); loss_N: of the scenario's mixture of reference tasks on the validation half;
+    steps (of an inactive run: its last); loss_N: of the scenario's mixture of reference tasks on the validation part;
     fall_N: how far it fell in the interval (NaN in the warm-up); by_task_NT: its parts (NaN: not in play); tokens_N:
     spent so far; done_N: at the end of their budget, or diverged; diverged_N: whose loss is not finite."""
 

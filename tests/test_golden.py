@@ -1,4 +1,4 @@
-"""Numbers of four seeded runs on the synthetic corpus, as they were when documents got a token that ends them.
+"""Numbers of four seeded runs on the synthetic corpus, as they were when reference tasks got three parts.
 
 A change that is meant to alter no number leaves them alone. They are held to what other processors' rounding may do:
 the surrogate's, which come of numpy alone, closely; losses of models loosely, where influence feeds back more loosely.
@@ -28,26 +28,26 @@ WITH_FEEDBACK = 0.1  # nats
 EXACT = 1e-6
 GOLDEN: dict[str, dict[str, tuple[float, float]]] = {
     "surrogate": {
-        "return 0": (0.2891017, EXACT),
-        "return 1": (0.2569934, EXACT),
-        "return 2": (0.5508592, EXACT),
-        "return 3": (0.5912781, EXACT),
+        "return 0": (0.3544586, EXACT),
+        "return 1": (0.3039260, EXACT),
+        "return 2": (0.5434067, EXACT),
+        "return 3": (0.5960525, EXACT),
     },
     "train-console": {
-        "controls' last loss": (4.6478690, WITHOUT_FEEDBACK),
-        "policies' last loss": (4.2241248, WITH_FEEDBACK),
-        "policies' weight on null": (0.5964649, WITH_FEEDBACK),
+        "controls' last loss": (4.5903584, WITHOUT_FEEDBACK),
+        "policies' last loss": (4.2665285, WITH_FEEDBACK),
+        "policies' weight on null": (0.6730364, WITH_FEEDBACK),
     },
     "pretrain": {
-        "natural, prose": (4.5110668, WITHOUT_FEEDBACK),
-        "natural, code": (4.7675277, WITHOUT_FEEDBACK),
-        "ten-tasks, prose": (4.1129517, WITH_FEEDBACK),
-        "ten-tasks, code": (4.8079818, WITH_FEEDBACK),
+        "natural, prose": (4.5138662, WITHOUT_FEEDBACK),
+        "natural, code": (4.7815009, WITHOUT_FEEDBACK),
+        "ten-tasks, prose": (4.1633716, WITH_FEEDBACK),
+        "ten-tasks, code": (4.7720654, WITH_FEEDBACK),
     },
     "compare": {
-        "natural": (4.608545, WITHOUT_FEEDBACK),
-        "lift": (4.229160, WITH_FEEDBACK),
-        "agreement": (4.224325, WITH_FEEDBACK),
+        "natural": (4.628595, WITHOUT_FEEDBACK),
+        "lift": (4.286310, WITH_FEEDBACK),
+        "agreement": (4.297760, WITH_FEEDBACK),
     },
 }
 

@@ -17,7 +17,7 @@ PREFIX = "match-"
 
 
 class MatchAgent(LabelAgent):
-    """The score of a classifier of the task's validation text against training text. It never sees the test half."""
+    """The score of a classifier of the task's validation text against training text. It never sees the other parts."""
 
     shares = (0.3, 0.6, 0.8, 0.9, 0.97)  # finer at the top, which a console selects
 

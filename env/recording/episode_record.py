@@ -23,7 +23,7 @@ class EpisodeRecord:
 
     config: the hash of its config; seed: of the run; group and number: its place in the environment; control: the
     twin under natural, which has no actions; weights_IK: in force; loss: (1 + I,) of the scenario's mixture on the
-    validation half, at the start and after each interval, nats per token; by_task_IT: its parts after each;
+    validation part, at the start and after each interval, nats per token; by_task_IT: its parts after each;
     train_loss_I: nats per token; tokens: (1 + I,) spent so far; drawn: by label column (1 + I, categories), each
     category's share of the mixture in force in the warm-up and in each interval; wall_s: seconds from begin to end,
     shared with the runs beside it; time: of its end, ISO 8601 in UTC."""

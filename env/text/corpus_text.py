@@ -86,11 +86,11 @@ class CorpusText:
         return np.arange(train.start, train.stop, stride)
 
     def validation(self, task: str) -> NDArray[np.int64]:
-        """Numbers of the documents of a reference task's validation half. Agents never see the test half."""
+        """Numbers of the documents of a reference task's validation part. Agents never see the other parts."""
         return np.array(self.splits[reference_split(task, "validation")], np.int64)
 
     def features(self, documents: NDArray[np.int64]) -> csr_matrix:
-        """As TextBatch.features, of these documents (D,), each of the sample or of a validation half."""
+        """As TextBatch.features, of these documents (D,), each of the sample or of a validation part."""
         known, features = self._fitted
         return features[np.searchsorted(known, documents)]
 

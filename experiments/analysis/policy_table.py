@@ -12,7 +12,7 @@ from .statistics import Gain, Speedup
 class PolicyRow:
     """What is known of one policy; None (null in JSON) where the command does not measure it.
 
-    Losses and gains are nats per token on the test halves, by the scenario's weighting of its reference tasks. Gains
+    Losses and gains are nats per token on the test parts, by the scenario's weighting of its reference tasks. Gains
     are over natural, paired by seed or by scenario and seed; positive is better. `gain_ci95`: low and high."""
 
     test_loss_mean: float

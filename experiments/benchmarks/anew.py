@@ -5,7 +5,7 @@
 For every scenario CMA-ES (diagonal, mirrored) searches the strength and the shares of the agents that are there, in
 log-odds, from the mean weights of the first policy's run: `generations` times `population` runs, each generation on a
 seed of its own that all its candidates share. The search's mean, its start held constant, and the policies are then
-run on fresh seeds and scored on the test halves. `fraction`: a policy's mean gain over that of the weights searched
+run on fresh seeds and scored on the test parts. `fraction`: a policy's mean gain over that of the weights searched
 anew, with its 95% interval, bootstrapped as in `compare`. The search costs `search_runs` a scenario. Every scenario is
 a stage of the folder, and the same command with --resume goes on. Prints a table; last line: one JSON object.
 """
@@ -68,7 +68,7 @@ class AnewConfig:
     seeds: int = 2
     """fresh ones, for the scores"""
     test_windows: int = 256
-    """of each reference task's test half"""
+    """of each reference task's test part"""
     seed: int = 0
     """of the scenarios"""
     resume: bool = False

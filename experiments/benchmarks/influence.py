@@ -56,7 +56,7 @@ class InfluenceConfig:
     documents: int = 256
     """training documents, one window each"""
     references: int = 256
-    """windows of the reference tasks' validation halves, as many of each task"""
+    """windows of the reference tasks' validation parts, as many of each task"""
     repeats: int = 3
     """times that influence is taken before the oracle and again after it; their median counts"""
     seed: int = 0

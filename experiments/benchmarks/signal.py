@@ -83,8 +83,8 @@ def bigram_loss_nats(task: Task, budget_tokens: int) -> float:
     counts = np.zeros((size, size))
     np.add.at(counts, _pairs(task, drawn), 1)
     unigram = (counts.sum(0) + 1) / (counts.sum() + size)
-    halves = (reference_split(name, "validation") for name in task.reference_tasks)
-    references = [task.windows.ids(task.corpus.splits[half]) for half in halves]
+    splits = (reference_split(name, "validation") for name in task.reference_tasks)
+    references = [task.windows.ids(task.corpus.splits[split]) for split in splits]
     losses = []
     for weight in (1, 3, 10, 30, 100):
         chance = (counts + weight * unigram) / (counts.sum(1, keepdims=True) + weight)

@@ -46,7 +46,7 @@ class CompareConfig:
     """further complete runs of natural, by their budgets as multiples of the usual one, as in: 2 4. From these it is
     read how many tokens natural needs for a policy's loss"""
     test_windows: int = 256
-    """windows of each reference task's test half to measure losses on"""
+    """windows of each reference task's test part to measure losses on"""
     without: tuple[str, ...] = ()
     """agents to leave out of all scenarios, to see what they are worth"""
     seed: int = 0

@@ -66,7 +66,7 @@ class BuildConfig:
     """a task's name and the column or template of its text, as in: squad "{question} {answer}" (default: as
     --columns.text)"""
     reference_group: dict[str, str] = field(default_factory=dict)
-    """a task's name and its column of sources or titles, as in: squad title. Texts with one source stay in one half of
+    """a task's name and its column of sources or titles, as in: squad title. Texts with one source stay in one part of
     the task"""
     hold_out: float = 0.01
     """share of the documents that becomes the reference task "heldout", if no task is given"""

@@ -88,7 +88,7 @@ def _table(record: RunRecord) -> str:
         gain = [signed(row.gain_nats), interval(row.gain), str(row.speedup or "–")]
         rows.append([name, *cells, *(["–", "–", "1"] if name == NATURAL else gain)])
     foot = (
-        "Losses in nats per token on the test halves; the lowest comes first. Speed-up: the tokens that complete "
+        "Losses in nats per token on the test parts; the lowest comes first. Speed-up: the tokens that complete "
         "natural runs, each with its own learning-rate decay, need for the policy's final loss, over the policy's own "
         "tokens; ≥ and ≤ mark losses beyond the longest and the shortest of those runs. " + _cost(record)
     )
@@ -114,7 +114,7 @@ def _curves(record: RunRecord) -> str:
     if not record.tasks:
         return ""
     caption = (
-        "Mean over seeds; the band is one standard deviation. Gains are paired by seed. Validation halves, which "
+        "Mean over seeds; the band is one standard deviation. Gains are paired by seed. Validation parts, which "
         "steer; on a running average of the weights, but for the last point, which is on the weights themselves."
     )
     return "<h2>Loss against tokens</h2>\n" + figure(curves_figure(record), caption)
@@ -192,7 +192,7 @@ def _left_out(record: RunRecord) -> str:
         "joins in the full comparison.",
         "One target scenario, one corpus and one model size were run; the intervals cover seeds alone, neither other "
         "corpora nor a policy learned again.",
-        "Validation losses steer the policies; the table's are from test halves that no policy saw.",
+        "Validation losses steer the policies; the table's are from test parts that no policy saw.",
     )
     return "<h2>What is not compared</h2>\n<ul>" + "".join(f"<li>{escape(point)}</li>" for point in points) + "</ul>"
 

@@ -40,7 +40,7 @@ tags: [pretraingym]
 - Reference tasks that the policy was to serve: {reference}
 - Seed {seed}; share of time spent on the console {console_share:.2%}, on evaluations {evaluation_share:.2%}.
 
-| reference task, test half | nats per token | bits per byte |
+| reference task, test part | nats per token | bits per byte |
 |---|---|---|
 {rows}
 

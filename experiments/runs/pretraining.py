@@ -27,7 +27,7 @@ from ..progress import Progress
 from .run_folder import RunFolder
 
 PART_STEPS = 10  # between two looks at the clock and at the loss
-TEST_WINDOWS = 512  # of each reference task's test half
+TEST_WINDOWS = 512  # of each reference task's test part
 
 
 @dataclass

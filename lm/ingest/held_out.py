@@ -1,4 +1,4 @@
-"""Reference text: its three parts, documents held out of the training text for it, and training text that repeats it."""
+"""Reference text: its three parts, documents held out of the training text for it, and training text repeating it."""
 
 import hashlib
 from bisect import bisect_right
@@ -83,8 +83,8 @@ class HeldOut:
             raise InputError(f"hold_out is {self.share}, expected a share between 0 and 1, such as 0.01")
 
     def train(self, documents: Iterable[Document]) -> Iterator[Document]:
-        """The documents that are not held out. Once it is exhausted, `of_part` is complete. InputError: one is empty, or
-        nothing is left to train on."""
+        """The documents that are not held out. Once it is exhausted, `of_part` is complete. InputError: one is empty,
+        or nothing is left to train on."""
         held: set[bytes] = set()
         num_train, shares = 0, np.diff(ENDS, prepend=0.0)
         for document in documents:
@@ -118,7 +118,8 @@ class HeldOut:
         cures += ["more text"] if self.limit is None else [f"a --max-documents above {self.limit}"]
         return (
             f"--hold-out {self.share} makes of {total} documents {sizes[0]} for validation, {sizes[1]} for trials, "
-            f"{sizes[2]} for the test and {num_train} for training, expected at least one each: give {', '.join(cures)}, or --reference files"
+            f"{sizes[2]} for the test and {num_train} for training, expected at least one each: "
+            f"give {', '.join(cures)}, or --reference files"
         )
 
 

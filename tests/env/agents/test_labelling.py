@@ -10,7 +10,7 @@ from pretraingym.env.agents.labelling import label_corpus
 from pretraingym.env.agents.registry import make_labellers
 from pretraingym.env.text.contrast import Contrast
 from pretraingym.env.text.corpus_text import CorpusText
-from pretraingym.lm.corpus.corpus import Corpus, Labels
+from pretraingym.lm.corpus.corpus import REFERENCE_PARTS, Corpus, Labels, reference_split
 from pretraingym.lm.ingest.build import build_corpus
 from pretraingym.lm.ingest.documents import Document
 from pretraingym.lm.io.errors import InputError
@@ -47,7 +47,7 @@ def test_columns(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
 
 
 def test_match_finds_its_task_and_no_other(tiny_corpus: Corpus, labels: dict[str, Labels]) -> None:
-    """The task's own domain is at the top and the other tasks' are not; held-out halves look alike, for validation
+    """The task's own domain is at the top and the other tasks' are not; held-out parts look alike, for validation
     documents are not scored by a model that was fitted on them."""
     train, domain = tiny_corpus.splits["train"], tiny_corpus.labels["domain"]
     for task, other in (("prose", "code"), ("code", "prose")):
@@ -59,7 +59,7 @@ def test_match_finds_its_task_and_no_other(tiny_corpus: Corpus, labels: dict[str
         assert max(mean, key=lambda name: mean[name]) == task, mean
         assert mean[task] - mean[other] > 2, mean
         validation, test = (
-            value[np.array(tiny_corpus.splits[f"{task}/{half}"])].mean() for half in ("validation", "test")
+            value[np.array(tiny_corpus.splits[f"{task}/{part}"])].mean() for part in ("validation", "test")
         )
         assert abs(validation - test) < 0.25 * value[: train.stop].std(), task
 
@@ -74,7 +74,8 @@ def test_topics_are_found(tiny_corpus: Corpus, labels: dict[str, Labels]) -> Non
 
 def a_corpus(path: Path, texts: list[str]) -> Corpus:
     """Of these texts, which the reference task has too."""
-    splits = {split: [Document(text, "all") for text in texts] for split in ("train", "own/validation", "own/trial", "own/test")}
+    names = ("train", *(reference_split("own", part) for part in REFERENCE_PARTS))
+    splits = {split: [Document(text, "all") for text in texts] for split in names}
     return build_corpus(path, splits, ("own",), 300)
 
 

@@ -88,10 +88,10 @@ def test_the_same_bytes_again_and_after_a_kill(rows: Path, tmp_path: Path) -> No
 
 
 def test_references_from_files(rows: Path, tmp_path: Path) -> None:
-    """Tasks with templates of their own, split in halves; training text that repeats them is left out."""
+    """Tasks with templates of their own, split in parts; training text that repeats them is left out."""
     paragraph = "this question stands word for word in the training text, and it is far longer than eighty characters"
-    questions = [{"q": paragraph if i == 3 else f"question number {i}?", "a": {"text": [f"{i}"]}} for i in range(6)]
-    for i, title in enumerate("xyxzzz"):
+    questions = [{"q": paragraph if i == 6 else f"question number {i}?", "a": {"text": [f"{i}"]}} for i in range(8)]
+    for i, title in enumerate("xyxyzzwv"):
         questions[i]["title"] = title
     (tmp_path / "quiz.jsonl").write_text("".join(json.dumps(row) + "\n" for row in questions))
     (tmp_path / "more.jsonl").write_text(json.dumps({"text": f"head\n\n{paragraph}\n\nrest"}) + "\n")
@@ -101,9 +101,9 @@ def test_references_from_files(rows: Path, tmp_path: Path) -> None:
     run("build", *files, *reference, *template, "--agents", "match-quiz", "--corpus", tmp_path / "c")
     corpus = Corpus.open(tmp_path / "c")
     assert corpus.reference_tasks == ("quiz",)
-    assert [corpus.text(d) for d in corpus.splits["quiz/test"]][0] == f"{paragraph}\n\n3"
+    assert [corpus.text(d) for d in corpus.splits["quiz/test"]][0] == f"{paragraph}\n\n6"
     parts = [[corpus.text(d)[-1] for d in corpus.splits[f"quiz/{part}"]] for part in ("validation", "trial", "test")]
-    assert parts == [["0", "2", "1"], ["3", "4", "5"]]  # what has one title stays together
+    assert parts == [["0", "2", "1", "3"], ["4", "5"], ["6", "7"]]  # what has one title stays together
     assert len(corpus.splits["train"]) == 300
     assert corpus.counts == {"documents that share a paragraph with reference text, left out": 1}
     assert list(corpus.labels) == ["domain", "match-quiz"]
@@ -397,11 +397,11 @@ def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "2,1"), "expected rising numbers"),
         (("--preset", "slimpajama", "--files", "x", "--cuts.quality", "low"), "expected numbers with commas"),
         (("--files", "x", "--max-documents", "0"), "max_documents is 0, expected at least 1"),
-        (("--files", "x"), "makes of 1 documents 0 for validation, 0 for the test and 1 for training, expected"),
+        (("--files", "x"), "makes of 1 documents 0 for validation, 0 for trials, 0 for the test and 1 for training"),
         (("--files", "x", "--max-documents", "1"), "give --hold-out 0.5, a --max-documents above 1, or --reference"),
         (("--files", "x", "--hold-out", "1"), "hold_out is 1.0, expected a share between 0 and 1"),
-        (("--files", "x", "--reference", "r", "x/a.jsonl"), "task 'r' has 1 documents with text, expected at least 2"),
-        (("--files", "x", "--reference", "r", "x/b.jsonl"), "task 'r' has 0 documents with text, expected at least 2"),
+        (("--files", "x", "--reference", "r", "x/a.jsonl"), "task 'r' has 1 documents with text, expected at least 3"),
+        (("--files", "x", "--reference", "r", "x/b.jsonl"), "task 'r' has 0 documents with text, expected at least 3"),
         (("--files", "x/b.jsonl"), "no training document is left: 1 documents without text, left out; give --files"),
         (("--files", "x", "--near-duplicates", "2"), "near_duplicates is 2.0, expected a similarity above 0 and at"),
         (

@@ -38,11 +38,12 @@ def write(path: Path, labels: Labels | None = None, splits: dict[str, list[str]]
 
 def test_round_trip(tmp_path: Path) -> None:
     """Texts, tokens, splits and labels come back; tokens decode to the text."""
-    labels = Labels(("low", "high"), (-1.0, 1.0), np.array([0, 1, 0, 1, 1], np.uint16))
+    labels = Labels(("low", "high"), (-1.0, 1.0), np.array([0, 1, 0, 1, 1, 0], np.uint16))
     corpus = write(tmp_path / "corpus", labels)
     texts = [text for split in TEXTS.values() for text in split]
     assert list(corpus.texts) == texts
-    assert corpus.splits == {"train": range(3), "t/validation": range(3, 4), "t/trial": range(4, 5), "t/test": range(5, 6)}
+    references = {"t/validation": range(3, 4), "t/trial": range(4, 5), "t/test": range(5, 6)}
+    assert corpus.splits == {"train": range(3), **references}
     assert np.diff(corpus.texts.offsets).tolist() == [len(text.encode()) for text in texts]
     tokenizer, offsets = corpus.tokenizer(), corpus.token_offsets
     for document, text in enumerate(texts):
@@ -51,7 +52,7 @@ def test_round_trip(tmp_path: Path) -> None:
         assert last == corpus.end_of_text == tokenizer.token_to_id("<|endoftext|>")
     assert corpus.labels["score"].names == ("low", "high")
     assert corpus.labels["score"].values == (-1.0, 1.0)
-    assert corpus.labels["score"].column.tolist() == [0, 1, 0, 1, 1]
+    assert corpus.labels["score"].column.tolist() == [0, 1, 0, 1, 1, 0]
     assert not corpus.tokens.flags.writeable
     assert isinstance(corpus.tokens.base, np.memmap)  # not copied
 
@@ -118,7 +119,7 @@ def test_other_schema_and_edited_manifest(copy: Path) -> None:
         Corpus.open(copy)
     other = manifest | {"schema": 99}
     path.write_text(json.dumps(other | {"fingerprint": fingerprint(other)}))
-    with pytest.raises(InputError, match="schema 99, this version reads 3"):
+    with pytest.raises(InputError, match="schema 99, this version reads 4"):
         Corpus.open(copy)
     path.write_text("[]")
     with pytest.raises(InputError, match="schema None"):
@@ -144,9 +145,9 @@ def test_interrupted_build_leaves_nothing(tmp_path: Path, when: str, monkeypatch
         method = {"splits": "add_split", "encode": "encode", "labels": "add_labels", "finish": "_finish"}[when]
         patch.setattr(CorpusWriter, method, stop)
         with pytest.raises(KeyboardInterrupt):
-            write(tmp_path / "corpus", Labels(("a",), None, np.zeros(5, np.uint16)))
+            write(tmp_path / "corpus", Labels(("a",), None, np.zeros(6, np.uint16)))
     assert list(tmp_path.iterdir()) == []
-    assert write(tmp_path / "corpus").num_documents == 5
+    assert write(tmp_path / "corpus").num_documents == 6
 
 
 def test_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +172,11 @@ def test_existing_folder_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "complaint"),
     [
-        (Labels(("a",), None, np.zeros(4, np.uint16)), r"expected uint16 \(5,\)"),
-        (Labels(("a",), None, np.zeros(5, np.int64)), "int64"),
-        (Labels(("a",), None, np.ones(5, np.uint16)), "expected below 1"),
-        (Labels(("a",), (float("nan"),), np.zeros(5, np.uint16)), "finite value"),
-        (Labels(("a",), (1.0, 2.0), np.zeros(5, np.uint16)), "finite value"),
+        (Labels(("a",), None, np.zeros(4, np.uint16)), r"expected uint16 \(6,\)"),
+        (Labels(("a",), None, np.zeros(6, np.int64)), "int64"),
+        (Labels(("a",), None, np.ones(6, np.uint16)), "expected below 1"),
+        (Labels(("a",), (float("nan"),), np.zeros(6, np.uint16)), "finite value"),
+        (Labels(("a",), (1.0, 2.0), np.zeros(6, np.uint16)), "finite value"),
     ],
 )
 def test_bad_labels(tmp_path: Path, labels: Labels, complaint: str) -> None:

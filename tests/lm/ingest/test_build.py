@@ -39,14 +39,14 @@ def test_categories_are_in_natural_order_with_missing_last(tmp_path: Path) -> No
     corpus = build(tmp_path / "c", {"topic": "10"}, {"topic": "9"}, {"topic": None}, {}, {"topic": "other"})
     topic = corpus.labels["topic"]
     assert topic.names == ("9", "10", "other", "missing")
-    assert topic.column.tolist() == [1, 0, 3, 3, 2, 3, 3]  # the reference documents have none
+    assert topic.column.tolist() == [1, 0, 3, 3, 2, 3, 3, 3]  # the reference documents have none
     assert topic.values is None
     assert corpus.labels["domain"].names == ("d", "t")
 
 
 def test_scores_are_cut_where_it_is_said(tmp_path: Path) -> None:
     corpus = build(tmp_path / "c", {"q": 5.0}, {"q": 0.5}, {"q": None}, {"q": 1.0})
-    assert corpus.labels["q"].column.tolist() == [2, 0, 3, 1, 3, 3]
+    assert corpus.labels["q"].column.tolist() == [2, 0, 3, 1, 3, 3, 3]
     assert corpus.labels["q"].values is not None
     np.testing.assert_allclose(corpus.labels["q"].values, [0.5, 1.0, 5.0, 6.5 / 3])
 
@@ -101,7 +101,7 @@ def test_too_many_categories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_agents_label_may_not_hide_a_documents(tmp_path: Path) -> None:
     given = {"train": [Document("text", "d", {"topic": "x"})], **REFERENCE}
-    labels = Labels(("a",), None, np.zeros(3, np.uint16))
+    labels = Labels(("a",), None, np.zeros(4, np.uint16))
     with pytest.raises(InputError, match="label 'topic' comes with the documents, and an agent gives it too"):
         build_corpus(tmp_path / "c", given, ("t",), 260, lambda *_: {"topic": labels})
 
@@ -194,31 +194,31 @@ def column(*numbers: int) -> Labels:
 
 def test_labels_are_added_and_replaced(tmp_path: Path) -> None:
     corpus = build(tmp_path / "c", {}, {})
-    first = add_labels(corpus, {"new": column(0, 1, 0, 0)})
-    assert first.labels["new"].column.tolist() == [0, 1, 0, 0]
+    first = add_labels(corpus, {"new": column(0, 1, 0, 0, 0)})
+    assert first.labels["new"].column.tolist() == [0, 1, 0, 0, 0]
     assert first.fingerprint != corpus.fingerprint
     with pytest.raises(InputError, match="c has a label 'new'; add --overwrite to replace it"):
-        add_labels(first, {"other": column(0, 0, 0, 0), "new": column(1, 1, 1, 1)})
-    second = add_labels(first, {"new": column(1, 1, 0, 1)}, overwrite=True)
-    assert second.labels["new"].column.tolist() == [1, 1, 0, 1]
-    assert first.labels["new"].column.tolist() == [0, 1, 0, 0]  # what was mapped is not written over
+        add_labels(first, {"other": column(0, 0, 0, 0, 0), "new": column(1, 1, 1, 1, 1)})
+    second = add_labels(first, {"new": column(1, 1, 0, 1, 1)}, overwrite=True)
+    assert second.labels["new"].column.tolist() == [1, 1, 0, 1, 1]
+    assert first.labels["new"].column.tolist() == [0, 1, 0, 0, 0]  # what was mapped is not written over
     assert list(Corpus.open(corpus.path, verify=True).labels) == ["domain", "new"]
-    with pytest.raises(InputError, match=r"labels 'new' are uint16 \(3,\), expected uint16 \(4,\)"):
-        add_labels(second, {"new": column(0, 0, 0)}, overwrite=True)
+    with pytest.raises(InputError, match=r"labels 'new' are uint16 \(4,\), expected uint16 \(5,\)"):
+        add_labels(second, {"new": column(0, 0, 0, 0)}, overwrite=True)
     assert Corpus.open(corpus.path, verify=True).fingerprint == second.fingerprint
 
 
 def test_a_label_that_is_put_back(tmp_path: Path) -> None:
     """Then the corpus is the one that it was: runs that began with it go on. No more than one old column is kept."""
-    corpus = add_labels(build(tmp_path / "c", {}), {"new": column(0, 1, 0)})
-    for numbers in ((1, 1, 1), (0, 0, 1), (0, 1, 0)):
+    corpus = add_labels(build(tmp_path / "c", {}), {"new": column(0, 1, 0, 0)})
+    for numbers in ((1, 1, 1, 1), (0, 0, 1, 1), (0, 1, 0, 0)):
         again = add_labels(corpus, {"new": column(*numbers)}, overwrite=True)
         assert again.labels["new"].column.tolist() == list(numbers)
-        assert (again.fingerprint == corpus.fingerprint) == (numbers == (0, 1, 0))
+        assert (again.fingerprint == corpus.fingerprint) == (numbers == (0, 1, 0, 0))
     assert Corpus.open(corpus.path, verify=True).fingerprint == corpus.fingerprint
     assert len(list(corpus.path.glob("labels-new*"))) == 2
-    path = next(corpus.path.glob(f"labels-new@{hashlib.sha256(bytes([0, 0, 1, 0, 0, 0])).hexdigest()[:16]}.bin"))
-    path.write_bytes(bytes(6))
+    path = next(corpus.path.glob(f"labels-new@{hashlib.sha256(bytes([0, 0, 1, 0, 0, 0, 0, 0])).hexdigest()[:16]}.bin"))
+    path.write_bytes(bytes(8))
     with pytest.raises(InputError, match="labels-new@.* is corrupted"):
         Corpus.open(corpus.path, verify=True)
 
@@ -236,7 +236,7 @@ def test_a_full_disk_and_a_read_only_one(tmp_path: Path, monkeypatch: pytest.Mon
         with monkeypatch.context() as patch:
             patch.setattr("pretraingym.lm.corpus.writer.write_atomic", lambda *_, number=number: fails(number))
             with pytest.raises(InputError, match=line), labelling(corpus.path):
-                add_labels(corpus, {"new": column(0, 0, 0)})
+                add_labels(corpus, {"new": column(0, 0, 0, 0)})
     with monkeypatch.context() as patch:
         patch.setattr("pretraingym.lm.io.folder_lock.os.open", lambda *_: fails(errno.EROFS))
         with (
@@ -251,7 +251,8 @@ def test_a_full_disk_and_a_read_only_one(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_kill_while_labels_are_replaced(tmp_path: Path, killed_at: Any) -> None:
     """At every step the corpus is whole, with the old labels or with the new ones; the next labelling clears up."""
-    old, new = {"new": [0, 0, 0], "own": [1, 1, 1]}, {"new": [1, 1, 1], "own": [0, 0, 0], "more": [0, 1, 0]}
+    old = {"new": [0, 0, 0, 0], "own": [1, 1, 1, 1]}
+    new = {"new": [1, 1, 1, 1], "own": [0, 0, 0, 0], "more": [0, 1, 0, 0]}
     corpus = add_labels(build(tmp_path / "c", {}), {name: column(*old[name]) for name in old})
     found = []
     for step in itertools.count(1):
@@ -261,8 +262,8 @@ def test_a_kill_while_labels_are_replaced(tmp_path: Path, killed_at: Any) -> Non
             break
         there = Corpus.open(copy.path, verify=True).labels
         found.append({name: there[name].column.tolist() for name in sorted(there.keys() - {"domain"})})
-        again = add_labels(copy, {"new": column(0, 1, 1)}, overwrite=True)
-        assert again.labels["new"].column.tolist() == [0, 1, 1]
+        again = add_labels(copy, {"new": column(0, 1, 1, 0)}, overwrite=True)
+        assert again.labels["new"].column.tolist() == [0, 1, 1, 0]
         assert len(list(copy.path.glob("labels-*.bin"))) == len(again.labels) + 1
     assert found == [old] * found.count(old) + [new] * found.count(new)
     assert min(found.count(old), found.count(new)) >= 1

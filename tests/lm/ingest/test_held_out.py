@@ -83,7 +83,12 @@ def test_a_share_over_1_is_refused() -> None:
 @pytest.mark.parametrize(
     ("share", "count", "limit", "line"),
     [
-        (0.01, 40, None, "--hold-out 0.01 makes of 40 documents 0 for validation, 0 for trials, 0 for the test and 40 for training"),
+        (
+            0.01,
+            40,
+            None,
+            "--hold-out 0.01 makes of 40 documents 0 for validation, 0 for trials, 0 for the test and 40 for training",
+        ),
         (0.01, 40, None, "expected at least one each: give --hold-out 0.5, more text, or --reference files"),
         (0.01, 80, 80, "give --hold-out 0.5, a --max-documents above 80, or --reference files"),
         (0.99, 8, None, "0 for training, expected at least one each: give --hold-out 0.5, more text"),
