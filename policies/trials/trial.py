@@ -3,9 +3,9 @@
 A proxy's pool has as many budgets of text as the target's, so that both repeat the same text equally often (simulated
 epoching); the tokens are the corpus's own, whatever the target's tokenizer is. The clock is the proxies' (six decisions
 and 322 steps by default) and not the target's: a policy that behaves otherwise with other numbers of decisions is tried
-as it is on proxies. Losses are measured on the trial part of the reference tasks, which neither steers nor is what
-agents were fitted to, and beside it on the validation part, which is both: what a policy gains there and not here is
-fit to that text.
+as it is on proxies. Proxies begin afresh, also where the target goes on from a model's weights. Losses are measured on
+the trial part of the reference tasks, which neither steers nor is what agents were fitted to, and beside it on the
+validation part, which is both: what a policy gains there and not here is fit to that text.
 """
 
 from collections.abc import Callable
@@ -137,7 +137,8 @@ class Trial:
     def finished(
         self, seeds: list[int], progress: Callable[[int, int], None] = lambda done, total: None
     ) -> FinishedEpisode:
-        """Runs of natural, then of the policy, with these seeds. InputError: the proxies cannot keep the limits."""
+        """Runs of natural, then of the policy, with these seeds. InputError: proxies cannot, as where their whole
+        windows are too few to keep a limit."""
         clock, steps = self.setting.episode, [0]
 
         def note(_: object) -> None:
@@ -145,7 +146,10 @@ class Trial:
             progress(steps[0], clock.total_steps)
 
         policies = [Natural(), self.policy]
-        return run_side_by_side(self.setting, self.task, policies, self.scenario, seeds, self.limits, note)
+        try:
+            return run_side_by_side(self.setting, self.task, policies, self.scenario, seeds, self.limits, note)
+        except InputError as error:
+            raise InputError(f"in the trial on proxies {error}; or go without a trial (--no-trial)") from None
 
     def measured(self, finished: FinishedEpisode, pairs: NDArray[np.intp], part: str, sign: float) -> list[Stratum]:
         """The gains of these pairs of runs on windows of that part; a run that diverged lost a nat."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pretraingym.env.console.console import Console
-from pretraingym.env.console.limits import EPOCHS, Limit
+from pretraingym.env.console.limits import EPOCHS, SHARE, Limit
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.tokenizer import train_tokenizer
@@ -115,6 +115,9 @@ def test_limits_hold_in_it(make: Make) -> None:
     trial = make("only:match-prose", limits=limits)
     episode = trial.finished(trial.seeds(2)).episode
     assert episode.drawn_NC[:, trial.task.cells.labels_CA[:, 0] == 0].sum() == 0
+    none = make("lift", limits=(Limit(EPOCHS, "domain", "prose", 1e-7), Limit(SHARE, "domain", "prose", 0.5)))
+    with pytest.raises(InputError, match=r"in the trial on proxies .*; or go without a trial \(--no-trial\)"):
+        none.run()
     with pytest.raises(InputError, match="unknown reference task 'poetry'"):
         make("lift", {"poetry": 1.0})
 
@@ -174,7 +177,7 @@ def test_what_it_says(make: Make) -> None:
     assert EXPECTED in told(gains)
     assert "fit to that text" not in told(gains)
     fits = replace(gains, validation_gain=MeanGain(0.3, (0.2, 0.4)), fit=MeanGain(0.2, (0.1, 0.3)))
-    assert "the policy gains +0.300 nats, 0.200 more than on the trial text" in told(fits)
+    assert "the policy stands at +0.300 nats, 0.200 above the trial text" in told(fits)
     unclear = replace(fits, gain=MeanGain(0.1, (-0.1, 0.3)), fit=MeanGain(0.2, (-0.1, 0.5)))
     assert told(unclear).endswith("so whether the policy helps here is not known")
     alone = replace(fits, gain=MeanGain(0.1, None), fit=MeanGain(0.2, None))
