@@ -10,6 +10,7 @@ from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats ta
 from ...env.scenarios.task import ReferenceSample, Task
 
 Array = NDArray[np.float64]
+TINY = 1e-30  # a variance
 
 
 @dataclass(frozen=True)
@@ -63,20 +64,23 @@ def mean_gain(parts: Sequence[Stratum]) -> MeanGain:
     doi:10.1198/jbes.2010.07136). The term that they take off, of what runs and documents share, is left in: with it the
     variance could be negative, without it it is at most a little too large, like that of the bootstrap of rows and
     columns (Owen 2007, doi:10.1214/07-AOAS122). A bootstrap over few documents would be too narrow (`bootstrap.py`
-    tells by how much), so the interval is Student's t, with the degrees of freedom of a sum of variances
-    (Satterthwaite 1946). Documents of different lengths count as so many equal ones as the sum of their squared shares
-    says. One pair of runs alone tells nothing of the noise between runs: then the interval is over documents alone."""
+    tells by how much), so the interval is Student's t. Its degrees of freedom are the fewer of those over runs and over
+    documents, as they advise: two runs that come out alike by chance would else make it far too narrow. Those over the
+    documents of several tasks are of a sum of variances (Satterthwaite 1946). Documents of different lengths count as
+    so many equal ones as the sum of their squared shares says. One pair of runs alone tells nothing of the noise
+    between runs: then the interval is over documents alone."""
     by_run_N = np.sum([part.weight * part.gain_NW.mean(1) for part in parts], 0)
-    terms = [(float(by_run_N.var(ddof=1)) / len(by_run_N), len(by_run_N) - 1.0)] if len(by_run_N) > 1 else []
-    terms += [_over_documents(part) for part in parts]
-    mean = float(by_run_N.mean())
-    if any(freedom <= 0 for _, freedom in terms):
+    mean, count = float(by_run_N.mean()), len(by_run_N)
+    of_documents = [_over_documents(part) for part in parts]
+    if any(freedom <= 0 for _, freedom in of_documents):
         return MeanGain(mean, None)
-    total = sum(variance for variance, _ in terms)
-    if not total > 0:  # nothing differs, as where the policy is natural
+    variance = sum(each for each, _ in of_documents)
+    freedom = variance**2 / sum(max(each, TINY) ** 2 / own for each, own in of_documents)
+    if count > 1:
+        variance, freedom = variance + float(by_run_N.var(ddof=1)) / count, min(max(freedom, 1.0), count - 1.0)
+    if not variance > 0:  # nothing differs, as where the policy is natural
         return MeanGain(mean, (mean, mean))
-    freedom = total**2 / sum(variance**2 / own for variance, own in terms)
-    half = float(stdtrit(freedom, 0.975)) * total**0.5
+    half = float(stdtrit(max(freedom, 1.0), 0.975)) * variance**0.5
     return MeanGain(mean, (mean - half, mean + half))
 
 

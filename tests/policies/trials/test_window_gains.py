@@ -36,6 +36,15 @@ def test_one_document_gives_no_interval() -> None:
     assert (found.ci95, found.verdict, str(found)) == (None, "unclear", "+1.000 nats, no interval")
 
 
+def test_two_runs_that_agree_by_chance_are_not_trusted() -> None:
+    gain_W = np.random.default_rng(0).normal(0.1, 0.3, 100)
+    two = mean_gain([Stratum(1.0, np.stack([gain_W - 0.001, gain_W + 0.001]), np.arange(100))])
+    many = mean_gain([Stratum(1.0, np.stack([gain_W - 0.001, gain_W + 0.001] * 8), np.arange(100))])
+    assert two.ci95 is not None
+    assert many.ci95 is not None
+    assert two.ci95[1] - two.ci95[0] > 5 * (many.ci95[1] - many.ci95[0])
+
+
 def test_where_nothing_differs() -> None:
     found = mean_gain([Stratum(1.0, np.zeros((4, 9)), np.arange(9))])
     assert (found.nats, found.ci95, found.verdict) == (0.0, (0.0, 0.0), "unclear")
@@ -48,11 +57,11 @@ def test_verdicts() -> None:
     assert str(MeanGain(0.1, (-0.05, 0.25))) == "+0.100 nats, 95% interval [-0.050, +0.250]"
 
 
-@pytest.mark.parametrize(("runs", "documents"), [(16, 6), (4, 20), (16, 40)])
+@pytest.mark.parametrize(("runs", "documents"), [(16, 6), (2, 20), (4, 20), (16, 40)])
 def test_the_interval_holds_the_truth(runs: int, documents: int) -> None:
     """Of crossed runs and documents of unequal lengths, whose effects are as large as a window's noise; an interval
     that takes windows for independent holds it far less often."""
-    rng, held, naive, trials = np.random.default_rng(1), 0, 0, 400
+    rng, held, naive, trials = np.random.default_rng(1), 0, 0, 300
     for _ in range(trials):
         document_W = np.repeat(np.arange(documents), rng.integers(2, 12, documents))
         gain_NW = rng.normal(0, 0.3, (runs, 1)) + rng.normal(0, 0.3, documents)[document_W]
@@ -63,5 +72,5 @@ def test_the_interval_holds_the_truth(runs: int, documents: int) -> None:
         alone = mean_gain([Stratum(1.0, gain_NW.mean(0)[None], np.arange(len(document_W)))])
         assert alone.ci95 is not None
         naive += alone.ci95[0] <= 0 <= alone.ci95[1]
-    assert 0.92 <= held / trials <= 0.99
+    assert held / trials >= 0.92
     assert naive / trials < 0.85
