@@ -219,7 +219,7 @@ class ConsoleCallback(TrainerCallback):
                     raise InputError(why.replace("--anyway", "anyway=True"))
                 warnings.warn(f"{told(self.tried)}; it took {self.tried.seconds:.0f} seconds", stacklevel=2)
                 figures = {"trial_gain_nats": self.tried.gain.nats, "trial_seconds": self.tried.seconds}
-                state.log_history.append(figures | {"trial": self.tried.gain.verdict, "step": 0})
+                state.log_history.append(figures | {"step": 0.0})
             except InputError as error:
                 problem = error
         if not self.ranks.broadcast(np.array([problem is None]))[0]:
