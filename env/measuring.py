@@ -16,7 +16,7 @@ from .observation.loss_history import LossHistory
 from .observation.probe import in_units_of_rms, sample_probe
 from .random_streams import FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
 from .scenarios.steering_text import SteeringText
-from .scenarios.task import Task, group_means, task_means
+from .scenarios.task import ReferenceSample, Task, group_means, task_means
 from .stopwatch import Stopwatch
 
 Array = NDArray[np.float64]
@@ -82,11 +82,17 @@ class Measuring:
     def test_losses(self, count: int) -> Array:
         """Loss of each run on `count` windows of the test part of every reference task -> (N, T), nats per token.
         The same windows for every run; for reports alone."""
-        num_slots, num_tasks = self.backend.num_slots, len(self.task.reference_tasks)
-        every = np.full((num_slots, num_tasks), 1 / num_tasks)
+        num_tasks = len(self.task.reference_tasks)
+        sample, losses = self.window_losses("test", np.full(num_tasks, 1 / num_tasks), count * num_tasks)
+        return task_means(losses, sample.task, num_tasks)
+
+    def window_losses(self, part: str, weights_T: Array, count: int) -> tuple[ReferenceSample, Array]:
+        """`count` windows of that part of the reference tasks, by their weights, the same for every run, and the loss
+        of each run on each of them, (N, W), nats per token."""
+        num_slots = self.backend.num_slots
         same_N: Words = hash64(np.zeros(num_slots, np.uint64))
-        sample = self.task.sample_reference(every, count * num_tasks, "test", same_N)
-        return task_means(self.backend.evaluate(sample.ids, averaged=False), sample.task, num_tasks)
+        sample = self.task.sample_reference(np.tile(weights_T, (num_slots, 1)), count, part, same_N)
+        return sample, self.backend.evaluate(sample.ids, averaged=False)
 
     def probe(
         self,

@@ -74,6 +74,10 @@ class Progress:
             left = self._seconds_left()
             self._print(f"{self._name}: {self._state()}" + (f", {duration(left)} left" if left is not None else ""))
 
+    def say(self, line: str) -> None:
+        """A line that stays."""
+        self._print(line)
+
     def _close(self, how: str) -> None:
         if self._name is None:
             return

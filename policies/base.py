@@ -37,8 +37,11 @@ class Policy(ABC):
 
 
 def act_apart(policies: Sequence[Policy], observation: Observation) -> Weights:
-    """What each of N policies decides for its own run of one episode, (N, K)."""
-    return np.concatenate([policy.act(observation.run(run)) for run, policy in enumerate(policies)])
+    """What each policy decides for its own of an episode's N runs, (N, K): the first for the first ones, and so on,
+    each for equally many."""
+    each = len(observation.mask) // len(policies)
+    parts = [slice(place * each, (place + 1) * each) for place in range(len(policies))]
+    return np.concatenate([policy.act(observation.runs(part)) for policy, part in zip(policies, parts, strict=True)])
 
 
 def check_reset(policy: Policy, shape: tuple[int, ...], observation: Observation) -> None:

@@ -28,6 +28,9 @@ from ..lm.proxies.head_loss import IGNORED
 from ..lm.target.external import ExternalBackend, output_field
 from ..lm.target.ranks import Ranks
 from .base import Policy
+from .trials.store import result_of
+from .trials.trial import Trial, TrialConfig, TrialResult
+from .trials.verdict import refusal, told
 
 ACTIVE = np.ones(1, bool)
 FILE, SCHEMA = "console.safetensors", 4  # 3: without the corpus, 2: without the intervals; earlier ones have no number
@@ -68,7 +71,11 @@ class ConsoleCallback(TrainerCallback):
     the text, whatever loss the Trainer lowers: the model's own where it is given labels, else that of its logits.
     The console's state is saved with every checkpoint of the Trainer; `resume_from_checkpoint` goes on exactly, with
     all `intervals`; or, with a warning, on a corpus that was built anew with more documents (see `CorpusChange`), also
-    without some that are gone if `drop_removed`. InputError: at the end of an interval in which the model diverged."""
+    without some that are gone if `drop_removed`. InputError: at the end of an interval in which the model diverged.
+
+    `trial=True` (or a TrialConfig) tries the policy against natural on proxies of this corpus before the first step of
+    a run that begins, which takes about a minute once: what it came to is a warning, `tried`, and a line of the
+    Trainer's log history, with the seconds. InputError: the policy lost to natural, unless `anyway`."""
 
     def __init__(
         self,
@@ -79,8 +86,12 @@ class ConsoleCallback(TrainerCallback):
         reference: dict[str, float] | None = None,
         seed: int = 0,
         drop_removed: bool = False,
+        trial: TrialConfig | bool = False,
+        anyway: bool = False,
     ) -> None:
         self.task, self.policy, self.seed, self.drop_removed = task, policy, seed, drop_removed
+        self.trial, self.anyway, self.reference = TrialConfig() if trial is True else trial, anyway, reference or {}
+        self.tried: TrialResult | None = None  # on rank 0
         self.scenario = whole_corpus_scenario(task, config.budget_tokens(task.context), reference or {})
         _check_arguments(args, config)
         accumulated = args.gradient_accumulation_steps
@@ -133,8 +144,10 @@ class ConsoleCallback(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin the episode with the Trainer's model, or go on with it where the Trainer does. InputError: the model
-        sees the tokens that it is to predict."""
+        sees the tokens that it is to predict, or the policy loses its trial."""
         self._leave_model()  # a run before this one may have been interrupted
+        if self.trial and not state.global_step:
+            self._try_policy(self.trial, state)
         self.backend.attach(kwargs["model"])
         # Of a compiled model the hook is no part.
         note_loss = torch.compiler.disable(self._note_loss)
@@ -194,6 +207,23 @@ class ConsoleCallback(TrainerCallback):
         self._leave_model()
 
     # ---------------------------------------------------------------------------------------------------------------
+
+    def _try_policy(self, config: TrialConfig, state: TrainerState) -> None:
+        """Rank 0 tries the policy, and tells. InputError: it loses, on all ranks."""
+        problem = None
+        if self.ranks.first:
+            try:
+                clock, name = self.episode.config, self.policy.name
+                self.tried = result_of(Trial.before(self.task, clock, name, self.policy, config, self.reference))
+                if (why := refusal(self.tried)) is not None and not self.anyway:
+                    raise InputError(why.replace("--anyway", "anyway=True"))
+                warnings.warn(f"{told(self.tried)}; it took {self.tried.seconds:.0f} seconds", stacklevel=2)
+                figures = {"trial_gain_nats": self.tried.gain.nats, "trial_seconds": self.tried.seconds}
+                state.log_history.append(figures | {"step": 0.0})
+            except InputError as error:
+                problem = error
+        if not self.ranks.broadcast(np.array([problem is None]))[0]:
+            raise problem or InputError("the policy's trial ended the run on rank 0, whose line says why")
 
     def _post(self, block: int, ids: Ids) -> None:
         self._posted = self.ranks.broadcast(ids.ravel())  # or rounding could part the ranks

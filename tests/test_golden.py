@@ -107,7 +107,9 @@ def test_train_console(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Pat
 def test_pretrain(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path: Path, check: Any) -> None:
     found = {}
     for policy in ("natural", "ten-tasks"):
-        config = PretrainConfig(policy=policy, folder=tmp_path / policy, corpus=tiny_corpus.path, target=tiny_setting)
+        config = PretrainConfig(
+            policy=policy, folder=tmp_path / policy, corpus=tiny_corpus.path, target=tiny_setting, no_trial=True
+        )
         losses = pretrain.main(config)["test_loss_nats"]
         found |= {f"{policy}, {task}": loss for task, loss in losses.items()}
     check(found, GOLDEN["pretrain"])

@@ -26,8 +26,8 @@ FLOORS: dict[str, tuple[str, ...]] = {
         "checks",
     ),
     "policies": (
-        "base", "baselines", "actors", "saved", "sb3", "learners", "registry", "named", "console_callback",
-        "onnx_export",
+        "base", "baselines", "actors", "saved", "sb3", "learners", "registry", "named", "trials",
+        "console_callback", "onnx_export",
     ),
     "experiments": (
         "progress", "analysis", "mixtures", "evaluation", "runs", "reports", "corpus_commands", "commands",

@@ -44,6 +44,13 @@ def run_charges(setting: Setting, num_params: int, num_tasks: int) -> Charges:
     return Charges(3.0 * num_params * 2.0 * setting.budget_tokens, evaluate, probe)
 
 
+def trial_flops(setting: Setting, pairs: int, windows: int, num_params: int, num_tasks: int) -> float:
+    """FLOPs of a trial of so many pairs of runs, of which natural's are probed too since they run in one stack, and
+    which are measured on so many windows of two parts of the reference tasks."""
+    measured = 2 * windows * 2.0 * num_params * setting.context
+    return 2 * pairs * (run_charges(setting, num_params, num_tasks).total + measured)
+
+
 def label_flops(task: Task) -> float:
     """FLOPs of labelling the corpus once, for all agents that have a label column."""
     tokens = float(task.corpus.token_offsets[-1])

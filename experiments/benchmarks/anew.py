@@ -32,10 +32,11 @@ from ...policies.baselines.constant import Constant
 from ...policies.baselines.fixed import Natural
 from ...policies.learners.cma_es import diagonal_search
 from ...policies.named import check_names, make_policies, warn_beyond_training
+from ...policies.trials.side_by_side import run_side_by_side
 from ..analysis.bootstrap import ci95
 from ..analysis.scenario_table import ScenarioRuns, summarise
 from ..analysis.statistics import NATURAL
-from ..evaluation.side_by_side import outcomes, run_side_by_side
+from ..evaluation.outcomes import outcomes
 from ..progress import Progress
 from ..runs.preflight import check_seed, task_of_run
 from ..runs.run_folder import RunFolder
@@ -133,7 +134,7 @@ def _records(
 def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, seed: int) -> dict[str, Any]:
     """The constant weights that the search begins and ends with, each a strength and shares by agent, and the mean
     validation loss of each generation, nats."""
-    first_run = run_side_by_side(config.setting, task, [start], scenario, seed)
+    first_run = run_side_by_side(config.setting, task, [start], scenario, [seed])
     present = first_run.first.mask[0].copy()
     present[0] = False
     names = [name for name, here in zip(task.agent_names, present, strict=True) if here]
@@ -144,7 +145,7 @@ def search(config: AnewConfig, task: Task, start: Policy, scenario: Scenario, se
     for generation in range(config.generations):
         candidates = strategy.ask()
         consoles = [_constant(names, candidate) for candidate in candidates]
-        last = run_side_by_side(config.setting, task, consoles, scenario, seed + 1 + generation).last
+        last = run_side_by_side(config.setting, task, consoles, scenario, [seed + 1 + generation]).last
         strategy.tell(candidates, list(np.nan_to_num(last.loss_N, nan=DIVERGED_NATS)))
         losses.append(round(float(np.nanmean(last.loss_N)), 4))
     ends = {ANEW: _constant(names, strategy.result.xfavorite), START: _constant(names, point)}

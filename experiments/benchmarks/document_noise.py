@@ -25,7 +25,7 @@ from ...lm.corpus.corpus import reference_split
 from ...lm.ingest.held_out import default_tasks
 from ...policies.baselines.fixed import Natural
 from ...policies.registry import make_policy
-from ..evaluation.side_by_side import run_side_by_side
+from ...policies.trials.side_by_side import run_side_by_side
 
 PARTS = ("validation", "test")
 
@@ -67,7 +67,7 @@ def _mean(name: str, values: list[float]) -> float:
 def _deviations(config: NoiseConfig, task: Task, reference: str, seed: int) -> dict[str, float]:
     scenario = Scenario(((reference, 1.0),), config.pool_budgets)
     policies = [Natural(), make_policy(config.policy)]
-    backend = run_side_by_side(config.setting, task, policies, scenario, seed).episode.backend
+    backend = run_side_by_side(config.setting, task, policies, scenario, [seed]).episode.backend
     splits = [task.corpus.splits[reference_split(reference, part)] for part in PARTS]
     ids = np.concatenate([task.windows.ids(split) for split in splits])
     losses = backend.evaluate(np.stack([ids, ids]), averaged=False)

@@ -39,8 +39,8 @@ from ...policies.actors.gain_actor import GainActor, GainConfig
 from ...policies.baselines.constant import Constant, family
 from ...policies.baselines.fixed import Natural
 from ...policies.learners.regression import Trials
+from ...policies.trials.side_by_side import run_side_by_side
 from ..analysis.scenario_table import main_task
-from ..evaluation.side_by_side import run_side_by_side
 from ..progress import Progress
 from ..runs.preflight import check_seed, task_of_run
 from ..runs.run_folder import RunFolder
@@ -125,7 +125,7 @@ def run_piece(
     config: RoomConfig, task: Task, consoles: list[Constant], scenario: Scenario, seed: int
 ) -> dict[str, Any]:
     """Final gains (nats) of the consoles over natural, natural's loss, the weights, and natural's first observation."""
-    finished = run_side_by_side(config.setting, task, [Natural(), *consoles], scenario, seed)
+    finished = run_side_by_side(config.setting, task, [Natural(), *consoles], scenario, [seed])
     last, first = finished.last, finished.first
     return {
         "gain": (last.loss_N[0] - last.loss_N[1:]).tolist(),

@@ -17,7 +17,7 @@ from ...policies.base import Policy
 from ...policies.named import check_names, learned_hashes, make_policies, members_of, warn_beyond_training
 from ..analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from ..analysis.statistics import NATURAL, NATURAL_ANEW
-from ..evaluation.side_by_side import outcomes
+from ..evaluation.outcomes import outcomes
 from ..progress import Progress
 from ..reports.compare_report import write_compare_report
 from ..runs.preflight import check_policies, check_seed, task_of_run

@@ -2,8 +2,9 @@
 
 import os
 import signal
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from ...env.console.category_use import CategoryUse
 from ...env.console.feasibility import check_limits, limit_lines
 from ...env.console.limits import EPOCHS, Limit, read_limits
 from ...env.episode_config import EpisodeConfig
+from ...env.recording.config_record import CorpusUsed
 from ...env.scenarios.pool import whole_corpus_scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
@@ -24,13 +26,18 @@ from ...lm.target.ranks import Ranks
 from ...policies.base import Policy
 from ...policies.named import learned_hashes
 from ...policies.registry import make_policy
+from ...policies.trials.store import kept
+from ...policies.trials.trial import Trial, TrialConfig, TrialResult
+from ..analysis.statistics import NATURAL
 from ..progress import Progress
-from ..runs.model_folder import bits_per_byte, check_generation, model_card, save_model, usable_tokenizer
+from ..reports.pretrain_report import write_pretrain_report
+from ..runs import target_gain
+from ..runs.model_folder import bits_per_byte, check_generation, model_card, retell_gain, save_model, usable_tokenizer
 from ..runs.plan import plan
 from ..runs.preflight import check_policies, check_seed, preflight_target
 from ..runs.pretraining import Pretraining, as_result
-from ..runs.run_corpus import corpus_of_run
-from ..runs.run_folder import RunFolder
+from ..runs.run_corpus import RECORD, corpus_of_run, read_checked
+from ..runs.run_folder import CONFIG, RunFolder, check_folder
 
 
 def quick_target() -> Setting:
@@ -41,10 +48,11 @@ def quick_target() -> Setting:
 
 
 Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
-RUN_STAGE = "pretrain"  # the one stage of the run's folder
+RUN_STAGE = "pretrain"  # of the run's folder, after the trial's
+TESTED = "tested"  # in its result: the losses of all windows of the test part, and of which corpus they are
 MAY_CHANGE = (  # fields of the configuration that may differ when a run goes on
     *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention", "liger")),
-    *("save_every_s", "keep", "gpus", "corpus", "drop_removed"),
+    *("save_every_s", "keep", "gpus", "corpus", "drop_removed", "trial", "no_trial", "anyway", "beside"),
 )
 
 
@@ -87,6 +95,15 @@ class PretrainConfig:
     named with --corpus"""
     drop_removed: bool = False
     """continue also if documents of the corpus are gone"""
+    trial: TrialConfig = field(default_factory=TrialConfig)
+    no_trial: bool = False
+    """try nothing before; otherwise the policy is tried against natural on proxies of this corpus, which takes about a
+    minute once, and a policy that loses there is refused"""
+    anyway: bool = False
+    """let the policy drive even if it lost to natural in the trial"""
+    beside: Literal["natural"] | None = None
+    """natural: train the same target under natural too, with the same seed, in the run's folder natural, and tell the
+    policy's true gain on the test part"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -96,15 +113,37 @@ class PretrainConfig:
             raise InputError(
                 f"keep {self.keep} and save_every_s {self.save_every_s} given, expected 1 or more and above 0"
             )
+        if self.beside == self.policy:
+            raise InputError("natural given as the policy and beside itself, expected another policy: leave one out")
 
 
 def main(config: PretrainConfig) -> dict[str, Any]:
-    """Train, save model, tokenizer and card in `folder`/model, and return the test losses. A dry run returns its
-    plan."""
+    """Try the policy on proxies, train, save model, tokenizer and card in `folder`/model, and return the test losses
+    and what is known of the gain; with natural beside it, if that is wanted. A dry run returns its plan."""
     check_policies([config.policy], config.folder, config.corpus)
     if config.dry_run:
         corpus = Corpus.open(config.corpus) if config.corpus else None
-        return plan(config.target, config.engine, corpus, config.gpus) | _planned_limits(config, corpus)
+        told = {"trial": target_gain.trial_plan(config.trial, corpus)} if _is_tried(config) else {}
+        return plan(config.target, config.engine, corpus, config.gpus) | _planned_limits(config, corpus) | told
+    result, task = _run(config)
+    tested = result.pop(TESTED, None)
+    if config.beside:
+        used = read_checked(config.folder / RECORD, CorpusUsed)
+        folder = config.folder / target_gain.BESIDE
+        natural, _ = _run(replace(config, policy=NATURAL, folder=folder, beside=None, corpus=Path(used.path)))
+        if tested and TESTED in natural:  # on rank 0
+            scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
+            gain = target_gain.gain_beside(task, dict(scenario.reference), tested, natural[TESTED])
+            result["beside"] = {"test_loss_nats": natural["test_loss_nats"], **target_gain.gain_facts(gain)}
+            result["true_gain"] = target_gain.known_gain(gain)
+            retell_gain(config.folder / "model", result["true_gain"])
+    if tested:
+        write_pretrain_report(config.folder, result)
+    return result
+
+
+def _run(config: PretrainConfig) -> tuple[dict[str, Any], Task]:
+    """The result of one run, which on all ranks but the first may be short, and its task."""
     ranks = Ranks(config.target.device)
     with Progress(None if ranks.first else open(os.devnull, "w")) as progress:
         if not ranks.first:
@@ -122,9 +161,13 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         if origin is not None:
             check_generation(origin)
         checkpoints = Checkpoints(config.folder / "checkpoints", ranks, config.keep)
-        folder, found = _open_run_folder(config, corpus, checkpoints, policy)
+        trial = partial(
+            Trial.before, task, config.target.episode, config.policy, policy, config.trial, config.reference, limits
+        )
+        folder, found, tried = _open_run_folder(config, corpus, checkpoints, policy, trial, progress)
+        model = {"model": str(config.folder / "model"), "policy": config.policy}
         if ranks.broadcast(np.array([folder is not None and RUN_STAGE in folder.stages]))[0] and not folder:
-            return {"model": str(config.folder / "model"), "policy": config.policy}  # finished earlier
+            return model, task  # finished earlier
         progress.stage(f"pretrain under {config.policy}", None)
         run = Pretraining(
             task,
@@ -145,9 +188,14 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             result["test_bits_per_byte"] = bits_per_byte(task, losses)
             drawn = run.drawn()
             result |= _kept(limits, drawn)
+            if tried is not None:
+                flops = 6.0 * target.num_params * config.target.budget_tokens
+                result["trial"] = target_gain.trial_facts(tried, config.trial, flops)
+            if config.policy != NATURAL:
+                result["true_gain"] = target_gain.unknown_gain()
             card = model_card(task, config.policy, policy, scenario, config.seed, result, drawn, origin)
             save_model(target, tokenizer, config.folder / "model", card, origin)
-            return result
+            return result | ({TESTED: run.tested} if folder else {})  # for rank 0, which has the folder
 
         before = signal.signal(signal.SIGTERM, lambda *_: setattr(run, "told_to_stop", True))  # a scheduler's notice
         try:
@@ -157,12 +205,12 @@ def main(config: PretrainConfig) -> dict[str, Any]:
             signal.signal(signal.SIGTERM, before)
             if folder:
                 folder.close()
-    return {
-        "model": str(config.folder / "model"),
-        "policy": config.policy,
-        **result,
-        "wall_s": folder.seconds[RUN_STAGE] if folder else None,
-    }
+    return {**model, **result, "wall_s": folder.seconds[RUN_STAGE] if folder else None}, task
+
+
+def _is_tried(config: PretrainConfig) -> bool:
+    """Whether there is anything to try before the run."""
+    return not config.no_trial and config.policy != NATURAL
 
 
 def _limits(config: PretrainConfig, task: Task) -> tuple[Limit, ...]:
@@ -200,11 +248,17 @@ def _kept(limits: tuple[Limit, ...], drawn: dict[str, list[CategoryUse]]) -> dic
 
 
 def _open_run_folder(
-    config: PretrainConfig, corpus: Corpus, checkpoints: Checkpoints, policy: Policy
-) -> tuple[RunFolder | None, Checkpoint | None]:
-    """The run's folder, on rank 0 alone, and on all ranks the checkpoint to continue from. InputError: RunFolder's, on
-    rank 0; the other ranks exit without a message."""
-    ranks, folder, problem = checkpoints.ranks, None, None
+    config: PretrainConfig,
+    corpus: Corpus,
+    checkpoints: Checkpoints,
+    policy: Policy,
+    trial: Callable[[], Trial],
+    progress: Progress,
+) -> tuple[RunFolder | None, Checkpoint | None, TrialResult | None]:
+    """The run's folder, once the policy has been tried, and the trial's outcome, on rank 0 alone; on all ranks the
+    checkpoint to continue from. InputError: RunFolder's, or the policy loses in the trial, on rank 0; the other ranks
+    exit without a message."""
+    ranks, folder, tried, problem = checkpoints.ranks, None, None, None
     newest = cache(checkpoints.newest)  # read once, when the folder is locked
 
     def metrics_bytes() -> int:
@@ -214,9 +268,16 @@ def _open_run_folder(
     if ranks.first:
         try:
             hashes = learned_hashes({"policy": policy})
+            check_folder(config.folder, config, config.resume, MAY_CHANGE, hashes)
+            goes_on = (config.folder / CONFIG).exists()
+            if _is_tried(config) and not goes_on:
+                tried = target_gain.try_policy(trial(), config.anyway, progress)
             folder = RunFolder(config.folder, config, config.resume, corpus, metrics_bytes, MAY_CHANGE, hashes)
+            if _is_tried(config) and goes_on and target_gain.TRIAL_STAGE not in folder.stages:
+                tried = kept(trial())  # it was killed between the trial and the run
+            tried = target_gain.trial_in(folder, tried)
         except (InputError, OSError) as error:
             problem = error
     if not ranks.broadcast(np.array([problem is None]))[0]:
         raise problem or SystemExit(2)
-    return folder, checkpoints.shared(newest() if ranks.first else None)
+    return folder, checkpoints.shared(newest() if ranks.first else None), tried

@@ -23,7 +23,7 @@ from ...policies.baselines.constant import family
 from ...policies.named import check_names, learned_hashes, make_policies, members_of, warn_beyond_training
 from ..analysis.harm import harm_of
 from ..analysis.statistics import NATURAL, signed
-from ..evaluation.side_by_side import outcomes
+from ..evaluation.outcomes import outcomes
 from ..progress import Progress
 from ..runs.preflight import check_policies, check_seed, preflight_task
 from ..runs.run_corpus import corpus_of_run

@@ -14,7 +14,7 @@ from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...lm.corpus.corpus import reference_split
 from ...lm.io.errors import InputError, in_one_line
-from ...lm.io.files import naming_disk_errors, sync_folder
+from ...lm.io.files import naming_disk_errors, sync_folder, write_atomic
 from ...lm.target.target import Target
 from ...policies.base import Policy
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 GENERATION = "generation_config.json"
+TRUE_GAIN = "- After it, "  # begins the card's line
 CARD = """---
 library_name: transformers
 pipeline_tag: text-generation
@@ -43,7 +44,7 @@ tags: [pretraingym]
 |---|---|---|
 {rows}
 
-What it was trained on, by label of the corpus (epochs: tokens drawn over the corpus's tokens of that category):
+{gain}What it was trained on, by label of the corpus (epochs: tokens drawn over the corpus's tokens of that category):
 
 {drawn}
 
@@ -82,7 +83,31 @@ def model_card(
         evaluation_share=result["evaluation_share"],
         drawn="\n".join(achieved_table(drawn)),
         rows="\n".join(f"| {name} | {nats[name]:.4f} | {bits[name]:.4f} |" for name in nats),
+        gain=_gain_section(result),
     )
+
+
+def _gain_section(result: dict[str, Any]) -> str:
+    """What is known of the gain over natural; "" of a run of natural itself."""
+    if "true_gain" not in result:
+        return ""
+    lines = []
+    if (trial := result.get("trial")) is not None:
+        lines += [
+            f"- Before the run, a {trial['told']}.",
+            f"- The trial took {trial['seconds']:,.0f} seconds and {trial['flops']:.2g} floating-point operations, "
+            f"{trial['flops_over_the_targets']:.2%} of the training's.",
+        ]
+    lines.append(f"{TRUE_GAIN}{result['true_gain']}.")
+    return "What the choice of the text is worth:\n\n" + "\n".join(lines) + "\n\n"
+
+
+def retell_gain(folder: Path, true_gain: str) -> None:
+    """Have the card of the model in `folder` tell its true gain, which became known after the model was saved."""
+    card = folder / "README.md"
+    lines = card.read_text().splitlines()
+    told = [f"{TRUE_GAIN}{true_gain}." if line.startswith(TRUE_GAIN) else line for line in lines]
+    write_atomic(card, ("\n".join(told) + "\n").encode())
 
 
 def bits_per_byte(task: Task, losses: dict[str, float]) -> dict[str, float]:

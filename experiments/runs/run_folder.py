@@ -23,6 +23,7 @@ from ...lm.io.typed_json import Natural, to_json
 from .run_corpus import RECORD, read_checked
 
 SCHEMA = 2  # of the checkpoint of the stage in flight; those of earlier versions have no number
+CONFIG = "config.json"
 HASHES = "sha256"  # in config.json; runs of earlier versions have none
 NAMED = 6  # differing fields of a configuration
 
@@ -44,8 +45,8 @@ class RunFolder:
 
     A line of the metrics counts once the stage or checkpoint that follows it is written: lines after the last such mark
     are dropped on resume, and written again by the work that is repeated. `kept_bytes`: tells the mark of a checkpoint
-    that lies elsewhere; `free`: fields of the configuration that may differ from those that the run began with;
-    `learned`: the hashes of learned policies by their names, which may not."""
+    that lies elsewhere; `free`: fields of the configuration, or first parts of their names, that may differ from what
+    the run began with; `learned`: the hashes of learned policies by their names, which may not."""
 
     def __init__(
         self,
@@ -57,22 +58,8 @@ class RunFolder:
         free: tuple[str, ...] = (),
         learned: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        self.path = path
-        wanted = json.loads(json.dumps(asdict(config), default=str))
-        if learned:
-            wanted[HASHES] = dict(learned)
-        for place in ("folder", "resume"):  # where and how, not what
-            del wanted[place]
-        saved = path / "config.json"
-        if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
-            raise InputError(f"{path} is not empty and holds no run; name another --folder")
-        if saved.exists():
-            there = read_checked(saved, dict[str, Any])
-            _same_config(path, there, {key: wanted[key] for key in wanted if key != HASHES or HASHES in there}, free)
-            if not resume:
-                raise InputError(
-                    f"{path} already holds a run of this configuration; add --resume, or name another --folder"
-                )
+        self.path, saved = path, path / CONFIG
+        wanted = check_folder(path, config, resume, free, learned)
         path.mkdir(parents=True, exist_ok=True)
         self._lock = lock_folder(path)
         if not saved.exists():
@@ -158,6 +145,28 @@ class RunFolder:
         return read_arrays(self._checkpoint, SCHEMA, "delete it, and --resume does the stage in flight again")
 
 
+def check_folder(
+    path: Path, config: Any, resume: bool, free: tuple[str, ...] = (), learned: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """The configuration as a RunFolder keeps it. InputError: the folder is no place for such a run."""
+    wanted: dict[str, Any] = json.loads(json.dumps(asdict(config), default=str))
+    if learned:
+        wanted[HASHES] = dict(learned)
+    for place in ("folder", "resume"):  # where and how, not what
+        del wanted[place]
+    saved = path / CONFIG
+    if path.exists() and not saved.exists() and any(not _is_ours(entry.name) for entry in path.iterdir()):
+        raise InputError(f"{path} is not empty and holds no run; name another --folder")
+    if saved.exists():
+        there = read_checked(saved, dict[str, Any])
+        _same_config(path, there, {key: wanted[key] for key in wanted if key != HASHES or HASHES in there}, free)
+        if not resume:
+            raise InputError(
+                f"{path} already holds a run of this configuration; add --resume, or name another --folder"
+            )
+    return wanted
+
+
 def _is_ours(name: str) -> bool:
     """Whether a folder in which no run has begun may hold this: the first writes of one that was killed."""
     return name in (RECORD, LOCK) or name.endswith(".part")
@@ -172,7 +181,8 @@ def _same_config(path: Path, saved: dict[str, Any], wanted: dict[str, Any], free
     there, here = _flat(saved), _flat(wanted)
     # An empty list that the run's version did not have changes nothing.
     here = {key: value for key, value in here.items() if key in there or value != []}
-    differ = [key for key in sorted({*there, *here} - {*free}) if there.get(key) != here.get(key)]
+    fixed = [key for key in sorted({*there, *here}) if not {key, key.partition(".")[0]} & {*free}]
+    differ = [key for key in fixed if there.get(key) != here.get(key)]
     if not differ:
         return
     told = "; ".join(f"{key} is {there.get(key)} there, {here.get(key)} here" for key in differ[:NAMED])

@@ -122,6 +122,10 @@ class Corpus:
         other.fingerprint = hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()
         return other
 
+    def with_own_tokens(self) -> "Corpus":
+        """This corpus in the tokens that it was built with."""
+        return self if self._token_folder == self.path else _open_same(self.path, self._text_hash)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickled as its path, and opened again from there; its arrays may be larger than memory."""
         return _reopened, (self.path, self._token_folder, self._text_hash)

@@ -21,6 +21,7 @@ from pretraingym.experiments.benchmarks import (
     room,
     signal,
     target,
+    trial_verdicts,
 )
 from pretraingym.experiments.benchmarks.proxies_naive import MUONS, Job, Way, naive_proxies
 from pretraingym.experiments.commands.presets import PRESETS
@@ -31,6 +32,7 @@ from pretraingym.lm.ingest.synthetic import DOMAINS, synthetic_documents
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.training import TrainConfig
 from pretraingym.lm.proxies.stack import ProxyStack
+from pretraingym.policies.trials.trial import TrialConfig
 
 
 @pytest.fixture
@@ -298,3 +300,38 @@ def test_target(tiny_corpus: Corpus) -> None:
     assert 0 < row["optimizer_fraction"] < 1
     for way in ("ours", "trainer", "minimal"):
         assert row[f"{way}_tokens_per_s"] == pytest.approx(row["tokens_per_step"] / min(row["seconds"][way]), rel=0.1)
+
+
+def test_trial_verdicts(tiny_corpus: Corpus, longer: Setting, tmp_path: Path) -> None:
+    """Each scenario and policy is a stage, and the same again is read from the folder."""
+    config = trial_verdicts.VerdictsConfig(
+        tmp_path / "run",
+        tiny_corpus.path,
+        ("lift", "wrong=only:topic"),
+        scenarios=2,
+        trial=TrialConfig(seeds=2, windows=48, proxy=longer),
+        truth_seeds=3,
+    )
+    found = trial_verdicts.measure(config)
+    assert sum(sum(row.values()) for row in found["counts"].values()) == 4
+    assert set(found["policies"]) == {"lift", "wrong"}
+    stages = json.loads((tmp_path / "run" / "stages.json").read_text())
+    assert set(stages) == {"lift-0", "lift-1", "wrong-0", "wrong-1"}
+    one = stages["lift-1"]["result"]
+    assert one["trial"]["pairs"] == 2
+    assert one["trial"]["gain"]["nats"] != one["truth"]["nats"]
+    del stages["wrong-1"]
+    (tmp_path / "run" / "stages.json").write_text(json.dumps(stages))
+    again = trial_verdicts.measure(replace(config, resume=True))
+    assert again["counts"] == found["counts"]
+
+
+def test_shares_of_verdicts() -> None:
+    def row(truth: str, trial: str, ends: list[float]) -> dict[str, object]:
+        return {"verdicts": [truth, trial], "trial": {"gain": {"ci95": ends}}, "truth": {"nats": 0.0}}
+
+    rows = [row("harm", "harm", [-2, -1]), row("harm", "unclear", [-1, 1]), row("gain", "harm", [-2, -1])]
+    found = trial_verdicts.figures([*rows, row("unclear", "unclear", [-1, 1])])
+    assert found["counts"]["harm"] == {"harm": 1, "unclear": 1, "gain": 0}
+    assert (found["harm_found"], found["gain_found"]) == (0.5, 0.0)
+    assert (found["false_harm"], found["false_gain"], found["held"]) == (0.5, None, 0.5)

@@ -31,6 +31,15 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return moved
 
 
+def test_a_line_that_is_said_stays(clock: Clock) -> None:
+    for stream in (io.StringIO(), Terminal()):
+        with Progress(stream) as progress:
+            progress.stage("try")
+            progress.say("it gains [+0.1, +0.2]")
+            progress.stage("learn")
+        assert "it gains [+0.1, +0.2]" in stream.getvalue()
+
+
 def test_without_a_terminal_lines_are_plain_and_few(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
     stream = io.StringIO()

@@ -24,6 +24,7 @@ from pretraingym.lm.models.engine_config import EngineConfig
 from pretraingym.lm.models.optimizer import StackedOptimizer
 from pretraingym.policies.console_callback import ConsoleCallback
 from pretraingym.policies.registry import make_policy
+from pretraingym.policies.trials.trial import Trial, TrialConfig
 
 CLOCK = EpisodeConfig(
     num_intervals=3, steps_per_interval=6, batch_windows=8, warmup_steps=4, probe_windows=16, reference_windows=8,
@@ -449,3 +450,38 @@ def test_it_goes_on_after_its_corpus_grew(task: Task, tmp_path: Path) -> None:
     assert sum(text.endswith(" added") for step in texts[1:] for text in step) > 0
     assert not any(text.endswith(" added") for text in texts[0])
     assert other.episode.drawn_NC.sum() == other.episode.tokens_N.sum()
+
+
+def tried(
+    task: Task, folder: Path, policy: str, trial: TrialConfig, anyway: bool = False
+) -> tuple[Trainer, ConsoleCallback]:
+    """A Trainer whose console tries its policy on prose first."""
+    args = arguments(folder)
+    made = make_policy(policy, task.agent_names)
+    console = ConsoleCallback(task, CLOCK, made, args, {"prose": 1.0}, SEED, trial=trial, anyway=anyway)
+    trainer = Trainer(a_model(task), args, train_dataset=console.dataset)
+    console.attach(trainer)
+    return trainer, console
+
+
+def test_a_policy_is_tried_before_the_first_step(
+    task: Task, tiny_setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    clock = replace(tiny_setting.episode, steps_per_interval=24)
+    trial = TrialConfig(seeds=3, windows=96, proxy=replace(tiny_setting, episode=clock))
+    made, _ = tried(task, tmp_path / "no", "only:match-code", trial)
+    with pytest.raises(InputError, match=r"below 0, so the policy makes the model worse .* give anyway=True"):
+        made.train()
+    assert made.state.global_step == 0
+    made, console = tried(task, tmp_path / "anyway", "only:match-code", trial, anyway=True)
+    with pytest.warns(UserWarning, match=r"worse than no selection; it took \d+ seconds"):
+        made.train()
+    assert len(console.intervals) == CLOCK.num_intervals
+    assert console.tried is not None
+    (row,) = [row for row in made.state.log_history if "trial_seconds" in row]
+    assert row == {"trial_gain_nats": console.tried.gain.nats, "trial_seconds": console.tried.seconds, "step": 0}
+    monkeypatch.setattr(Trial, "run", lambda *_: pytest.fail("it was tried again"))
+    again, _ = tried(task, tmp_path / "anyway", "only:match-code", replace(trial, seeds=2))
+    again.train(resume_from_checkpoint=str(tmp_path / "anyway" / "checkpoint-10"))
+    assert again.state.global_step == CLOCK.total_steps

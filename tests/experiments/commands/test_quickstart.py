@@ -139,7 +139,7 @@ def test_finished_runs_can_be_shown_again(finished: tuple[Path, dict[str, object
 
 def pretrain(corpus: Corpus, *more: str) -> list[str]:
     call = [sys.executable, "-m", "pretraingym.experiments", "pretrain", "--corpus", str(corpus.path)]
-    return [*call, *sizes("target", 32), *more]
+    return [*call, *sizes("target", 32), "--no-trial", *more]
 
 
 def test_a_learned_policy_drives_a_target_of_its_own(

@@ -56,7 +56,9 @@ def config(tmp_path: Path) -> PretrainConfig:
     agents = ("null", "domain", "quality", "novelty", "influence")
     setting = Setting(width=16, num_layers=1, context=64, episode=CLOCK, agents=agents)
     corpus = built(tmp_path / "corpus", SPLITS["train"])
-    return PretrainConfig("agreement", folder=tmp_path / "run", corpus=corpus, target=setting, save_every_s=1e-6)
+    return PretrainConfig(
+        "agreement", folder=tmp_path / "run", corpus=corpus, target=setting, save_every_s=1e-6, no_trial=True
+    )
 
 
 class Stop(Exception):

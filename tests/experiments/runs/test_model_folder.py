@@ -17,7 +17,7 @@ from pretraingym.lm.io.errors import InputError
 def origin(tiny_corpus: Corpus, tiny_setting: Setting, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The model of a finished run under the shipped policy."""
     folder = tmp_path_factory.mktemp("first") / "run"
-    config = PretrainConfig("ten-tasks", folder=folder, corpus=tiny_corpus.path, target=tiny_setting)
+    config = PretrainConfig("ten-tasks", folder=folder, corpus=tiny_corpus.path, target=tiny_setting, no_trial=True)
     assert main(config)["policy"] == "ten-tasks"
     return folder / "model"
 

@@ -54,7 +54,13 @@ def config(tiny_corpus: Corpus, tmp_path: Path) -> PretrainConfig:
     setting = Setting(width=32, context=96, episode=CLOCK)
     engine = EngineConfig(pass_sequences=3)  # so that sums differ between ranks
     return PretrainConfig(
-        "lift", folder=tmp_path / "run", corpus=tiny_corpus.path, target=setting, engine=engine, save_every_s=1e-6
+        "lift",
+        folder=tmp_path / "run",
+        corpus=tiny_corpus.path,
+        target=setting,
+        engine=engine,
+        save_every_s=1e-6,
+        no_trial=True,
     )
 
 

@@ -68,7 +68,13 @@ def in_a_process(config: PretrainConfig, dies_at: int | None = None) -> multipro
 def test_killed_at_random_instants_it_comes_to_the_same(tiny_corpus: Corpus, tmp_path: Path) -> None:
     setting = Setting(width=32, context=64, episode=CLOCK)
     config = PretrainConfig(
-        "lift", folder=tmp_path / "whole", corpus=tiny_corpus.path, target=setting, save_every_s=1e-6, resume=True
+        "lift",
+        folder=tmp_path / "whole",
+        corpus=tiny_corpus.path,
+        target=setting,
+        save_every_s=1e-6,
+        resume=True,
+        no_trial=True,
     )
     whole = in_a_process(config)
     whole.join()
@@ -108,6 +114,7 @@ def test_the_launchers_start_ranks(tiny_corpus: Corpus, tmp_path: Path, launcher
         start += ["--dynamo_backend", "no", "--main_process_port", "29588", "--module"]
     command = [*start, "pretraingym.experiments", "pretrain", "--policy", "lift", "--target.width", "32"]
     command += ["--corpus", str(tiny_corpus.path), "--folder", str(tmp_path / "run"), "--engine.parallel", "fsdp"]
+    command += ["--no-trial"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr

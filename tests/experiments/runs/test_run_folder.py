@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 
 from pretraingym.experiments.progress import Progress
 from pretraingym.experiments.runs.run_corpus import corpus_of_run
-from pretraingym.experiments.runs.run_folder import RunFolder
+from pretraingym.experiments.runs.run_folder import RunFolder, check_folder
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import build_synthetic
 from pretraingym.lm.io.errors import InputError
@@ -114,6 +114,29 @@ def test_a_run_of_before_a_list_was_configurable_goes_on(tmp_path: Path, tiny_co
     RunFolder(path, Later(path), True, tiny_corpus).close()
     with pytest.raises(InputError, match=r"limits is None there, \['one'\] here; name another --folder"):
         RunFolder(path, Later(path, limits=("one",)), True, tiny_corpus)
+
+
+def test_what_is_free_may_differ_with_all_that_it_holds(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    @dataclass(frozen=True)
+    class Nested(Config):
+        inner: Config = Config(Path("a"))
+
+    path = tmp_path / "run"
+    RunFolder(path, Nested(path), False, tiny_corpus).close()
+    later = Nested(path, inner=Config(Path("b"), 7))
+    with pytest.raises(InputError, match=r"inner.folder is a there, b here; inner.size is 3 there, 7 here"):
+        RunFolder(path, later, True, tiny_corpus)
+    RunFolder(path, later, True, tiny_corpus, free=("inner",)).close()
+    RunFolder(path, later, True, tiny_corpus, free=("inner.folder", "inner.size")).close()
+
+
+def test_a_folder_is_checked_without_being_made(tmp_path: Path, tiny_corpus: Corpus) -> None:
+    path = tmp_path / "run"
+    assert check_folder(path, Config(path), False) == {"size": 3}
+    assert not path.exists()
+    RunFolder(path, Config(path), False, tiny_corpus).close()
+    with pytest.raises(InputError, match="add --resume"):
+        check_folder(path, Config(path), False)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path, tiny_corpus: Corpus) -> None:

@@ -10,7 +10,7 @@ from pretraingym.env.scenarios.distribution import ScenarioDistribution
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.analysis.statistics import NATURAL_ANEW
-from pretraingym.experiments.evaluation.side_by_side import outcomes
+from pretraingym.experiments.evaluation.outcomes import outcomes
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.proxies.stack import ProxyStack
 from pretraingym.policies.baselines.fixed import Uniform

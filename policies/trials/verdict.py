@@ -1,0 +1,53 @@
+"""What a trial's numbers mean, in sentences."""
+
+from .trial import TrialResult
+
+EXPECTED = (
+    "on a target expect about as much: on the same ten scenarios a target 8.3 times a proxy's size had 1.00 to 1.32 "
+    "times the gains of five policies on proxies (experiments/RESULTS.md, entry 6); on larger targets policies gained "
+    "too (entries 14 and 17), but no such ratio has been measured"
+)
+CURES = (
+    "take --policy natural, or another policy (compare tells which gains here), or more reference text; to run it all "
+    "the same give --anyway"
+)
+FITS = 1.5  # the validation gain is told apart from the trial gain from this ratio up, if the interval is above 0 too
+
+
+def numbers(result: TrialResult) -> str:
+    """The gain and what it is over."""
+    return (
+        f"{result.policy} against natural on proxies of this corpus: {result.gain} ({result.pairs} pairs of runs, "
+        f"{result.documents} documents of the trial part)"
+    )
+
+
+def meaning(result: TrialResult) -> str:
+    """What the gain means, in a plain sentence."""
+    if result.gain.ci95 is None:
+        return "a reference task has a single document for trials, so nothing is known; name more reference text"
+    return {
+        "gain": f"the policy helps here; {EXPECTED}",
+        "unclear": "the interval holds 0, so whether the policy helps here is not known",
+        "harm": "the interval lies below 0, so the policy makes the model worse than no selection",
+    }[result.gain.verdict]
+
+
+def fit(result: TrialResult) -> str:
+    """What the validation gain beside the trial gain means; "" where they agree."""
+    if result.fit.verdict != "gain" or result.validation_gain.nats < FITS * result.gain.nats:
+        return ""
+    return (
+        f"on the validation text, which steers it, the policy stands at {result.validation_gain.nats:+.3f} nats, "
+        f"{result.fit.nats:.3f} above the trial text: so much is fit to that text alone"
+    )
+
+
+def told(result: TrialResult) -> str:
+    """All of it, in one line."""
+    return "; ".join(filter(None, [f"trial: {numbers(result)}", meaning(result), fit(result)]))
+
+
+def refusal(result: TrialResult) -> str | None:
+    """Why the policy should not drive, in one line, with what to do; None: it may."""
+    return f"{told(result)}; {CURES}" if result.gain.verdict == "harm" else None
