@@ -111,6 +111,8 @@ def _dataset(given: str) -> NamedDataset:
 
 def _category(task: str, found: re.Match[str], columns: Columns, cuts: Mapping[str, Sequence[float]]) -> Category:
     label, sign, value = found.groups()
+    if label == columns.domain and label not in (*columns.categories, *columns.scores):
+        label = DOMAIN  # as the files call it
     labels = {DOMAIN, *columns.categories, *columns.scores}
     if label not in labels:
         raise InputError(

@@ -218,11 +218,25 @@ class Survey:
                 room -= len(self._of_unit[unit])
         if len(chosen) < len(REFERENCE_PARTS):  # of few, the smallest
             chosen = sorted(units, key=lambda unit: (len(self._of_unit[unit]), unit))[: len(REFERENCE_PARTS)]
-        found = [document for unit in chosen for document in self._of_unit[unit]]
+        found = [document for unit in self._balanced(chosen) for document in self._of_unit[unit]]
         if len(chosen) < len(REFERENCE_PARTS) or 2 * len(found) > self.number:
             raise InputError(self._too_few(len(units)))
         taken.update(chosen)
         return found
+
+    def _balanced(self, units: list[bytes]) -> list[bytes]:
+        """The units in such an order that `parts`, which cuts at whole units, comes near its shares: the largest units
+        first, each goes to the part that lacks most."""
+        size = {unit: len(self._of_unit[unit]) for unit in units}
+        if max(size.values(), default=1) == 1:
+            return units
+        lacks = list(np.diff(ENDS, prepend=0.0) * sum(size.values()))
+        of_part: list[list[bytes]] = [[] for _ in ENDS]
+        for unit in sorted(units, key=lambda unit: (-size[unit], unit)):
+            part = int(np.argmax(lacks))
+            of_part[part].append(unit)
+            lacks[part] -= size[unit]
+        return [unit for part in of_part for unit in part]
 
     def _too_few(self, units: int) -> str:
         told = f"reference task '{self.task}' is {self.category.given}, which"

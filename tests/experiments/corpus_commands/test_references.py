@@ -1,6 +1,7 @@
 """What --reference may name: what each kind means, how they are told apart, and corpora that are built of them."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,12 @@ def test_conditions_name_categories() -> None:
     assert [bounds(f"quality={n}", quality=cuts) for n in ("0", "1", "3", "4", "9")] == [
         (-np.inf, 1.0), (1.0, 2.0), (2.0, 4.0), (4.0, np.inf), (4.0, np.inf),
     ]  # fmt: skip
+
+
+def test_the_domain_is_also_called_as_the_column_it_comes_from() -> None:
+    columns = replace(COLUMNS, domain="site")
+    assert source_of("t", "site=a", columns, {}) == Category("site=a", "domain", "a")
+    assert source_of("t", "domain=a", columns, {}) == Category("domain=a", "domain", "a")
 
 
 def test_a_file_that_is_there_comes_before_a_category(folder: Path) -> None:

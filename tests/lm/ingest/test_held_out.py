@@ -150,6 +150,15 @@ def test_a_large_category_gives_no_more_than_is_needed(monkeypatch: pytest.Monke
         assert len(survey._of_unit) <= 101
 
 
+def test_few_sources_of_many_sizes_fill_the_parts_by_their_shares() -> None:
+    sizes = {"a": 5, "b": 8, "c": 16, "d": 2, "e": 1}
+    documents = [Document(f"{name} {i}", "d", group=name) for name, size in sizes.items() for i in range(size)]
+    others = [Document(f"other {i}", "d", group=f"large {i % 2}") for i in range(600)]
+    found = parts("t", surveyed(documents + others))
+    assert [len(part) for part in found.values()] == [16, 8, 8]
+    assert [{document.group for document in part} for part in found.values()] == [{"c"}, {"b"}, {"a", "d", "e"}]
+
+
 def test_a_source_that_is_too_large_is_not_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out, "LARGEST_SOURCE", 20)
     sizes = {"large": 21, "fits": 20, "b": 3, "c": 2, "d": 1} | {f"s{i}": 10 for i in range(20)}
