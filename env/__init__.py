@@ -11,12 +11,12 @@ if TYPE_CHECKING:
 __all__ = ["check_agent", "check_vector_env"]
 
 gym.register(
-    id="PretrainGym/Console-v1",
+    id="PretrainGym/Console-v2",
     entry_point="pretraingym.env.gym_envs.single_env:ConsoleEnv",
     vector_entry_point="pretraingym.env.gym_envs.vector_env:ConsoleVectorEnv",
 )
 gym.register(
-    id="PretrainGym/Surrogate-v1",
+    id="PretrainGym/Surrogate-v2",
     entry_point="pretraingym.env.gym_envs.surrogate_envs:SurrogateEnv",
     vector_entry_point="pretraingym.env.gym_envs.surrogate_envs:SurrogateVectorEnv",
 )

@@ -72,7 +72,7 @@ def check(request: pytest.FixtureRequest) -> Callable[[dict[str, float], dict[st
 
 def test_surrogate(tiny_corpus: Corpus, check: Any) -> None:
     env: Any = gym.make_vec(
-        "pretraingym.env:PretrainGym/Surrogate-v1",
+        "pretraingym.env:PretrainGym/Surrogate-v2",
         num_envs=4,
         group_size=2,
         corpus=tiny_corpus.path,

@@ -20,7 +20,7 @@ def test_importing_it_registers_the_environments_and_loads_no_torch() -> None:
         "import sys, gymnasium, pretraingym\n"
         "print(*(name for name in gymnasium.registry if name.startswith('PretrainGym/')), 'torch' in sys.modules)"
     )
-    assert ran("-c", code).split() == ["PretrainGym/Console-v1", "PretrainGym/Surrogate-v1", "False"]
+    assert ran("-c", code).split() == ["PretrainGym/Console-v2", "PretrainGym/Surrogate-v2", "False"]
 
 
 def test_python_runs_it() -> None:

@@ -104,7 +104,7 @@ def spine() -> list[tuple[str, str]]:
 def test_a_decision_goes_the_way_it_says(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
     """The functions named exist in the files named, and one step of the environment calls them in that order."""
     env: Any = gym.make_vec(
-        "pretraingym.env:PretrainGym/Console-v1", num_envs=2, corpus=tiny_corpus.path, setting=tiny_setting
+        "pretraingym.env:PretrainGym/Console-v2", num_envs=2, corpus=tiny_corpus.path, setting=tiny_setting
     )
     env.reset(seed=0)
     wanted = {(name, str((ROOT / file).resolve())) for name, file in spine()}

@@ -124,6 +124,9 @@ class ConsoleEnv(Stateful, gym.Env):
 
     ## Version history
 
+    v2: an agent has two features more, `lift_error` and `lift_sure`. A third of the scenarios are null scenarios by
+    default (`ScenarioDistribution.nulls`); `Surrogate-v2`'s default toy has none. Reference tasks have a part for
+    trials, so the text of default corpora differs.
     v1: the observation's key `training` is now `statistics`, since Stable-Baselines3 puts the keys into a
     `torch.nn.ModuleDict`, which refuses names of a module's attributes. `reset` gives the same info as `step`. The
     vector environment begins the next episode in the step after an end (NEXT_STEP), as Gymnasium's wrappers expect;

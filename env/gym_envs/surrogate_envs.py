@@ -1,4 +1,4 @@
-"""The environments of `PretrainGym/Surrogate-v1`: the same as the console's, on formulas in place of models."""
+"""The environments of `PretrainGym/Surrogate-v2`: the same as the console's, on formulas in place of models."""
 
 from gymnasium.vector import VectorEnv
 

@@ -1,4 +1,4 @@
-"""The toy that `PretrainGym/Surrogate-v1` is where no other setting is given, and its scenarios."""
+"""The toy that `PretrainGym/Surrogate-v2` is where no other setting is given, and its scenarios."""
 
 from pathlib import Path
 

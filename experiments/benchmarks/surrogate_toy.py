@@ -1,4 +1,4 @@
-"""Whether learning shows on `PretrainGym/Surrogate-v1` as it is made without arguments: constants, rules and learners.
+"""Whether learning shows on `PretrainGym/Surrogate-v2` as it is made without arguments: constants, rules and learners.
 
     python -m pretraingym.experiments.benchmarks.surrogate_toy
 

@@ -14,7 +14,7 @@ import pretraingym.env  # noqa: F401 (registers the environments)
 
 from ..analysis.statistics import mean_and_error
 
-ENV = "PretrainGym/Surrogate-v1"
+ENV = "PretrainGym/Surrogate-v2"
 EPISODES = 256
 SEED = 2**20  # of the scored episodes; the clients learn from smaller seeds
 Act = Callable[[Any], Any]

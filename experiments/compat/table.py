@@ -6,7 +6,7 @@ from math import isfinite
 from .libraries import Library
 from .runner import Outcome
 
-HEAD = """# Which libraries train on PretrainGym/Surrogate-v1
+HEAD = """# Which libraries train on PretrainGym/Surrogate-v2
 
     make compat
 

@@ -30,8 +30,8 @@ import pretraingym.env  # noqa: F401 (registers the environments)
 class PlainConfig:
     """What is learned, and how."""
 
-    env: str = "PretrainGym/Surrogate-v1"
-    """id of the environment; PretrainGym/Console-v1 trains real proxies"""
+    env: str = "PretrainGym/Surrogate-v2"
+    """id of the environment; PretrainGym/Console-v2 trains real proxies"""
     corpus: str | None = None
     """folder of a built corpus (default: the environment's own)"""
     num_envs: int = 64

@@ -5,8 +5,8 @@ A Gymnasium environment, policies and a language-model engine. Importing this pa
     import gymnasium as gym
     import pretraingym
 
-    env = gym.make("PretrainGym/Surrogate-v1")  # the loop on formulas in place of models: no corpus, no training
-    env = gym.make("PretrainGym/Console-v1")  # one pretraining run of a small proxy model
+    env = gym.make("PretrainGym/Surrogate-v2")  # the loop on formulas in place of models: no corpus, no training
+    env = gym.make("PretrainGym/Console-v2")  # one pretraining run of a small proxy model
 
 pretraingym.env: the environments, and what a run of your own draws its data from.
 pretraingym.policies: who sets the console's weights: rules, learned policies and their learners.

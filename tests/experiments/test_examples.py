@@ -28,7 +28,7 @@ def test_plain_torch_runs_on_proxies(tiny_corpus: Corpus, monkeypatch: pytest.Mo
     setting = Setting(width=16, context=16, episode=clock)
     monkeypatch.setattr(gym, "make_vec", lambda *a, **k: make_vec(*a, setting=setting, **k))
     result = main(
-        PlainConfig("PretrainGym/Console-v1", corpus=str(tiny_corpus.path), num_envs=4, group_size=2, rounds=1)
+        PlainConfig("PretrainGym/Console-v2", corpus=str(tiny_corpus.path), num_envs=4, group_size=2, rounds=1)
     )
     assert abs(result["first_return_nats"]) < 5
 

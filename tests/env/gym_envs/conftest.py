@@ -10,7 +10,7 @@ import pytest
 import pretraingym.env  # noqa: F401 (registers the environments)
 from pretraingym.lm.corpus.corpus import Corpus
 
-ID = "PretrainGym/Surrogate-v1"
+ID = "PretrainGym/Surrogate-v2"
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from pretraingym.lm.io.errors import InputError
 
 Make = Callable[..., Any]
 Actions = Callable[..., Iterator[np.ndarray]]
-ID, CONSOLE, HORIZON = "PretrainGym/Surrogate-v1", "PretrainGym/Console-v1", 6
+ID, CONSOLE, HORIZON = "PretrainGym/Surrogate-v2", "PretrainGym/Console-v2", 6
 OTHER_SETTING = SurrogateSetting(turn=0.5, agents=("null", "quality"))
 OTHER_DISTRIBUTION = ScenarioDistribution("development", PLAIN, ("prose",))
 

@@ -32,7 +32,7 @@ def test_the_tables_are_the_feature_tables(heading: str, features: tuple[Feature
 
 
 def test_the_sizes_are_those_of_the_spaces(tiny_corpus: Corpus, tiny_setting: Setting) -> None:
-    env: Any = gym.make("pretraingym.env:PretrainGym/Console-v1", corpus=tiny_corpus.path, setting=tiny_setting)
+    env: Any = gym.make("pretraingym.env:PretrainGym/Console-v2", corpus=tiny_corpus.path, setting=tiny_setting)
     features, statistics = re.search(r"F = (\d+)\s", CARD), re.search(r"`statistics` \((\d+),\)", CARD)
     assert features is not None
     assert statistics is not None

@@ -23,7 +23,7 @@ from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
-ID, CONSOLE = "PretrainGym/Surrogate-v1", "PretrainGym/Console-v1"
+ID, CONSOLE = "PretrainGym/Surrogate-v2", "PretrainGym/Console-v2"
 NEXT, SAME, OFF = AutoresetMode.NEXT_STEP, AutoresetMode.SAME_STEP, AutoresetMode.DISABLED
 HORIZON, AGENTS = 6, 4  # of the default surrogate
 FLAT = AGENTS + AGENTS * len(AGENT_FEATURES) + len(TRAINING_FEATURES)

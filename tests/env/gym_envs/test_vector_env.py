@@ -18,7 +18,7 @@ from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 
-ID = "PretrainGym/Console-v1"
+ID = "PretrainGym/Console-v2"
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def test_both_checkers_pass_without_a_warning(options: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["Console", "Surrogate"])
 def test_the_first_version_is_told_to_be_out_of_date(name: str) -> None:
     for make in (gym.make, gym.make_vec):
-        with pytest.raises(gym.error.DeprecatedEnv, match=f"Please use `PretrainGym/{name}-v1` instead"):
+        with pytest.raises(gym.error.DeprecatedEnv, match=f"Please use `PretrainGym/{name}-v2` instead"):
             make(f"PretrainGym/{name}-v0")
 
 

@@ -22,7 +22,7 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.surrogate import Dynamics
 
-ID = "PretrainGym/Surrogate-v1"
+ID = "PretrainGym/Surrogate-v2"
 PROSE = Scenario((("prose", 1.0),), 20.0)
 
 

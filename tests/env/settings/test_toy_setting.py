@@ -12,7 +12,7 @@ from pretraingym.lm.corpus import manifest
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import DOMAINS
 
-ID = "PretrainGym/Surrogate-v1"
+ID = "PretrainGym/Surrogate-v2"
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from pretraingym.env.checks.returns import same
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.policies.sb3.vec_env import SB3ConsoleVecEnv
 
-ID = "pretraingym.env:PretrainGym/Surrogate-v1"
+ID = "pretraingym.env:PretrainGym/Surrogate-v2"
 SMALL: dict[str, Any] = {"net_arch": [8]}
 ON_POLICY = {"n_steps": 6, "batch_size": 12, "n_epochs": 1, "policy_kwargs": SMALL}
 OFF_POLICY = {"learning_starts": 12, "batch_size": 8, "buffer_size": 100, "policy_kwargs": SMALL}
