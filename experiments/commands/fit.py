@@ -19,7 +19,6 @@ from ..mixtures.runs import Runs, check_enough, check_test, read_runs
 from ..progress import Progress
 from ..runs.preflight import check_seed
 
-WIDTH = 110  # of the table at least, in characters
 LEAST_RESAMPLES = 20  # of which a 95% interval can be told
 
 
@@ -156,9 +155,8 @@ def _uses(policy: str | None, limits: str) -> list[str]:
 
 def _print(runs: Runs, best: Best, told: dict[str, Any], lines: list[str]) -> None:
     console = Console(highlight=False, markup=False)
-    wide = max(console.width, WIDTH)
     texts = [f"{told['runs']} runs, joined {runs.joined}; minimised: {loss_in_words(runs.losses)}"]
     texts += [f"rank correlation (Spearman) on runs held out: {told['spearman']:.4f}, error {told['rmse']:.4f}"]
     texts += [f"... on {test['runs']} runs of {name}: {test['spearman']:.4f}" for name, test in told["test"].items()]
     for text in [*texts, "", mixture_table(runs, best), "", *lines]:
-        console.print(text, width=wide, soft_wrap=isinstance(text, str))
+        console.print(text, soft_wrap=isinstance(text, str))

@@ -36,9 +36,10 @@ def limit_flags(domains: Sequence[str], mixture: np.ndarray) -> str:
 
 def mixture_table(runs: Runs, best: Best) -> Table:
     """A row for each column of the mixtures, the largest share first."""
-    table = Table()
-    for heading in ("the best mixture", "share", "95% of refits", "mean of the runs", "in the runs"):
-        table.add_column(heading, justify="left" if heading == "the best mixture" else "right", no_wrap=True)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("the best mixture", overflow="ellipsis", no_wrap=True)  # names may be cut, numbers may not
+    for heading, width in (("share", 5), ("95% of refits", 14), ("mean of\nthe runs", 8), ("in the runs", 14)):
+        table.add_column(heading, justify="right", min_width=width)
     mean, least, most = runs.mixtures.mean(0), runs.mixtures.min(0), runs.mixtures.max(0)
     for row in np.argsort(-best.mixture, kind="stable"):
         refits, seen = f"{best.low[row]:.3f} to {best.high[row]:.3f}", f"{least[row]:.3f} to {most[row]:.3f}"

@@ -109,6 +109,22 @@ def test_it_finds_the_best_mixture(tables: Any, tmp_path: Path, capsys: pytest.C
 
 
 @pytest.mark.usefixtures("quick")
+def test_long_names_are_cut_and_numbers_are_not(
+    tables: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = tables[0].read_text()
+    for domain in DOMAINS:
+        text = text.replace(domain, f"a_column_of_the_mixtures_with_a_long_name_{domain}", 1)
+    tables[0].write_text(text)
+    found = run(*tables, "--folder", tmp_path / "out", "--resamples", 20)
+    printed = capsys.readouterr().out
+    for column in json.loads(Path(found["results"]).read_text())["columns"].values():
+        assert f"{column['best']:.3f}" in printed
+        assert f"{column['low']:.3f} to {column['high']:.3f}" in printed
+
+
+@pytest.mark.usefixtures("quick")
 def test_one_loss_of_two_and_other_runs(tables: Any, tmp_path: Path, runs: Any) -> None:
     """Of qa alone, less web and more code is best. The test has the columns in another order, and no ids."""
     lines = [",".join(map(str, row[::-1])) for row in runs[0][:10]]
