@@ -1,6 +1,7 @@
 """The standardised scores that an episode's agents give in N runs."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from ..scenarios.steering_text import SteeringText
 from ..scenarios.task import Task
 
 Array = NDArray[np.float64]
+PRIOR = 1.0  # documents that the corpus's spread counts as in that of a reference task (assumed)
 ROSTER = "roster/"  # of its part of the state: no agent's name ends so
 
 
@@ -64,26 +66,22 @@ class AgentScores:
         """Mean standardised score of each reference task's validation documents that steer the runs, and its standard
         error, each (N, K, T); 0 of an agent that cannot score text outside the cells.
 
-        The error is that of a weighted mean of independent documents: the root of the sum of (share * deviation)
-        squared, times n / (n - 1) with n the effective number of documents (Kish)."""
+        The errors are those of means of independent documents (`_mean_and_error`)."""
         labels_DA, known_KD = self.task.reference_labels, self.task.reference_known
         score_NKD = self.roster.by_place(self._asked("score", labels_DA))
         _, standardiser, scales = self._standardised()
         z_NKD = standardiser(score_NKD)
         self.roster.apply_to(z_NKD, labels_DA, scales)
         z_NKD = z_NKD * known_KD[self.roster.agent_NK]
-        share_NTD = self.task.reference_share * steering.mask(self.task.reference_documents)[:, None]
-        share_NTD /= share_NTD.sum(2, keepdims=True)
-        lift_NKT = z_NKD @ share_NTD.transpose(0, 2, 1)
-        square_NTD = share_NTD**2
-        # sum of share^2 (z - lift)^2, multiplied out
-        spread_NKT = (
-            z_NKD**2 @ square_NTD.transpose(0, 2, 1)
-            - 2 * lift_NKT * (z_NKD @ square_NTD.transpose(0, 2, 1))
-            + lift_NKT**2 * square_NTD.sum(2)[:, None]
-        )
-        few_NT = 1 / np.maximum(1 - square_NTD.sum(2), 1e-9)  # n / (n - 1)
-        return lift_NKT, np.sqrt(np.maximum(spread_NKT, 0) * few_NT[:, None])
+        mask_ND, stop_T = steering.mask(self.task.reference_documents), np.cumsum(self.task.reference_documents)
+        found = [
+            _mean_and_error(
+                z_NKD[:, :, start:stop], self.task.reference_share[task, start:stop] * mask_ND[:, start:stop]
+            )
+            for task, (start, stop) in enumerate(pairwise([0, *stop_T.tolist()]))
+        ]
+        means, errors = zip(*found, strict=True)
+        return np.stack(means, 2), np.stack(errors, 2)
 
     def reset(self, slots: NDArray[np.intp]) -> None:
         """Forget what was learned from the runs in `slots`."""
@@ -142,3 +140,15 @@ class AgentScores:
         for agent in self.members:
             agent.load_state_dict(under(agent.name, state))
         self._kept = None
+
+
+def _mean_and_error(z_NKD: Array, weight_ND: Array) -> tuple[Array, Array]:
+    """Weighted means over documents, and their standard errors, each (N, K): the spread between documents over the root
+    of n, their effective number (Kish). The spread's square is a mean of n - 1 parts measured and PRIOR parts of 1, the
+    corpus's own: a single document tells nothing of it, and a few that happen to be alike tell little."""
+    share_ND = weight_ND / weight_ND.sum(1, keepdims=True)
+    number_N1 = 1 / (share_ND**2).sum(1, keepdims=True)
+    mean_NK = np.einsum("nkd,nd->nk", z_NKD, share_ND)
+    square_NK = np.maximum(np.einsum("nkd,nd->nk", z_NKD**2, share_ND) - mean_NK**2, 0)
+    spread_NK = (number_N1 * square_NK + PRIOR) / (number_N1 - 1 + PRIOR)
+    return mean_NK, np.sqrt(spread_NK / number_N1)

@@ -16,11 +16,11 @@ from .task import Task
 SPLITS = ("train", "development", "sealed")
 ALL = ("reference", "pool", "text", "agents", "rate")  # what scenarios may vary in
 PLAIN = ("reference", "pool")  # these always vary; with these alone the text and the agents are the task's
-# Kinds of null scenarios, in which the right answer is natural, or nearly:
-# heldout: the reference is natural's own text, a random share of it held out;
-# mixture: the reference is a mixture of all domains, as natural mixes them;
-# few: a reference of 12 or 50 documents; noise: all scores are chance; scarce: every tilt repeats text.
-NULLS = ("heldout", "mixture", "few", "noise", "scarce")
+# Kinds of null scenarios. In the first two natural is right: the reference is a share of natural's own text that was
+# held out, or a mixture of all domains as natural mixes them. In the others natural is hard to beat and easy to lose
+# against: few documents to steer by, agents whose scores are chance, pools so scarce that all text repeats.
+NATURAL_IS_RIGHT = ("heldout", "mixture")
+HARD = ("few", "noise", "scarce")
 FEW = (12, 50)  # validation documents
 COVERED = 0.75  # of the corpus's tokens are in domains that are reference tasks too, or there is no null mixture
 SCENARIO = 2**31  # keeps these random streams apart from an episode's, which have the same seed
@@ -43,7 +43,8 @@ class ScenarioDistribution:
     mixture: dict[str, float] = field(default_factory=dict)
     """weight of each reference task in every scenario, as in: prose 3 code 1 (default: drawn anew for each)"""
     nulls: float = 1 / 3
-    """share of the scenarios that are null scenarios: their right answer is natural, and a policy must find it"""
+    """share of the scenarios that are null scenarios: natural is right there, or hard to beat, and a policy must see
+    it"""
 
     def __post_init__(self) -> None:
         if self.mixture and self.references:
@@ -111,30 +112,49 @@ class ScenarioDistribution:
         rng = np.random.default_rng([seed, SCENARIO, len(ALL)])
         if rng.random() >= self.nulls:
             return ordinary
-        return null_scenario(task, ordinary, rng)
+        kinds = self.null_kinds(task, ordinary)
+        return (
+            null_scenario(task, ordinary, str(rng.choice(kinds)), self.reference_tasks(task), rng)
+            if kinds
+            else ordinary
+        )
+
+    def null_kinds(self, task: Task, ordinary: Scenario) -> list[str]:
+        """The kinds of null scenarios that can be made of `ordinary`: those that the corpus and its agents allow, and
+        what the scenarios vary in. A given mixture stays as it is."""
+        possible = {
+            "heldout": HELD_OUT_TASK in task.reference_tasks and not self.mixture,
+            "mixture": bool(domain_mixture(task, self.reference_tasks(task))[0]) and not self.mixture,
+            "few": _most_documents(task, ordinary) > min(FEW),
+            "noise": bool(_static(task)) and "agents" in self.vary,
+            "scarce": True,
+        }
+        return [kind for kind in (*NATURAL_IS_RIGHT, *HARD) if possible[kind]]
 
 
-def null_scenario(task: Task, ordinary: Scenario, rng: Rng) -> Scenario:
-    """A null scenario of a kind that the corpus allows, with equal chances: all but what makes it one is `ordinary`'s.
+def null_scenario(task: Task, ordinary: Scenario, kind: str, tasks: tuple[str, ...], rng: Rng) -> Scenario:
+    """A null scenario of that kind: all but what makes it one is `ordinary`'s. tasks: the reference tasks that
+    scenarios may have.
 
     heldout: the task HELD_OUT_TASK, of which 12, 50 or all validation documents steer the run. mixture: the tasks that
     have the name of a domain, weighed as natural weighs these; other domains are taken out of the pool. Both have the
     whole corpus for a pool. few: 12 or 50 documents of the ordinary reference steer. noise: agents that feedback moves
-    are absent, the scores of the others are chance. scarce: a pool of a fifth to one budget. All ranges are assumed."""
-    kind = str(rng.choice(null_kinds(task)))
+    are absent, the scores of the others are chance. scarce: a pool of a fifth to one budget. All ranges are assumed.
+
+    Labels are not made anew: a `match` agent was fitted to all documents, also where few steer, and chance of a few
+    categories can favour useful text. So there is often a little to gain in the last three."""
     whole = {"useful_share": None, "junk_share": None, "without": (), "pool_budgets": _log_uniform(rng, 1.5, 100.0)}
-    changes: dict[str, Any] = {"reference_documents": int(rng.choice(FEW))}
+    fewer = [number for number in FEW if number < _most_documents(task, ordinary)]
+    changes: dict[str, Any] = {"reference_documents": int(rng.choice(fewer or FEW))}
     if kind == "heldout":
         number = (*FEW, None)[rng.integers(len(FEW) + 1)]
         changes = {**whole, "reference": ((HELD_OUT_TASK, 1.0),), "reference_documents": number}
     elif kind == "mixture":
-        weights, others = domain_mixture(task)
+        weights, others = domain_mixture(task, tasks)
         without = tuple((DOMAIN, name) for name in others)
         changes = {**whole, "reference": tuple(weights.items()), "without": without}
     elif kind == "noise":
-        static = [
-            agent.name for agent in task.prototypes[1:] if agent.weighted and agent.has_column and not agent.moves
-        ]
+        static = _static(task)
         gone = [agent.name for agent in task.prototypes[1:] if agent.name not in static]
         noise = tuple((name, 1.0) for name in static)
         changes = {"absent": tuple(gone), "copies": (), "noise": noise}
@@ -143,26 +163,27 @@ def null_scenario(task: Task, ordinary: Scenario, rng: Rng) -> Scenario:
     return replace(ordinary, null=kind, **changes)
 
 
-def null_kinds(task: Task) -> list[str]:
-    """The kinds of null scenarios that the corpus and its agents allow."""
-    static = any(agent.weighted and agent.has_column and not agent.moves for agent in task.prototypes[1:])
-    possible = {
-        "heldout": HELD_OUT_TASK in task.reference_tasks,
-        "mixture": bool(domain_mixture(task)[0]),
-        "noise": static,
-    }
-    return [kind for kind in NULLS if possible.get(kind, True)]
+def _static(task: Task) -> list[str]:
+    """The agents that take weight and whose scores may be chance."""
+    agents = [agent for agent in task.prototypes[1:] if agent.weighted]
+    return [agent.name for agent in agents if agent.has_column and not agent.moves]
 
 
-def domain_mixture(task: Task) -> tuple[dict[str, float], list[str]]:
-    """The reference tasks that have the name of a domain, with the share of this domain in their text, and the other
+def _most_documents(task: Task, scenario: Scenario) -> int:
+    """The most validation documents that a reference task of the scenario has."""
+    number = dict(zip(task.reference_tasks, task.reference_documents, strict=True))
+    return max(number[name] for name, _ in scenario.reference)
+
+
+def domain_mixture(task: Task, tasks: tuple[str, ...]) -> tuple[dict[str, float], list[str]]:
+    """Those of `tasks` that have the name of a domain, with the share of this domain in their text, and the other
     domains; no tasks if they are fewer than two or have less than COVERED of the corpus."""
     if DOMAIN not in task.layout.columns:
         return {}, []
     names = task.layout.columns[DOMAIN].names
     labels_C = task.cells.labels_CA[:, list(task.layout.columns).index(DOMAIN)]
     share = dict(zip(names, np.bincount(labels_C, task.cells.natural_C, len(names)).tolist(), strict=True))
-    weights = {name: share[name] for name in task.reference_tasks if share.get(name, 0) > 0}
+    weights = {name: share[name] for name in tasks if share.get(name, 0) > 0}
     total = sum(weights.values())
     if len(weights) < 2 or total < COVERED:
         return {}, []

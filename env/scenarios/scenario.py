@@ -22,8 +22,8 @@ class Scenario:
     agent, share in [0, 1]) pairs: that share of the agent's scores is chance. lr_scale: a factor on the peak
     learning rates. pool_seed: decides which text of each cell is in the pool, and in which order it comes; None:
     the run's own seed decides. reference_documents: how many validation documents of each task steer a run
-    (`steering_text.py`); None: all. null: the kind of null scenario that it is (`distribution.NULLS`), in which the
-    right answer is natural; empty: an ordinary one."""
+    (`steering_text.py`); None: all. null: the kind of null scenario that it is (`distribution.py`), where
+    natural is right or hard to beat; empty: an ordinary one."""
 
     reference: tuple[tuple[str, float], ...]
     pool_budgets: float

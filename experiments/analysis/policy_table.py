@@ -9,8 +9,8 @@ from ...lm.io.typed_json import from_json, mapping, to_json
 from .harm import Harm
 from .statistics import NONE, Gain, Speedup, interval, signed
 
-NULL, ORDINARY = "null", "ordinary"  # scenarios in which the right answer is natural, and all others
-TITLES = {NULL: "Where the right answer is natural", ORDINARY: "Other scenarios"}
+NULL, RISKY, ORDINARY = "null", "risky", "ordinary"  # kinds of scenarios, by what natural is in them
+TITLES = {NULL: "Where natural is right", RISKY: "Where natural is hard to beat", ORDINARY: "Other scenarios"}
 Cells = tuple[list[str], list[list[str]]]  # of a table: its head, and its rows
 
 
@@ -31,7 +31,7 @@ class PolicyRow:
     test_loss_by_task: dict[str, float] | None = None
     test_bits_per_byte: float | None = None
     harm: Harm | None = None  # over all scenarios
-    harm_by_kind: dict[str, Harm] | None = None  # over NULL and over ORDINARY scenarios, where there are both
+    harm_by_kind: dict[str, Harm] | None = None  # over each of these kinds, where there are several
     validation_gain_nats: float | None = None  # the gain on the validation text, which steers
     overfit_nats: float | None = None  # that less the gain on the test text, over the runs that did not diverge
     over: dict[str, Gain] | None = None  # rival -> the gain over it

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...env.episode import DIVERGENCE_PENALTY_NATS
+from ...env.scenarios.distribution import NATURAL_IS_RIGHT
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
@@ -20,7 +21,7 @@ from ...policies.named import group_by_shared_name, learned_in
 from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, ci95, resampled
 from .charges import Charges, all_in_ratio, label_flops, run_charges
 from .harm import Harm, harm_of
-from .policy_table import NULL, ORDINARY, PolicyRow, gain_cells, kind_cells, table_json
+from .policy_table import NULL, ORDINARY, RISKY, PolicyRow, gain_cells, kind_cells, table_json
 from .statistics import NATURAL, NATURAL_ANEW, Gain, Speedup, speedup
 
 Array = NDArray[np.float64]
@@ -186,7 +187,7 @@ def _gain_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: 
         gain_ci95=ci95(draws[name]),
         win_rate=float((by_scenario > 0).mean()),
         harm=harm_of(by_scenario),
-        harm_by_kind=_harm_by_kind(by_scenario, np.array([null != "" for null in runs.nulls])),
+        harm_by_kind=_harm_by_kind(by_scenario, runs.nulls),
         validation_gain_nats=_mean_of_finite(validation),
         overfit_nats=_mean_of_finite(validation - test),
         gain_by_scenario=tuple(by_scenario.round(4).tolist()),
@@ -197,10 +198,11 @@ def _gain_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: 
     )
 
 
-def _harm_by_kind(by_scenario: Array, null: NDArray[np.bool_]) -> dict[str, Harm] | None:
-    """The harm in scenarios that are null, and in the others; None if all are of one kind."""
-    kinds = {NULL: null, ORDINARY: ~null}
-    return {kind: harm_of(by_scenario[those]) for kind, those in kinds.items()} if 0 < null.sum() < len(null) else None
+def _harm_by_kind(by_scenario: Array, nulls: Sequence[str]) -> dict[str, Harm] | None:
+    """The harm by kind of scenario; None if all are of one kind."""
+    kind = np.array([NULL if null in NATURAL_IS_RIGHT else RISKY if null else ORDINARY for null in nulls])
+    kinds = [each for each in (NULL, RISKY, ORDINARY) if (kind == each).any()]
+    return {each: harm_of(by_scenario[kind == each]) for each in kinds} if len(kinds) > 1 else None
 
 
 def _mean_of_finite(values: Array) -> float | None:

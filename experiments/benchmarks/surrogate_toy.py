@@ -34,7 +34,7 @@ from ..analysis.statistics import mean_and_error
 from ..evaluation.optimum import Choose, constant, search_simplex
 
 Array = NDArray[np.float64]
-RULES = ("agreement", "lift", "lift:strength=0.8", "ten-tasks")
+RULES = ("agreement", "lift", "lift:strength=0.8,evidence=0", "ten-tasks")
 
 
 @dataclass(frozen=True)

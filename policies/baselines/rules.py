@@ -23,6 +23,8 @@ def check_strength(strength: float, evidence: float = 0.0) -> None:
         raise InputError(f"strength is {strength}, expected a share of the weight between 0 and 1")
     if not 0 <= evidence < float("inf"):
         raise InputError(f"evidence is {evidence}, expected a power from 0 up")
+    if strength == 1 and evidence:
+        raise InputError("strength is 1, whose odds no evidence lowers; expected less, such as 0.25, or evidence=0")
 
 
 def mix_by_evidence(strength: float, evidence: float, shares: Weights, observation: Observation) -> Weights:
@@ -32,7 +34,7 @@ def mix_by_evidence(strength: float, evidence: float, shares: Weights, observati
     prefer the reference text. evidence 0: always `strength`."""
     sure = (shares * observation.agents[..., LIFT_SURE].astype(np.float64)).sum(1) / np.maximum(shares.sum(1), 1e-12)
     odds = strength * np.clip(sure, LEAST_SURE, 1) ** evidence
-    return mix(odds / (odds + 1 - strength), shares, observation.mask)
+    return mix(odds / (odds + (1 - strength)), shares, observation.mask)
 
 
 def told_strength(strength: float, evidence: float) -> str:

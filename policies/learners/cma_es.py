@@ -9,7 +9,7 @@ plain means; mirrored pairs by a noisy toy; the rest is pycma's.
 Evidence: 24 development scenarios, gain over natural .196 [.072, .312] nats, the lift rule .195
 (experiments/results/2026-11-28-standardised/, commit 1731374, whose actor read other features for its strength):
 
-    pretraingym train-console --learn.algorithm cma-es --learn.start lift:strength=0.2 \
+    pretraingym train-console --learn.algorithm cma-es --learn.start lift:strength=0.2,evidence=0 \
         --corpus runs/tasks --learn.groups 4 --learn.group-size 8 \
         --learn.distribution.vary reference pool text agents rate \
         --learn.distribution.references lambada squad code docs web wikipedia stackexchange \

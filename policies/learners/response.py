@@ -11,7 +11,7 @@ Evidence: 24 development scenarios, gain over natural .197 nats with 480 episode
 (seed 1); the lift rule .195 (experiments/results/2026-11-28-response/). 192 sealed scenarios: .183, .185, lift .175
 (2026-11-28-wide/). The policy of 1,440 episodes ships as ten-tasks: its command has 1440 in place of 480.
 
-    pretraingym train-console --learn.algorithm response --learn.start lift:strength=0.2 \
+    pretraingym train-console --learn.algorithm response --learn.start lift:strength=0.2,evidence=0 \
         --corpus runs/tasks --learn.groups 8 --learn.group-size 4 \
         --learn.distribution.vary reference pool text agents rate \
         --learn.distribution.references lambada squad code docs web wikipedia stackexchange \

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pretraingym.env.scenarios.distribution import ALL, FEW, PLAIN, ScenarioDistribution, null_kinds
+from pretraingym.env.scenarios.distribution import ALL, FEW, PLAIN, ScenarioDistribution
 from pretraingym.env.scenarios.pool import make_pool, whole_corpus_scenario
 from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.lm.corpus.corpus import REFERENCE_PARTS, Corpus, reference_split
 from pretraingym.lm.ingest.held_out import HELD_OUT_TASK
-from pretraingym.lm.ingest.synthetic import build_synthetic
+from pretraingym.lm.ingest.synthetic import DOMAINS, build_synthetic
 from pretraingym.lm.io.errors import InputError
 
 SEEDS = range(600)
@@ -138,7 +138,6 @@ def test_a_mixture_that_is_none_is_refused(reference: tuple[tuple[str, float], .
 
 def test_null_scenarios_of_every_kind_that_the_corpus_allows(task: Task) -> None:
     """The tiny corpus has no held-out task, and its tasks are two domains of five: no mixture."""
-    assert null_kinds(task) == ["few", "noise", "scarce"]
     plain, mixed = ScenarioDistribution(nulls=0.0), ScenarioDistribution(nulls=0.5)
     both = [(plain.sample(task, seed), mixed.sample(task, seed)) for seed in range(200)]
     assert all(ordinary.null == "" for ordinary, _ in both)
@@ -159,6 +158,51 @@ def test_null_scenarios_of_every_kind_that_the_corpus_allows(task: Task) -> None
             assert "influence" in drawn.absent
         if drawn.null == "scarce":
             assert drawn.pool_budgets <= 1
+
+
+@pytest.fixture(scope="module")
+def with_held_out(tmp_path_factory: pytest.TempPathFactory) -> Task:
+    """A task on a corpus with a reference task of natural's own text beside two others."""
+    folder = tmp_path_factory.mktemp("held") / "corpus"
+    built = Corpus.open(build_synthetic(folder, tasks=("prose", "code", "notes"), documents_per_domain=40).path)
+    built.reference_tasks = ("prose", "code", HELD_OUT_TASK)
+    for part in REFERENCE_PARTS:
+        built.splits[reference_split(HELD_OUT_TASK, part)] = built.splits[reference_split("notes", part)]
+    return Task(built, 16, ("null", "domain", "topic", "quality", "match-prose", "influence"))
+
+
+def test_natural_is_right_where_the_reference_is_natural_text(with_held_out: Task) -> None:
+    task = with_held_out
+    drawn = [ScenarioDistribution(nulls=1.0).sample(task, seed) for seed in range(200)]
+    by_kind = {scenario.null: scenario for scenario in drawn}
+    assert set(by_kind) == {"heldout", "few", "noise", "scarce"}, "two domains of five are no mixture of all"
+    assert by_kind["heldout"].reference == (("heldout", 1.0),)
+    assert by_kind["heldout"].useful_share is None
+    assert {len(s.reference) for s in drawn if s.null != "heldout" and "heldout" in dict(s.reference)} == set()
+    assert "noise" not in {ScenarioDistribution(nulls=1.0, vary=PLAIN).sample(task, seed).null for seed in range(99)}
+    fixed = ScenarioDistribution(nulls=1.0, mixture={"code": 1.0})
+    assert {fixed.sample(task, seed).reference for seed in range(99)} == {(("code", 1.0),)}
+
+
+def test_a_mixture_of_all_domains(tmp_path: Path) -> None:
+    task = Task(build_synthetic(tmp_path / "corpus", tasks=DOMAINS[:4], documents_per_domain=40), 16)
+    drawn = [ScenarioDistribution(nulls=1.0).sample(task, seed) for seed in range(60)]
+    mixture = next(scenario for scenario in drawn if scenario.null == "mixture")
+    assert {name for name, _ in mixture.reference} == set(DOMAINS[:4])
+    assert mixture.without == (("domain", DOMAINS[4]),)
+    pool = make_pool(task, mixture).natural_C
+    domain_C = task.cells.labels_CA[:, list(task.layout.columns).index("domain")]
+    names = task.layout.columns["domain"].names
+    natural = {name: pool[domain_C == number].sum() for number, name in enumerate(names)}
+    assert dict(mixture.reference) == pytest.approx({name: natural[name] for name in DOMAINS[:4]})
+    few = ScenarioDistribution(nulls=1.0, references=DOMAINS[:2])
+    assert {name for seed in range(99) for name, _ in few.sample(task, seed).reference} == set(DOMAINS[:2])
+
+
+def test_few_are_fewer_than_there_are(task: Task) -> None:
+    """24 documents a task: 12 are few, 50 are not."""
+    drawn = [ScenarioDistribution(nulls=1.0).sample(task, seed) for seed in range(60)]
+    assert {scenario.reference_documents for scenario in drawn if scenario.null == "few"} == {12}
 
 
 def test_a_mixture_that_every_scenario_has(task: Task) -> None:

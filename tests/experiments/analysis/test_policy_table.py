@@ -54,7 +54,7 @@ def test_the_cells_are_those_of_the_policies() -> None:
     assert kind_cells(TABLE) == {}
     harm = Harm(3, -0.05, 1 / 3, (0.06, 0.79), -0.1)
     told = kind_cells({"lift": replace(TABLE["lift"], harm_by_kind={"null": harm, "ordinary": harm})})
-    assert list(told) == ["Where the right answer is natural (3)", "Other scenarios (3)"]
+    assert list(told) == ["Where natural is right (3)", "Other scenarios (3)"]
     assert told["Other scenarios (3)"][1] == [["lift", "−0.050", "33% (6–79%)", "−0.100"]]
 
 

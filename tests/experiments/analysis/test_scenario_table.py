@@ -6,7 +6,7 @@ import pytest
 
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.analysis.policy_table import NULL, ORDINARY, read_table
+from pretraingym.experiments.analysis.policy_table import NULL, ORDINARY, RISKY, read_table
 from pretraingym.experiments.analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from pretraingym.experiments.analysis.statistics import NATURAL_ANEW, Speedup
 from pretraingym.lm.corpus.corpus import Corpus
@@ -64,22 +64,24 @@ def test_harm_is_told_of_all_scenarios_and_by_kind(
     tiny_corpus: Corpus, tiny_setting: Setting, capsys: pytest.CaptureFixture[str]
 ) -> None:
     records = [record(number, 3.0, loss, {}) for number, loss in enumerate((2.5, 2.9, 3.1, 3.01))]
-    records[1]["scenario"]["null"] = "no-text"  # the others have no such key, as records of earlier versions
-    records[2]["scenario"]["null"] = "own-text"
-    records[3]["scenario"]["null"] = ""
+    records[1]["scenario"]["null"] = "heldout"  # the others have no such key, as records of earlier versions
+    records[2]["scenario"]["null"] = "mixture"
+    records[3]["scenario"]["null"] = "scarce"
     results = summarise(ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records, {"uniform": Uniform()}))
     row = read_table(results["policies"], "table")["uniform"]
     assert row.harm is not None
     assert (row.harm.scenarios, row.harm.harmed_share) == (4, 0.25)  # .01 nats worse is no harm
     assert row.harm.worst_tenth_nats == pytest.approx(-0.1)
     assert row.harm_by_kind is not None
-    null, ordinary = row.harm_by_kind[NULL], row.harm_by_kind[ORDINARY]
+    null, risky, ordinary = (row.harm_by_kind[kind] for kind in (NULL, RISKY, ORDINARY))
+    assert (risky.scenarios, risky.gain_nats) == (1, pytest.approx(-0.01))
     assert (null.gain_nats, null.harmed_share) == (pytest.approx(0.0), 0.5)
-    assert (ordinary.gain_nats, ordinary.harmed_share) == (pytest.approx(0.245), 0.0)
-    assert [about["null"] for about in results["scenarios"]] == ["", "no-text", "own-text", ""]
+    assert (ordinary.gain_nats, ordinary.harmed_share) == (pytest.approx(0.5), 0.0)
+    assert [about["null"] for about in results["scenarios"]] == ["", "heldout", "mixture", "scarce"]
     told = capsys.readouterr().err
-    assert "Where the right answer is natural (2)" in told
-    assert "Other scenarios (2)" in told
+    assert "Where natural is right (2)" in told
+    assert "Where natural is hard to beat (1)" in told
+    assert "Other scenarios (1)" in told
     assert "25% (5–70%)" in told
     alone = summarise(ScenarioRuns(tiny_setting, Task(tiny_corpus, 16), records[1:3], {"uniform": Uniform()}))
     assert read_table(alone["policies"], "table")["uniform"].harm_by_kind is None

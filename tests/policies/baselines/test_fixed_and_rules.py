@@ -71,8 +71,13 @@ def test_a_strength_that_follows_evidence() -> None:
             rule.reset(AGENTS, 3)
             np.testing.assert_allclose(1 - rule.act(seen)[:2, 0], expected, err_msg=rule.describe())
     assert "its odds times sure lift to the power 2" in Lift().describe()
+    for strength in (0.7, 1 - 1e-9):  # as rounded, no weight is below 0
+        seen.agents[..., sure] = np.random.default_rng(0).uniform(0, 1.2, seen.mask.shape)
+        assert (Lift(strength=strength).act(seen) >= 0).all()
     with pytest.raises(InputError, match="evidence is -1, expected a power from 0 up"):
         Lift(evidence=-1)
+    with pytest.raises(InputError, match="strength is 1, whose odds no evidence lowers"):
+        Lift(strength=1.0)
 
 
 def test_constant_weights_go_by_agent_or_family() -> None:
