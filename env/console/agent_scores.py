@@ -147,8 +147,8 @@ def _mean_and_error(z_NKD: Array, weight_ND: Array) -> tuple[Array, Array]:
     of n, their effective number (Kish). The spread's square is a mean of n - 1 parts measured and PRIOR parts of 1, the
     corpus's own: a single document tells nothing of it, and a few that happen to be alike tell little."""
     share_ND = weight_ND / weight_ND.sum(1, keepdims=True)
-    number_N1 = 1 / (share_ND**2).sum(1, keepdims=True)
+    documents = 1 / (share_ND**2).sum(1, keepdims=True)
     mean_NK = np.einsum("nkd,nd->nk", z_NKD, share_ND)
     square_NK = np.maximum(np.einsum("nkd,nd->nk", z_NKD**2, share_ND) - mean_NK**2, 0)
-    spread_NK = (number_N1 * square_NK + PRIOR) / (number_N1 - 1 + PRIOR)
-    return mean_NK, np.sqrt(spread_NK / number_N1)
+    spread_NK = (documents * square_NK + PRIOR) / (documents - 1 + PRIOR)
+    return mean_NK, np.sqrt(spread_NK / documents)

@@ -63,7 +63,7 @@ def read_table(value: Any, where: str) -> dict[str, PolicyRow]:
 
 
 def gain_cells(table: Mapping[str, PolicyRow]) -> Cells:
-    """What every policy gains over natural, on the test and on the validation halves, and how often it harms; its
+    """What every policy gains over natural, on the test and on the validation parts, and how often it harms; its
     speed-up, if some policy has one."""
     rows = {name: row for name, row in table.items() if row.harm is not None}
     fast = any(row.speedup for row in rows.values())

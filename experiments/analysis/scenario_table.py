@@ -140,7 +140,9 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
             row = replace(row, speedup=fast, all_in=_all_in(runs.policies[members[0]], fast, charges, labels))
         table[name] = row
     if runs.ran_anew:
-        table[NATURAL_ANEW] = _gain_row(runs, NATURAL_ANEW, gains, draws)
+        row = _gain_row(runs, NATURAL_ANEW, gains, draws)
+        # Its validation windows are a sample of their own, so these would hold the noise of two samples.
+        table[NATURAL_ANEW] = replace(row, validation_gain_nats=None, overfit_nats=None)
     if (count := len(set(runs.clusters))) < LEAST_CLUSTERS:
         warnings.warn(
             f"{FEW_CLUSTERS.format(count)}. Take a gain for real only where it is far above 0, or compare on a corpus "

@@ -28,7 +28,8 @@ def outcomes(
     """Run natural and all of `policies` side by side; what each came to, as JSON has it: `validation_loss_nats` by the
     scenario's mixture, `test_loss_nats` by task, `tokens`, and its mean `weights`. A run that diverged has null.
 
-    anew: also natural from another seed, of the same pool: other initial weights, draws and validation windows."""
+    anew: also natural from another seed, of the same pool: other initial weights, draws and validation windows. Its
+    validation loss is on another sample than theirs, so it tells no gain."""
     own, own_seeds = {NATURAL: Natural(), **policies}, dict[int, list[int]]()
     if anew:
         own_seeds[len(own)] = [(seed + ANEW) % 2**63]

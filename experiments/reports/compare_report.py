@@ -62,7 +62,7 @@ def _tables(table: dict[str, PolicyRow], best: str) -> Iterator[str]:
     if NATURAL_ANEW in table:
         told += (
             f" {NATURAL_ANEW.capitalize()}: natural once more on the same pools, from other initial weights and draws, "
-            "which is what chance alone gives."
+            "which is what chance alone gives; on other validation windows too, so no gain is told there."
         )
     yield f"<p>{escape(told)}</p>"
     for title, cells in kind_cells(table).items():

@@ -1,5 +1,6 @@
 """report.html of a finished pretraining run: its test losses, and what is known of the policy's gain."""
 
+import shlex
 import sys
 from html import escape
 from pathlib import Path
@@ -51,4 +52,4 @@ def _cells(facts: dict[str, Any]) -> list[str]:
 
 
 def _again() -> str:
-    return f"<h2>To run it again</h2>\n<pre>{escape(' '.join(['pretraingym', *sys.argv[1:]]))}</pre>"
+    return f"<h2>To run it again</h2>\n<pre>{escape(shlex.join(['pretraingym', *sys.argv[1:]]))}</pre>"

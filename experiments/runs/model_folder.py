@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,8 +104,12 @@ def _gain_section(result: dict[str, Any]) -> str:
 
 
 def retell_gain(folder: Path, true_gain: str) -> None:
-    """Have the card of the model in `folder` tell its true gain, which became known after the model was saved."""
+    """Have the card of the model in `folder` tell its true gain, which became known after the model was saved; where
+    there is no card any more, a warning."""
     card = folder / "README.md"
+    if not card.is_file():
+        warnings.warn(f"{card} is missing, so no card tells the true gain", stacklevel=2)
+        return
     lines = card.read_text().splitlines()
     told = [f"{TRUE_GAIN}{true_gain}." if line.startswith(TRUE_GAIN) else line for line in lines]
     write_atomic(card, ("\n".join(told) + "\n").encode())

@@ -3,6 +3,7 @@
 import shlex
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,24 +13,34 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...lm.io.typed_json import from_json, to_json
 from ...lm.models.causal_lm import num_parameters
-from ...policies.trials.store import result_of
+from ...policies.trials.store import folder as trials_folder
+from ...policies.trials.store import kept, result_of
 from ...policies.trials.trial import Trial, TrialConfig, TrialResult
 from ...policies.trials.verdict import EXPECTED, refusal, told
 from ...policies.trials.window_gains import MeanGain, mean_gain, strata
 from ..analysis.charges import trial_flops
-from ..progress import Progress
+from ..progress import Progress, duration
 from .pretraining import test_sample
-from .run_folder import RunFolder
+from .run_corpus import read_checked
+from .run_folder import RunFolder, Stage
 
 TRIAL_STAGE = "trial"
 BESIDE = "natural"  # folder, in a run's folder, of the same target under natural
 VOCABULARY, REFERENCE_TASKS = 512, 4  # (assumed) of a trial if no corpus is named
 FLOPS_PER_S = 6e10  # of a trial on two idle cores (measured)
+LONG_S = 600.0  # a trial that takes longer than this says so before it begins, and what can be done
 
 
 def try_policy(trial: Trial, anyway: bool, progress: Progress) -> TrialResult:
     """The outcome of the trial, which is told. InputError: the policy loses to natural, unless `anyway`."""
-    progress.stage("trial on proxies", trial_seconds(trial.config, trial.task.corpus))
+    seconds = trial_seconds(trial.config, trial.task.corpus)
+    if seconds > LONG_S and kept(trial) is None:
+        progress.say(
+            f"the trial on proxies takes about {duration(seconds)} on two cores (a vocabulary of "
+            f"{trial.task.corpus.vocab_size:,} tokens): give fewer pairs of runs (--trial.seeds) or none (--no-trial), "
+            f"or begin this run on another machine first, for its outcome is kept in {trials_folder()}"
+        )
+    progress.stage("trial on proxies", seconds)
     result = result_of(trial, progress.update)
     if (why := refusal(result)) is None:
         progress.say(told(result))
@@ -90,6 +101,13 @@ def unknown_gain() -> str:
     words += ["--resume"] if "--resume" not in sys.argv else []
     command = shlex.join(["pretraingym", *words])
     return f"the true gain is unknown, since natural did not run beside this; `{command}` runs it and tells"
+
+
+def finished_beside(folder: Path, stage: str) -> dict[str, Any]:
+    """The result of natural's run in `folder`, which is finished; empty if there is none."""
+    stages = folder / "stages.json"
+    found = read_checked(stages, dict[str, Stage]) if stages.exists() else {}
+    return dict(found[stage].result) if stage in found else {}
 
 
 def gain_beside(task: Task, weights: dict[str, float], own: dict[str, Any], natural: dict[str, Any]) -> MeanGain:

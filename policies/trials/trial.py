@@ -30,11 +30,14 @@ from .window_gains import MeanGain, Stratum, mean_gain, strata
 
 STREAM = 2**34  # keeps the seeds of trials apart from those of other runs
 LEAST_PAIRS = 2  # of runs, for a standard error
+LEAST_WINDOWS = 16  # of each task in play, also of the lightest, where there are as many: of one document's no interval
 
 
 @dataclass(frozen=True)
 class TrialConfig:
-    """The proxy runs by which a policy is tried before a target is paid for: about a minute on two cores."""
+    """The proxy runs by which a policy is tried before a target is paid for. On two cores that takes about a minute
+    where the corpus has the default vocabulary of 512 tokens; with 32 thousand about 40 minutes, with 128 thousand 2.6
+    hours, since most of such a proxy's parameters are its vocabulary's (estimates)."""
 
     seeds: int = 16
     """pairs of runs, of the policy and of natural"""
@@ -96,11 +99,20 @@ class Trial:
         limits: tuple[Limit, ...] = (),
     ) -> "Trial":
         """Of a run on the whole corpus of `target` with that clock and those weights of its reference tasks.
-        InputError: as `whole_corpus_scenario`, or the proxies' sizes do not fit the corpus."""
+        InputError: as `whole_corpus_scenario`, the proxies' sizes do not fit the corpus, or the windows are too few."""
         own = replace(config.proxy.episode, console=clock.console, action_map=clock.action_map)
         setting = replace(config.proxy, agents=target.agents, episode=own)
         scenario = whole_corpus_scenario(target, clock.budget_tokens(target.context), reference)
-        return cls(name, policy, config, setting, setting.task(target.corpus.with_own_tokens()), scenario, limits)
+        if config.windows < (in_play := sum(weight > 0 for _, weight in scenario.reference)):
+            raise InputError(
+                f"trial of {config.windows} windows given, expected at least one for each of the {in_play} reference "
+                "tasks in play: give more with --trial.windows, or go without a trial (--no-trial)"
+            )
+        try:
+            task = setting.task(target.corpus.with_own_tokens())
+        except InputError as error:
+            raise InputError(f"for the trial on proxies {error}; or go without a trial (--no-trial)") from None
+        return cls(name, policy, config, setting, task, scenario, limits)
 
     def seeds(self, count: int, after: int = 0) -> list[int]:
         """Seeds of runs: `count` of them, after the first `after`."""
@@ -153,8 +165,23 @@ class Trial:
 
     def measured(self, finished: FinishedEpisode, pairs: NDArray[np.intp], part: str, sign: float) -> list[Stratum]:
         """The gains of these pairs of runs on windows of that part; a run that diverged lost a nat."""
-        weights_T = self.task.task_weights(self.scenario)
-        sample, losses = finished.episode.measuring.window_losses(part, weights_T, self.config.windows)
+        weights_T, windows = self.task.task_weights(self.scenario), self.config.windows
+        sample, losses = finished.episode.measuring.window_losses(part, drawn_by(weights_T, windows), windows)
         natural_NW, own_NW = losses[pairs], losses[len(losses) // 2 + pairs]
         gain_NW = np.where(np.isfinite(own_NW), natural_NW - own_NW, -DIVERGENCE_PENALTY_NATS)
         return strata(self.task, weights_T, sample, gain_NW, sign)
+
+
+def drawn_by(weights_T: NDArray[np.float64], windows: int) -> NDArray[np.float64]:
+    """By which shares so many windows are drawn of tasks of these weights: theirs, but of each task in play at least
+    LEAST_WINDOWS, or an equal part where there are not as many. What is measured counts by the weights all the same."""
+    in_play_T = weights_T > 0
+    least = min(LEAST_WINDOWS, windows // int(in_play_T.sum())) / windows
+    shares_T, few_T = weights_T, np.zeros(len(weights_T), bool)
+    while (
+        light_T := in_play_T & ~few_T & (shares_T < least * (1 - 1e-9))
+    ).any():  # the others make room, and may get light by it
+        few_T |= light_T
+        heavy_T = np.where(few_T, 0.0, weights_T)
+        shares_T = np.where(few_T, least, heavy_T / heavy_T.sum() * (1 - least * few_T.sum()))
+    return np.where(in_play_T, shares_T, 0.0)

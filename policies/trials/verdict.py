@@ -11,6 +11,9 @@ CURES = (
     "take --policy natural, or another policy (compare tells which gains here), or more reference text; to run it all "
     "the same give --anyway"
 )
+# A loss of less is told and not refused: with many windows an interval also excludes 0 where the loss is too small to
+# matter. compare counts harm from .02; a quarter of that here, since what is refused is a whole target (assumed).
+REFUSED_NATS = 0.005
 FITS = 1.5  # the validation gain is told apart from the trial gain from this ratio up, if the interval is above 0 too
 
 
@@ -25,11 +28,15 @@ def numbers(result: TrialResult) -> str:
 def meaning(result: TrialResult) -> str:
     """What the gain means, in a plain sentence."""
     if result.gain.ci95 is None:
-        return "a reference task has a single document for trials, so nothing is known; name more reference text"
+        return (
+            "all windows measured of one of the reference tasks are of a single document, so nothing is known; name "
+            "more reference text, or measure more windows (--trial.windows)"
+        )
+    few = "" if _loses(result) else f", by less than {REFUSED_NATS:g} nats, for which nothing is refused"
     return {
         "gain": f"the policy helps here; {EXPECTED}",
         "unclear": "the interval holds 0, so whether the policy helps here is not known",
-        "harm": "the interval lies below 0, so the policy makes the model worse than no selection",
+        "harm": "the interval lies below 0, so the policy makes the model worse than no selection" + few,
     }[result.gain.verdict]
 
 
@@ -48,6 +55,11 @@ def told(result: TrialResult) -> str:
     return "; ".join(filter(None, [f"trial: {numbers(result)}", meaning(result), fit(result)]))
 
 
-def refusal(result: TrialResult) -> str | None:
+def refusal(result: TrialResult, cures: str = CURES) -> str | None:
     """Why the policy should not drive, in one line, with what to do; None: it may."""
-    return f"{told(result)}; {CURES}" if result.gain.verdict == "harm" else None
+    return f"{told(result)}; {cures}" if _loses(result) else None
+
+
+def _loses(result: TrialResult) -> bool:
+    """Whether the whole interval is below 0, and the loss large enough to refuse the policy for it."""
+    return result.gain.verdict == "harm" and result.gain.nats < -REFUSED_NATS

@@ -16,6 +16,7 @@ from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.scenarios.pool import whole_corpus_scenario
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.corpus import windows
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.corpus.writer import CorpusWriter
 from pretraingym.lm.io.errors import InputError
@@ -471,8 +472,15 @@ def test_a_policy_is_tried_before_the_first_step(
     clock = replace(tiny_setting.episode, steps_per_interval=24)
     trial = TrialConfig(seeds=3, windows=96, proxy=replace(tiny_setting, episode=clock))
     made, _ = tried(task, tmp_path / "no", "only:match-code", trial)
-    with pytest.raises(InputError, match=r"below 0, so the policy makes the model worse .* give anyway=True"):
+    with pytest.raises(InputError, match=r"below 0, so the policy makes the model worse") as refusal:
         made.train()
+    assert str(refusal.value).endswith("to try none give trial=False, to let it drive all the same anyway=True")
+    assert "--" not in str(refusal.value)
+    few, _ = tried(task, tmp_path / "few", "lift", trial)
+    with monkeypatch.context() as patch:
+        patch.setattr(windows, "MAX_PARTS", 1)  # as where documents are too long for the proxies' windows
+        with pytest.raises(InputError, match=r"for the trial on proxies .* go without a trial \(trial=False\)"):
+            few.train()
     assert made.state.global_step == 0
     made, console = tried(task, tmp_path / "anyway", "only:match-code", trial, anyway=True)
     with pytest.warns(UserWarning, match=r"worse than no selection; it took \d+ seconds"):

@@ -6,7 +6,7 @@ import pytest
 
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.analysis.policy_table import NULL, ORDINARY, RISKY, read_table
+from pretraingym.experiments.analysis.policy_table import NULL, ORDINARY, RISKY, gain_cells, read_table
 from pretraingym.experiments.analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
 from pretraingym.experiments.analysis.statistics import NATURAL_ANEW, Speedup
 from pretraingym.lm.corpus.corpus import Corpus
@@ -113,5 +113,8 @@ def test_natural_from_another_seed_is_a_row_but_no_rival(tiny_corpus: Corpus, ti
     assert row.harm is not None
     assert row.harm.harmed_share == 0.5
     assert (row.policies, row.over, row.speedup, row.all_in) == (None, None, None, None)
+    assert (row.validation_gain_nats, row.overfit_nats) == (None, None)  # of two samples of windows
+    _, cells = gain_cells(read_table(after, "table"))
+    assert [cell[5:7] for cell in cells if cell[0] == NATURAL_ANEW] == [["–", "–"]]
     del records[1]["policies"][NATURAL_ANEW]  # a comparison that an earlier version began
     assert summarise(runs)["policies"] == before

@@ -1,9 +1,11 @@
 """What pretrain does before and after a target's run to tell its gain: the trial, and natural beside it."""
 
 import json
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.analysis.charges import run_charges, trial_flops
 from pretraingym.experiments.commands.pretrain import PretrainConfig, main
+from pretraingym.experiments.runs import target_gain
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.trials.trial import Trial, TrialConfig
@@ -46,6 +49,10 @@ def card(config: PretrainConfig) -> str:
     return (config.folder / "model" / "README.md").read_text()
 
 
+def report(config: PretrainConfig) -> str:
+    return unescape((config.folder / "report.html").read_text())
+
+
 def no_trial_now(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trial, "run", lambda *_: pytest.fail("a trial was run"))
 
@@ -53,6 +60,7 @@ def no_trial_now(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_policy_that_gains_drives_and_the_gain_is_told(
     config: PretrainConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stopped: Stopped
 ) -> None:
+    monkeypatch.setattr(sys, "argv", ["pretraingym", "pretrain", "--folder", "my runs"])
     result = main(config)
     trial = result["trial"]
     assert trial["verdict"] == "gain"
@@ -63,7 +71,8 @@ def test_a_policy_that_gains_drives_and_the_gain_is_told(
     assert f"trial: {HELPS} against natural on proxies of this corpus: {trial['gain_nats']:+.3f} nats" in err
     assert "--beside natural --resume`" in result["true_gain"]
     assert "tested" not in result
-    page = (config.folder / "report.html").read_text()
+    page = report(config)
+    assert "pretraingym pretrain --folder 'my runs'" in page
     for text in (card(config), page):
         assert "the true gain is unknown, since natural did not run beside it" in text.replace("this;", "it;")
         assert f"{trial['gain_nats']:+.3f} nats" in text
@@ -82,8 +91,9 @@ def test_a_trial_changes_nothing_of_the_run(config: PretrainConfig) -> None:
 
 
 def test_a_policy_that_loses_is_refused_and_leaves_nothing(
-    config: PretrainConfig, cache: Path, monkeypatch: pytest.MonkeyPatch
+    config: PretrainConfig, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    monkeypatch.setattr(target_gain, "LONG_S", 0.0)
     harmful = replace(config, policy=HARMS)
     with pytest.raises(InputError, match=r"the interval lies below 0, so the policy makes the model worse") as refusal:
         main(harmful)
@@ -91,9 +101,13 @@ def test_a_policy_that_loses_is_refused_and_leaves_nothing(
     assert "--anyway" in str(refusal.value)
     assert not config.folder.exists()
     assert len(list(cache.iterdir())) == 1
+    (long,) = [line for line in capsys.readouterr().err.splitlines() if "takes about" in line]
+    for words in ("a vocabulary of 320 tokens", "--trial.seeds", "--no-trial", str(cache)):
+        assert words in long
     no_trial_now(monkeypatch)
     with pytest.raises(InputError, match="below 0"):
         main(harmful)
+    assert "takes about" not in capsys.readouterr().err  # it is kept
     with pytest.warns(UserWarning, match="it drives all the same"):
         result = main(replace(harmful, anyway=True))
     assert result["trial"]["verdict"] == "harm"
@@ -138,6 +152,8 @@ def test_a_dry_run_tells_the_cost_and_tries_nothing(config: PretrainConfig, monk
     assert planned["flops"] > 0
     assert main(replace(config, dry_run=True, corpus=None, trial=TrialConfig()))["trial"]["runs"] == 32
     assert "trial" not in main(replace(config, dry_run=True, no_trial=True))
+    both = main(replace(config, dry_run=True, beside="natural"))
+    assert both["beside"] == {"policy": "natural", "train_flops": both["train_flops"], "hours": both["hours"]}
     proxy = config.trial.proxy
     measured = 2 * 10 * 2 * 1000 * proxy.context  # windows of two parts, forwards
     assert trial_flops(proxy, 4, 10, 1000, 2) == 8 * (run_charges(proxy, 1000, 2).total + measured)
@@ -158,6 +174,7 @@ def test_natural_beside_it_tells_the_true_gain(config: PretrainConfig, stopped: 
     stopped(beside, 2)  # in the policy's run, then in natural's
     stopped(replace(beside, resume=True), 9)
     assert (beside.folder / "natural").exists()
+    assert "the true gain is unknown" in report(beside)  # of the policy's run there is a report already
     again = main(replace(beside, resume=True))
     assert again["beside"] == gain
     assert main(replace(beside, resume=True))["beside"] == gain
@@ -170,8 +187,36 @@ def test_natural_comes_beside_a_finished_run(config: PretrainConfig) -> None:
     assert later["true_gain"] in card(config)
     natural = main(replace(config, policy="natural", folder=config.folder.with_name("alone")))
     assert later["beside"]["test_loss_nats"] == natural["test_loss_nats"]
+    shown = main(replace(config, resume=True))  # without natural: it tells what is known
+    assert (shown["beside"], shown["true_gain"]) == (later["beside"], later["true_gain"])
+    assert later["true_gain"] in report(config)
+    (config.folder / "model" / "README.md").unlink()
+    with pytest.warns(UserWarning, match=r"README\.md is missing, so no card tells the true gain"):
+        assert main(replace(config, resume=True))["beside"] == later["beside"]
     with pytest.raises(InputError, match="natural given as the policy and beside itself"):
         replace(config, policy="natural", beside="natural")
+
+
+def test_natural_is_not_trained_beside_what_it_cannot_be_compared_with(
+    config: PretrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(replace(config, no_trial=True))
+    stages = config.folder / "stages.json"
+    held = json.loads(stages.read_text())
+    for tested, why in (({"corpus": "another", "loss_nats": []}, "losses on another corpus"), (None, "no losses by")):
+        result = {**held["pretrain"]["result"], "tested": tested}
+        stages.write_text(json.dumps({"pretrain": {**held["pretrain"], "result": result}}))
+        with pytest.raises(InputError, match=f"holds {why}.*run both anew in another --folder"):
+            main(replace(config, beside="natural", resume=True))
+    assert not (config.folder / "natural").exists()
+
+
+def test_a_run_begun_without_a_trial_looks_for_none(
+    config: PretrainConfig, stopped: Stopped, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped(replace(config, no_trial=True), 2)
+    monkeypatch.setattr(Trial, "before", lambda *_: pytest.fail("a trial was made"))
+    assert "trial" not in main(replace(config, resume=True))
 
 
 def test_ranks_wait_for_the_trial_of_the_first(

@@ -11,17 +11,20 @@ import pytest
 from pretraingym.env.console.console import Console
 from pretraingym.env.console.limits import EPOCHS, SHARE, Limit
 from pretraingym.env.settings.setting import Setting
+from pretraingym.lm.corpus import windows
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.tokenizer import train_tokenizer
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.proxies.stack import ProxyStack
 from pretraingym.policies.baselines.fixed import Natural
+from pretraingym.policies.baselines.frozen import Frozen
+from pretraingym.policies.baselines.rules import Lift
 from pretraingym.policies.registry import make_policy
 from pretraingym.policies.trials.side_by_side import run_side_by_side
 from pretraingym.policies.trials.store import kept, key, result_of
-from pretraingym.policies.trials.trial import Trial, TrialConfig
+from pretraingym.policies.trials.trial import Trial, TrialConfig, drawn_by
 from pretraingym.policies.trials.verdict import EXPECTED, refusal, told
-from pretraingym.policies.trials.window_gains import MeanGain
+from pretraingym.policies.trials.window_gains import MeanGain, mean_gain
 
 Make = Callable[..., Trial]
 
@@ -161,6 +164,10 @@ def test_what_a_result_depends_on(make: Make, config: TrialConfig) -> None:
         make("lift"),
         make("lift:strength=0.3"),
         make("ten-tasks"),
+        make("constant:strength=0.301,match=1"),
+        make("constant:strength=0.299,match=1"),
+        make("frozen-2:constant:strength=0.301,match=1"),
+        make("frozen-2:constant:strength=0.299,match=1"),
         make("lift", {"prose": 1.0, "code": 1.0}),
         make("lift", limits=(Limit(EPOCHS, "domain", "prose", 1),)),
         make("lift", config=replace(config, seeds=4)),
@@ -169,6 +176,22 @@ def test_what_a_result_depends_on(make: Make, config: TrialConfig) -> None:
     keys = [key(trial) for trial in trials]
     assert len(set(keys)) == len(keys)
     assert key(make("lift")) == keys[0]
+
+
+def test_of_classes_of_others_nothing_is_kept(make: Make, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They may call themselves as they like."""
+
+    class Mine(Lift):
+        secret = 1.0
+
+    result = make("natural").run()
+    for policy in (Mine(), Frozen(Mine(), 2)):
+        trial = replace(make("lift"), policy=policy)
+        assert key(trial) is None
+        monkeypatch.setattr(Trial, "run", lambda *_: result)
+        assert result_of(trial) is result
+        assert kept(trial) is None
+    assert not cache.exists()
 
 
 def test_what_it_says(make: Make) -> None:
@@ -181,7 +204,58 @@ def test_what_it_says(make: Make) -> None:
     unclear = replace(fits, gain=MeanGain(0.1, (-0.1, 0.3)), fit=MeanGain(0.2, (-0.1, 0.5)))
     assert told(unclear).endswith("so whether the policy helps here is not known")
     alone = replace(fits, gain=MeanGain(0.1, None), fit=MeanGain(0.2, None))
-    assert told(alone).endswith("so nothing is known; name more reference text")
+    assert told(alone).endswith(
+        "are of a single document, so nothing is known; name more reference text, or measure more windows "
+        "(--trial.windows)"
+    )
+
+
+def test_a_loss_too_small_to_matter_is_told_and_not_refused(make: Make) -> None:
+    tiny = replace(make("natural").run(), gain=MeanGain(-0.003, (-0.004, -0.002)))
+    assert told(tiny).endswith("worse than no selection, by less than 0.005 nats, for which nothing is refused")
+    assert refusal(tiny) is None
+    harms = replace(tiny, gain=MeanGain(-0.007, (-0.013, -0.001)))
+    assert told(harms).endswith("worse than no selection")
+    assert refusal(harms, "mend it") == f"{told(harms)}; mend it"
+    assert refusal(replace(tiny, gain=MeanGain(-0.1, (-0.21, 0.01)))) is None
+
+
+def test_the_lightest_task_has_windows_enough_for_an_interval(make: Make) -> None:
+    trial = make("lift", {"prose": 999.0, "code": 1.0})
+    heavy, light = trial.measured(trial.finished(trial.seeds(2)), np.arange(2), "trial", 1.0)
+    assert (heavy.weight, light.weight) == pytest.approx((0.999, 0.001))
+    assert (len(heavy.document_W), len(light.document_W)) == (80, 16)
+    assert mean_gain([heavy, light]).ci95 is not None
+    assert mean_gain([light]).ci95 is not None
+
+
+@pytest.mark.parametrize(
+    ("weights", "count", "expected"),
+    [
+        ([0.5, 0.3, 0.2], 100, [50, 30, 20]),  # all have enough: their own
+        ([0.999, 0.001, 0.0], 96, [80, 16, 0]),
+        ([0.7, 0.17, 0.13], 100, [67.6, 16.4, 16]),
+        ([0.68, 0.16, 0.16], 100, [68, 16, 16]),
+        ([0.66, 0.17, 0.17], 96, [63.36, 16.32, 16.32]),
+        ([0.7, 0.162, 0.138], 100, [68, 16, 16]),  # the second gets light as the third is filled up
+        ([0.9, 0.05, 0.05], 10, [4, 3, 3]),
+        ([0.0, 0.4, 0.6], 2, [0, 1, 1]),
+    ],
+)
+def test_what_windows_are_drawn_by(weights: list[float], count: int, expected: list[float]) -> None:
+    assert (drawn_by(np.array(weights), count) * count).tolist() == pytest.approx(expected, abs=0.02)
+
+
+def test_what_proxies_cannot_do_says_how_to_go_without(
+    make: Make, config: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = {"prose": 1.0, "code": 1.0}
+    made = make("lift", {"prose": 1.0, "code": 0.0}, config=replace(config, windows=1))
+    with pytest.raises(InputError, match=r"1 windows given, expected at least one for each of the 2 .*\(--no-trial\)"):
+        make("lift", both, config=replace(config, windows=1))
+    monkeypatch.setattr(windows, "MAX_PARTS", 1)  # as where documents are too long for the proxies' windows
+    with pytest.raises(InputError, match=r"for the trial on proxies .*; or go without a trial \(--no-trial\)"):
+        Trial.before(made.task, made.setting.episode, "lift", made.policy, config, both)
 
 
 def test_bad_sizes() -> None:
