@@ -14,6 +14,7 @@ CURES = (
 # A loss of less is told and not refused: with many windows an interval also excludes 0 where the loss is too small to
 # matter. compare counts harm from .02; a quarter of that here, since what is refused is a whole target (assumed).
 REFUSED_NATS = 0.005
+LIKELY_NATS = 0.02  # a loss from here on is told as the best guess, also where the interval holds 0
 FITS = 1.5  # the validation gain is told apart from the trial gain from this ratio up, if the interval is above 0 too
 
 
@@ -35,7 +36,7 @@ def meaning(result: TrialResult) -> str:
     few = "" if _loses(result) else f", by less than {REFUSED_NATS:g} nats, for which nothing is refused"
     return {
         "gain": f"the policy helps here; {EXPECTED}",
-        "unclear": "the interval holds 0, so whether the policy helps here is not known",
+        "unclear": "the interval holds 0, so whether the policy helps here is not known" + _guess(result),
         "harm": "the interval lies below 0, so the policy makes the model worse than no selection" + few,
     }[result.gain.verdict]
 
@@ -58,6 +59,13 @@ def told(result: TrialResult) -> str:
 def refusal(result: TrialResult, cures: str = CURES) -> str | None:
     """Why the policy should not drive, in one line, with what to do; None: it may."""
     return f"{told(result)}; {cures}" if _loses(result) else None
+
+
+def _guess(result: TrialResult) -> str:
+    """What to do where nothing is certain and the best guess is a loss."""
+    if result.gain.nats > -LIKELY_NATS:
+        return ""
+    return ", and the best guess is that it loses: to be safe take --policy natural, or give more reference text"
 
 
 def _loses(result: TrialResult) -> bool:

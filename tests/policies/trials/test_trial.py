@@ -217,7 +217,10 @@ def test_a_loss_too_small_to_matter_is_told_and_not_refused(make: Make) -> None:
     harms = replace(tiny, gain=MeanGain(-0.007, (-0.013, -0.001)))
     assert told(harms).endswith("worse than no selection")
     assert refusal(harms, "mend it") == f"{told(harms)}; mend it"
-    assert refusal(replace(tiny, gain=MeanGain(-0.1, (-0.21, 0.01)))) is None
+    unclear = replace(tiny, gain=MeanGain(-0.1, (-0.21, 0.01)))
+    assert refusal(unclear) is None
+    assert "and the best guess is that it loses: to be safe take --policy natural" in told(unclear)
+    assert "best guess" not in told(replace(tiny, gain=MeanGain(-0.01, (-0.03, 0.01))))
 
 
 def test_the_lightest_task_has_windows_enough_for_an_interval(make: Make) -> None:
