@@ -43,7 +43,7 @@ class FitConfig:
     folder: Path = Path("runs/fit")
     """where results.json goes, in place of an earlier one"""
     resamples: int = 40
-    """refits to runs drawn with replacement, for the intervals"""
+    """refits to mixtures drawn with replacement, with their runs, for the intervals"""
     seed: int = 0
     """seed of the folds, the simulated mixtures and the resamples"""
 

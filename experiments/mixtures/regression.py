@@ -91,10 +91,21 @@ class HeldOut(NamedTuple):
     predicted_N: Array
 
 
+def numbered(mixtures: Array) -> NDArray[np.int64]:
+    """The number of each run's mixture, in the order in which they come first; runs of one mixture have one number."""
+    _, first, of_run_N = np.unique(mixtures, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[of_run_N.ravel()])
+
+
 def held_out(mixtures: Array, loss_N: Array, seed: int) -> HeldOut:
-    """Cross-validation: a tenth of the runs at a time is predicted by a regression on the rest."""
+    """Cross-validation: a tenth of the mixtures at a time, with all of their runs, is predicted by a regression on the
+    rest."""
     trees_N, smooth_N, predicted_N = (np.zeros(len(loss_N)) for _ in range(3))
-    folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(mixtures))
+    number_N = numbered(mixtures)
+    folds = [
+        tuple(np.flatnonzero(np.isin(number_N, part)) for part in parts)
+        for parts in KFold(FOLDS, shuffle=True, random_state=seed).split(np.unique(number_N))
+    ]
     for rest, fold in folds:
         regression = MixtureRegression().fit(mixtures[rest], loss_N[rest])
         trees_N[fold], smooth_N[fold] = regression.parts(mixtures[fold])

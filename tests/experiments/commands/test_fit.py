@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from pretraingym.experiments import __main__ as command_line
 from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.commands import fit
-from pretraingym.experiments.mixtures.regression import MixtureRegression
+from pretraingym.experiments.mixtures.best import best_mixture
+from pretraingym.experiments.mixtures.regression import MixtureRegression, held_out, numbered
 from pretraingym.experiments.mixtures.runs import read_runs
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.baselines.constant import Constant
@@ -106,6 +108,25 @@ def test_it_finds_the_best_mixture(tables: Any, tmp_path: Path, capsys: pytest.C
     assert results["limits"] in printed
     limits = [float(word.rpartition(":")[2]) for word in results["limits"].split()[1:]]
     assert 0.99 < sum(limits) <= 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_runs_of_one_mixture_are_held_out_together(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses that are of chance alone, but the same for a mixture's two runs, cannot be ranked."""
+    rng = np.random.default_rng(1)
+    mixtures, chance = np.repeat(rng.dirichlet([1.0] * 3, 60), 2, 0), np.repeat(rng.normal(size=60), 2)
+    assert numbered(mixtures[::-1]).tolist() == np.repeat(np.arange(60), 2).tolist()
+    shuffled = rng.permutation(120)
+    scores = held_out(mixtures[shuffled], chance[shuffled], 0)
+    assert abs(fit.rank_correlation(scores.predicted_N, chance[shuffled])) < 0.4
+    drawn, runs = list[np.ndarray](), replace(read_runs(*tables), mixtures=mixtures, loss_N=chance)
+    regression = MixtureRegression().fit(mixtures, chance)
+    fitted = MixtureRegression.fit
+    monkeypatch.setattr(MixtureRegression, "fit", lambda *given: (drawn.append(given[3]), fitted(*given))[1])
+    best_mixture(runs, regression, 2, rng)
+    for count_N in drawn:
+        np.testing.assert_array_equal(count_N[::2], count_N[1::2])
+        assert count_N.sum() == 120
 
 
 @pytest.mark.usefixtures("quick")
