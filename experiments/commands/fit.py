@@ -1,6 +1,7 @@
 """pretraingym fit: the best mixture by tables of proxy runs that anyone made."""
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ..mixtures.best import Best, best_mixture
 from ..mixtures.regression import Array, HeldOut, MixtureRegression, held_out
-from ..mixtures.report import constant_policy, limit_flags, loss_in_words, loss_lines, mixture_table
+from ..mixtures.report import DECIMALS, constant_policy, limit_flags, loss_in_words, loss_lines, mixture_table
 from ..mixtures.runs import Runs, check_enough, check_test, read_runs
 from ..progress import Progress
 from ..runs.preflight import check_seed
@@ -144,11 +145,14 @@ def _columns(runs: Runs, best: Best) -> dict[str, dict[str, float]]:
     }
 
 
-def _uses(policy: str | None, limits: str) -> list[str]:
+def _uses(policy: str | None, limits: str | None) -> list[str]:
     """How the mixture is used."""
-    as_policy = policy or "cannot be written, since a column is called strength or has = or , in its name"
+    as_policy = "cannot be written, since a column is called strength or has = or , in its name"
+    as_policy = as_policy if policy is None else shlex.quote(policy)
+    as_limits = f"no limits can be written, since every share is below {10**-DECIMALS:g}"
+    as_limits = as_limits if limits is None else f"pretraingym pretrain --policy natural {limits}"
     return [
-        f"where the columns are domains of your corpus: pretraingym pretrain --policy natural {limits}",
+        f"where the columns are domains of your corpus: {as_limits}",
         f"where they are agents, the policy: {as_policy}",
     ]
 

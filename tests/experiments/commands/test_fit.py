@@ -15,6 +15,7 @@ from pretraingym.experiments.commands import fit
 from pretraingym.experiments.mixtures.best import best_mixture
 from pretraingym.experiments.mixtures.regression import MixtureRegression, held_out, numbered
 from pretraingym.experiments.mixtures.runs import read_runs
+from pretraingym.experiments.mixtures.tables import read_table
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.baselines.constant import Constant
 from pretraingym.policies.learners.boosted_trees import boosted_trees
@@ -271,6 +272,21 @@ def test_names_that_no_policy_can_have() -> None:
     assert fit.constant_policy(["a=b", "c"], np.array([0.5, 0.5])) is None
     assert fit.constant_policy(["natural", "c"], np.array([0.75, 0.25])) == "constant:strength=0.2500,c=0.25000"
     assert fit.limit_flags(["a b", "c"], np.array([0.6666, 0.0004])) == "--share 'domain=a b:0.666'"
+
+
+def test_what_is_printed_can_be_pasted() -> None:
+    many = [f"d{n}" for n in range(1500)]
+    assert (limits := fit.limit_flags(many, np.full(1500, 1 / 1500))) is None
+    first, second = fit._uses(fit.constant_policy(["a b", "c"], np.array([0.75, 0.25])), limits)
+    assert first.endswith(": no limits can be written, since every share is below 0.001")
+    assert second.endswith(": 'constant:strength=1.0000,a b=0.75000,c=0.25000'")
+
+
+def test_underscores_are_in_no_number(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "ids.csv", "run,1_0\n1_10,0.5\n11_0,0_1\n"))
+    assert table.ids() == ["1_10", "11_0"]
+    with pytest.raises(InputError, match=r"row 2, line 3: '1_0' is '0_1', expected a number"):
+        table.numbers(["1_0"], "a number")
 
 
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published runs are not beside the checkout")
