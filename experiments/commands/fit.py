@@ -46,7 +46,7 @@ class FitConfig:
     resamples: int = 40
     """refits to mixtures drawn with replacement, with their runs, for the intervals"""
     seed: int = 0
-    """seed of the folds, the simulated mixtures and the resamples"""
+    """seed of the folds, the simulated mixtures, the resamples, and which 2,000 of more runs the smooth part has"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -67,7 +67,7 @@ def main(config: FitConfig) -> dict[str, Any]:
         progress.stage("cross-validation", 20)
         scores = held_out(runs.mixtures, runs.loss_N, config.seed)
         progress.stage("best mixture", 60)
-        regression = MixtureRegression(scores.trees_share).fit(runs.mixtures, runs.loss_N)
+        regression = MixtureRegression(scores.trees_share, seed=config.seed).fit(runs.mixtures, runs.loss_N)
         rng = np.random.default_rng(config.seed)
         best = best_mixture(
             runs, regression, config.resamples, rng, lambda count: progress.update(count, config.resamples)

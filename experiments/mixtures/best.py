@@ -66,7 +66,7 @@ def best_mixture(
     count = number_N.max() + 1
     for number in range(resamples):
         drawn_N = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)[number_N]
-        again = MixtureRegression(regression.trees_share, regression.smooth.shape)
+        again = MixtureRegression(regression.trees_share, regression.smooth.shape, regression.smooth.seed)
         again.fit(runs.mixtures, runs.loss_N, drawn_N)
         bests.append(mean_of_best(simulated, -again.predict(simulated)))
         losses.append(again.predict(both))

@@ -13,7 +13,7 @@ from pretraingym.experiments import __main__ as command_line
 from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.commands import fit
 from pretraingym.experiments.mixtures.best import best_mixture
-from pretraingym.experiments.mixtures.regression import MixtureRegression, held_out, numbered
+from pretraingym.experiments.mixtures.regression import MixtureRegression, Smooth, held_out, numbered
 from pretraingym.experiments.mixtures.runs import read_runs
 from pretraingym.experiments.mixtures.tables import read_table
 from pretraingym.lm.io.errors import InputError
@@ -303,3 +303,22 @@ def test_the_published_runs_are_ranked_as_well_as_by_their_own_trees() -> None:
         test = published(f"test_mixture_{size}")
         assert test.domains == runs.domains
         assert fit.rank_correlation(regression.predict(test.mixtures), test.loss_N) >= least, size
+
+
+def test_many_runs_are_fitted_in_part_and_predicted_in_blocks(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixtures, loss_N, count_N = runs[0], runs[1].mean(1), np.ones(40)
+    whole = Smooth()
+    whole.fit(mixtures, loss_N, count_N)
+    monkeypatch.setattr("pretraingym.experiments.mixtures.regression.MOST_AT_ONCE", 41)
+    once = whole.predict(mixtures)
+    assert once == pytest.approx(loss_N, abs=0.01)
+    monkeypatch.setattr("pretraingym.experiments.mixtures.regression.MOST_FITTED", 30)
+    predicted = []
+    for seed in (1, 1, 2):
+        part = Smooth(whole.shape, seed)
+        part.fit(mixtures, loss_N, count_N)
+        assert part._fitted.shape == (30, 3)
+        predicted.append(part.predict(mixtures))
+    assert fit.rank_correlation(predicted[0], loss_N) > 0.9
+    assert (predicted[0] == predicted[1]).all()
+    assert (predicted[0] != predicted[2]).any()
