@@ -37,7 +37,8 @@ CURES = (  # of a policy that lost its trial
     "give another policy (compare tells which gains here), or more reference text; to try none give trial=False, to "
     "let it drive all the same anyway=True"
 )
-FILE, SCHEMA = "console.safetensors", 4  # 3: without the corpus, 2: without the intervals; earlier ones have no number
+# 4: without the episode's steering text, 3: without the corpus, 2: without the intervals; earlier ones have no number
+FILE, SCHEMA = "console.safetensors", 5
 # What else a Trainer's arguments must be, the default first, and why.
 EXPECTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "ignore_data_skip": ((True,), "a run that goes on must skip no batches, for the console finds its place by itself"),

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ...lm.io.errors import InputError
 from ...lm.io.typed_json import Axes, Lengths, Natural, exact_keys, from_json, items, keys_of, natural
 from ..console.weights import check_weights
-from ..scenarios.scenario import Scenario
+from ..scenarios.scenario import Scenario, as_of_now
 from .config_record import ConfigRecord
 
 Array = NDArray[np.float64]
@@ -87,4 +87,5 @@ class EpisodeRecord:
             "T": len(config.tasks),
             "categories": {name: len(names) for name, names in config.columns.items()},
         }
-        return from_json(cls, {key: item for key, item in value.items() if key != "kind"}, where, lengths)
+        content = {key: item for key, item in value.items() if key != "kind"}
+        return from_json(cls, content | {"scenario": as_of_now(content["scenario"])}, where, lengths)

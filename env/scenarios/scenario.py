@@ -8,6 +8,8 @@ import numpy as np
 from ...lm.io.errors import InputError
 from ...lm.io.typed_json import from_json, to_json
 
+ADDED = {"reference_documents": None, "null": ""}  # fields that version 0.3 did not have, and what it did
+
 
 @dataclass(frozen=True)
 class Scenario:
@@ -67,4 +69,10 @@ class Scenario:
     @classmethod
     def from_json(cls, value: Any, where: str = "scenario") -> "Scenario":
         """The scenario that gave this `as_json`, exactly. InputError: unknown or missing keys, or wrong values."""
-        return from_json(cls, value, where)
+        return from_json(cls, as_of_now(value), where)
+
+
+def as_of_now(value: Any) -> Any:
+    """A scenario in JSON; one of version 0.3 gets the fields that were added since."""
+    old = isinstance(value, dict) and ADDED.keys().isdisjoint(value)
+    return {**value, **ADDED} if old else value

@@ -1,6 +1,7 @@
 """pretraingym fit: the best mixture by tables of proxy runs that anyone made."""
 
 import json
+import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ..mixtures.best import Best, best_mixture
 from ..mixtures.regression import Array, HeldOut, MixtureRegression, held_out
-from ..mixtures.report import constant_policy, limit_flags, loss_in_words, loss_lines, mixture_table
+from ..mixtures.report import DECIMALS, constant_policy, limit_flags, loss_in_words, loss_lines, mixture_table
 from ..mixtures.runs import Runs, check_enough, check_test, read_runs
 from ..progress import Progress
 from ..runs.preflight import check_seed
@@ -43,9 +44,9 @@ class FitConfig:
     folder: Path = Path("runs/fit")
     """where results.json goes, in place of an earlier one"""
     resamples: int = 40
-    """refits to runs drawn with replacement, for the intervals"""
+    """refits to mixtures drawn with replacement, with their runs, for the intervals"""
     seed: int = 0
-    """seed of the folds, the simulated mixtures and the resamples"""
+    """seed of the folds, the simulated mixtures, the resamples, and which 2,000 of more runs the smooth part has"""
 
     def __post_init__(self) -> None:
         check_seed(self.seed)
@@ -66,7 +67,7 @@ def main(config: FitConfig) -> dict[str, Any]:
         progress.stage("cross-validation", 20)
         scores = held_out(runs.mixtures, runs.loss_N, config.seed)
         progress.stage("best mixture", 60)
-        regression = MixtureRegression(scores.trees_share).fit(runs.mixtures, runs.loss_N)
+        regression = MixtureRegression(scores.trees_share, seed=config.seed).fit(runs.mixtures, runs.loss_N)
         rng = np.random.default_rng(config.seed)
         best = best_mixture(
             runs, regression, config.resamples, rng, lambda count: progress.update(count, config.resamples)
@@ -144,11 +145,14 @@ def _columns(runs: Runs, best: Best) -> dict[str, dict[str, float]]:
     }
 
 
-def _uses(policy: str | None, limits: str) -> list[str]:
+def _uses(policy: str | None, limits: str | None) -> list[str]:
     """How the mixture is used."""
-    as_policy = policy or "cannot be written, since a column is called strength or has = or , in its name"
+    as_policy = "cannot be written, since a column is called strength or has = or , in its name"
+    as_policy = as_policy if policy is None else shlex.quote(policy)
+    as_limits = f"no limits can be written, since every share is below {10**-DECIMALS:g}"
+    as_limits = as_limits if limits is None else f"pretraingym pretrain --policy natural {limits}"
     return [
-        f"where the columns are domains of your corpus: pretraingym pretrain --policy natural {limits}",
+        f"where the columns are domains of your corpus: {as_limits}",
         f"where they are agents, the policy: {as_policy}",
     ]
 

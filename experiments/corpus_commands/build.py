@@ -182,6 +182,12 @@ def _checked(config: BuildConfig) -> dict[str, Source]:
             raise InputError(
                 f"reference_text names the task '{task}', whose text is that of {config.reference[task]}; leave it out"
             )
+    for task in config.reference_group:
+        if isinstance(sources[task], Benchmark):
+            raise InputError(
+                f"reference_group names the task '{task}', but documents of {config.reference[task]} have no columns; "
+                "leave it out"
+            )
     return sources
 
 

@@ -2,16 +2,17 @@
 
 import glob
 import math
+import os.path  # its exists takes names of any length
 import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...lm.ingest.documents import DOMAIN, Columns
 from ...lm.ingest.held_out import Category
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
+from ...lm.records.hub_datasets import is_saved
 
 DATASET, BENCHMARK, CATEGORY = "dataset:", "lm-eval:", "category:"
 CONDITION = re.compile(r"([\w.-]+)(>=|<=|=)(.+)", re.DOTALL)
@@ -84,13 +85,12 @@ def source_of(task: str, given: str, columns: Columns, cuts: Mapping[str, Sequen
 
 
 def _is_there(given: str) -> bool:
-    return bool(given.strip()) and (Path(given).exists() or any(glob.iglob(given, recursive=True)))
+    return bool(given.strip()) and (os.path.exists(given) or any(glob.iglob(given, recursive=True)))
 
 
 def _folder_of_a_dataset(given: str) -> NamedDataset | None:
     """What save_to_disk wrote is read as a dataset, also without the prefix."""
-    saved = any((Path(given) / name).is_file() for name in ("state.json", "dataset_dict.json"))
-    return NamedDataset(given, None, "train") if saved else None
+    return NamedDataset(given, None, "train") if is_saved(given) else None
 
 
 def _dataset(given: str) -> NamedDataset:
@@ -98,7 +98,7 @@ def _dataset(given: str) -> NamedDataset:
     whole."""
     name, colon, settings = given.rpartition(":")
     pairs = [SETTING.fullmatch(part) for part in settings.split(",")]
-    if not colon or Path(given).exists():
+    if not colon or os.path.exists(given):
         return NamedDataset(given, None, "train")
     if not name or None in pairs:
         raise InputError(

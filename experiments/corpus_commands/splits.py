@@ -1,5 +1,6 @@
 """The documents that a corpus is built of, by split: training text as a stream, reference text in memory."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...lm.ingest.documents import Columns, Document
-from ...lm.ingest.held_out import Category, Decontamination, HeldOut, Survey, parts, without
+from ...lm.ingest.held_out import Category, Decontamination, HeldOut, Survey, parts, text_unit, without
 from ...lm.ingest.near_duplicates import NearDuplicates
 from ...lm.io.errors import InputError
 from ...lm.records.data_files import expand
@@ -21,6 +22,7 @@ from .references import Benchmark, Files, NamedDataset, Source
 if TYPE_CHECKING:
     from .build import BuildConfig
 
+READ = "read"  # the stage in which the training text is read for the corpus
 Records = Iterable[Record | BadRow | BadFile]
 
 
@@ -40,13 +42,14 @@ class Splits:
         Reference text from elsewhere is read here, and the bad rows of it are decided on, before the long reading; so
         is what is held out of a category, for which the training text is read once more."""
         config, references, taken = self.config, dict[str, list[Document]](), set[bytes]()
-        train = self._train(self.counts, self.faults, "read")
+        train = self._train(self.counts, self.faults, READ)
         held_out = self._held_out_of_categories(taken)
         for task, source in self.sources.items():
             found = held_out[task] if isinstance(source, Category) else self._reference(task, source)
             references |= parts(task, found)
         reference = [document for documents in references.values() for document in documents]
         if held_out:
+            taken |= {text_unit(document) for documents in held_out.values() for document in documents}
             train = without(train, taken, sum(map(len, held_out.values())), self.counts)
         if references:
             train = Decontamination(reference).clean(train, self.counts)
@@ -81,7 +84,7 @@ class Splits:
             records = dataset_records(*where, columns.top_level, columns.required)
         else:
             assert isinstance(source, Files)
-            reader = _reader(config, columns, self.counts)
+            reader = _reader(config, columns.top_level, columns.required, self.counts)
             own.share_read = reader.share_read
             records = reader.records(expand([source.pattern]))
         found = columns.documents(records, Counter(), own, labelled=False)
@@ -108,18 +111,28 @@ class Splits:
         records: Records
         faults.append(own)
         columns = replace(config.columns, group=self._group())
+        required = replace(columns, group="").required
         if config.source == "dataset":
             where = config.dataset, config.dataset_config, config.dataset_split, config.streaming
-            records = dataset_records(*where, columns.top_level, columns.required)
+            records = dataset_records(*where, columns.top_level, required)
         else:
-            reader = _reader(config, columns, counts)
+            reader = _reader(config, columns.top_level, required, counts)
             own.share_read = reader.share_read
             records = reader.records(expand(config.files, counts), partial(self.tell, stage))
         documents = columns.documents(records, counts, own)
 
         def decided() -> Iterator[Document]:
-            yield from islice(documents, config.max_documents)
+            grouped = not columns.group
+            for document in islice(documents, config.max_documents):
+                grouped = grouped or bool(document.group)
+                yield document
             own.decide()
+            if not grouped and stage == READ:
+                warnings.warn(
+                    f"no training document has a source in the column '{columns.group}', so that single documents "
+                    "are held out; name another column, or leave it out",
+                    stacklevel=2,
+                )
 
         return decided()
 
@@ -136,10 +149,12 @@ class Splits:
         return min(named, default="")
 
 
-def _reader(config: "BuildConfig", columns: Columns, counts: Counter[str]) -> FileReader:
+def _reader(
+    config: "BuildConfig", columns: tuple[str, ...], required: tuple[str, ...], counts: Counter[str]
+) -> FileReader:
     return FileReader(
-        columns.top_level,
-        columns.required,
+        columns,
+        required,
         config.document_a_line,
         config.refuse_invalid_utf8,
         config.csv_delimiter,

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...policies.learners.boosted_trees import SIMULATED, mean_of_best
 from ..analysis.bootstrap import ci95
-from .regression import Array, MixtureRegression
+from .regression import Array, MixtureRegression, numbered
 from .runs import Runs
 
 CLOSER, WIDER = 8.0, 0.5  # concentrations of the simulated mixtures, over that of the runs (assumed)
@@ -19,8 +19,8 @@ Interval = tuple[float, float]  # 95%, low and high
 class Best:
     """mixture: the best; low, high: 95% of the refits' best ones, by column; best_loss, mean_loss, gain: what is
     predicted of it, of the mean mixture of the runs, and their difference, above 0 if the best one is better; each with
-    the interval of what the refits predict of the same two mixtures. A refit sees about two thirds of the runs, so that
-    the intervals can lie to one side of what all runs give."""
+    the interval of what the refits predict of the same two mixtures. A refit sees about two thirds of the mixtures, so
+    that the intervals can lie to one side of what all runs give."""
 
     mixture: Array
     low: Array
@@ -57,15 +57,16 @@ def best_mixture(
     rng: np.random.Generator,
     on_refit: Callable[[int], None] = lambda _: None,
 ) -> Best:
-    """The best mixture by a regression on `runs`. A refit is on as many runs, drawn from them with replacement; how its
-    parts are mixed and shaped stays."""
+    """The best mixture by a regression on `runs`. A refit is on as many mixtures, drawn from those of the runs with
+    replacement, each with all of its runs; how its parts are mixed and shaped stays."""
     simulated = simulated_mixtures(runs.mixtures, SIMULATED, rng)
     mixture = mean_of_best(simulated, -regression.predict(simulated))
     both = np.stack([mixture, runs.mixtures.mean(0)])
-    bests, losses, count = [], [], len(runs.loss_N)
+    bests, losses, number_N = [], [], numbered(runs.mixtures)
+    count = number_N.max() + 1
     for number in range(resamples):
-        drawn_N = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)
-        again = MixtureRegression(regression.trees_share, regression.smooth.shape)
+        drawn_N = rng.multinomial(count, np.full(count, 1 / count)).astype(np.float64)[number_N]
+        again = MixtureRegression(regression.trees_share, regression.smooth.shape, regression.smooth.seed)
         again.fit(runs.mixtures, runs.loss_N, drawn_N)
         bests.append(mean_of_best(simulated, -again.predict(simulated)))
         losses.append(again.predict(both))

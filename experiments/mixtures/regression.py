@@ -21,6 +21,8 @@ from ...policies.learners.boosted_trees import boosted_trees
 
 Array = NDArray[np.float64]
 POWERS, LENGTHS, NOISES = (1 / 2, 1 / 3, 1 / 4), np.geomspace(0.1, 10.0, 10), np.geomspace(1e-6, 1.0, 19)
+MOST_FITTED = 2000  # runs of the smooth part; more are drawn from
+MOST_AT_ONCE = 2**24  # numbers of a kernel: 128 MiB
 MOST_COMPARED = 1000  # runs on which they are compared: the work grows with the cube
 LEAST_VARIANCE = 1e-30  # of the losses, so that it has a logarithm where all are equal
 FOLDS = 10
@@ -37,12 +39,17 @@ class Shape(NamedTuple):
 
 @dataclass
 class Smooth:
-    """A Gaussian process with one Gaussian kernel. shape: the likeliest one unless it is given."""
+    """A Gaussian process with one Gaussian kernel. shape: the likeliest one unless it is given; seed: chooses the
+    MOST_FITTED runs that are fitted where there are more."""
 
     shape: Shape | None = None
+    seed: int = 0
 
     def fit(self, mixtures: Array, loss_N: Array, count_N: Array) -> None:
         """count_N: how many times each run counts, at least once."""
+        if len(loss_N) > MOST_FITTED:
+            some = np.sort(np.random.default_rng(self.seed).choice(len(loss_N), MOST_FITTED, replace=False))
+            mixtures, loss_N, count_N = mixtures[some], loss_N[some], count_N[some]
         self._mean = float(np.average(loss_N, weights=count_N))
         self.shape = self.shape or likeliest(mixtures, loss_N - self._mean)
         self._fitted = mixtures
@@ -50,7 +57,9 @@ class Smooth:
         self._pull_N = cho_solve(cho_factor(kernel), loss_N - self._mean)
 
     def predict(self, mixtures: Array) -> Array:
-        return self._mean + self._kernel(mixtures) @ self._pull_N
+        size = max(1, MOST_AT_ONCE // len(self._fitted))
+        blocks = [mixtures[first : first + size] for first in range(0, len(mixtures), size)]
+        return self._mean + np.concatenate([self._kernel(block) @ self._pull_N for block in blocks])
 
     def _kernel(self, mixtures: Array) -> Array:
         assert self.shape is not None
@@ -59,10 +68,10 @@ class Smooth:
 
 class MixtureRegression:
     """A mixture is a row that sums to 1. trees_share: how much the trees count; shape: of the smooth part, if it is not
-    to be chosen."""
+    to be chosen; seed: of the runs that it is fitted to where there are many."""
 
-    def __init__(self, trees_share: float = 0.5, shape: Shape | None = None) -> None:
-        self.trees_share, self.smooth = trees_share, Smooth(shape)
+    def __init__(self, trees_share: float = 0.5, shape: Shape | None = None, seed: int = 0) -> None:
+        self.trees_share, self.smooth = trees_share, Smooth(shape, seed)
         self.trees = boosted_trees(max_iter=1000, max_leaf_nodes=8, min_samples_leaf=10)
 
     def fit(self, mixtures: Array, loss_N: Array, count_N: Array | None = None) -> "MixtureRegression":
@@ -91,12 +100,23 @@ class HeldOut(NamedTuple):
     predicted_N: Array
 
 
+def numbered(mixtures: Array) -> NDArray[np.int64]:
+    """The number of each run's mixture, in the order in which they come first; runs of one mixture have one number."""
+    _, first, of_run_N = np.unique(mixtures, axis=0, return_index=True, return_inverse=True)
+    return np.asarray(np.argsort(np.argsort(first))[of_run_N.ravel()])
+
+
 def held_out(mixtures: Array, loss_N: Array, seed: int) -> HeldOut:
-    """Cross-validation: a tenth of the runs at a time is predicted by a regression on the rest."""
+    """Cross-validation: a tenth of the mixtures at a time, with all of their runs, is predicted by a regression on the
+    rest."""
     trees_N, smooth_N, predicted_N = (np.zeros(len(loss_N)) for _ in range(3))
-    folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(mixtures))
+    number_N = numbered(mixtures)
+    folds = [
+        tuple(np.flatnonzero(np.isin(number_N, part)) for part in parts)
+        for parts in KFold(FOLDS, shuffle=True, random_state=seed).split(np.unique(number_N))
+    ]
     for rest, fold in folds:
-        regression = MixtureRegression().fit(mixtures[rest], loss_N[rest])
+        regression = MixtureRegression(seed=seed).fit(mixtures[rest], loss_N[rest])
         trees_N[fold], smooth_N[fold] = regression.parts(mixtures[fold])
     for rest, fold in folds:
         share = _best_share(trees_N[rest], smooth_N[rest], loss_N[rest])

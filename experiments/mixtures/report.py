@@ -26,12 +26,13 @@ def constant_policy(domains: Sequence[str], mixture: np.ndarray) -> str | None:
     return policy
 
 
-def limit_flags(domains: Sequence[str], mixture: np.ndarray) -> str:
+def limit_flags(domains: Sequence[str], mixture: np.ndarray) -> str | None:
     """The flag of `pretrain` by which each category of the label `domain` gets at least its share. Rounded down, so
-    that they do not sum to more than 1; what is left is the policy's to give."""
+    that they do not sum to more than 1; what is left is the policy's to give. None if all are rounded to nothing."""
     floors = np.floor(mixture * 10**DECIMALS + 1e-9) / 10**DECIMALS
     some = [(name, share) for name, share in zip(domains, floors, strict=True) if share > 0]
-    return " ".join(["--share", *(shlex.quote(f"domain={name}:{share:g}") for name, share in some)])
+    words = [shlex.quote(f"domain={name}:{share:g}") for name, share in some]
+    return " ".join(["--share", *words]) if words else None
 
 
 def mixture_table(runs: Runs, best: Best) -> Table:

@@ -69,10 +69,7 @@ class Table:
         return values
 
     def _number(self, text: str) -> float | None:
-        try:
-            return float(text.replace(self.decimal, "."))
-        except ValueError:
-            return None
+        return _number(text.replace(self.decimal, "."))
 
     def _id(self, text: str) -> str:
         number = self._number(text)
@@ -98,7 +95,7 @@ def read_table(path: Path) -> Table:
     table = Table(path, places, texts, "," if delimiter == ";" else ".")
     if "" in table.names:
         raise InputError(f"{path} has a column without a name among {listed(list(texts))}; name it, or take it out")
-    if len(table.names) > 1 and all(_is_number(name) and not name.isdecimal() for name in table.names):
+    if len(table.names) > 1 and all(_number(name) is not None and not name.isdecimal() for name in table.names):
         raise InputError(f"{path} has the numbers {listed(list(texts))} where names are expected; add a header")
     return table
 
@@ -113,9 +110,9 @@ def _delimiter(path: Path) -> str:
     return max("," + DELIMITERS, key=header.count)
 
 
-def _is_number(text: str) -> bool:
+def _number(text: str) -> float | None:
+    """What the text says, if it is a number. In a table 1_10 is none, though Python reads it as 110."""
     try:
-        float(text)
+        return None if "_" in text else float(text)
     except ValueError:
-        return False
-    return True
+        return None

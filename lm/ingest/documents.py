@@ -71,7 +71,8 @@ class Columns:
         self, records: Iterable[Record | BadRow | BadFile], counts: Counter[str], faults: Faults, labelled: bool = True
     ) -> Iterator[Document]:
         """The documents of `records`. Bad rows and files go to `faults`; empty documents are left out, very long ones
-        split; both are counted. `labelled`: read the labels too. InputError: what `faults` does not allow."""
+        split; both are counted. `labelled`: it is training text, whose labels are read too, and which may lack groups.
+        InputError: what `faults` does not allow."""
         for record in records:
             try:
                 if not isinstance(record, Record):
@@ -89,7 +90,7 @@ class Columns:
             counts[EMPTY] += 1
             return []
         labels = self._labels(record) if labelled else {}
-        domain, group = self._domain(record), self._group(record)
+        domain, group = self._domain(record), self._group(record, required=not labelled)
         for name, value in labels.items():
             if value is None:
                 counts[MISSING.format(name)] += 1
@@ -112,8 +113,11 @@ class Columns:
         value = self._present(record, self.domain) if self.domain else _find(record.values, "domain")
         return _name(record, self.domain or "domain", value) or record.stem
 
-    def _group(self, record: Record) -> str:
-        return _name(record, self.group, self._present(record, self.group)) or "" if self.group else ""
+    def _group(self, record: Record, required: bool) -> str:
+        if not self.group:
+            return ""
+        value = self._present(record, self.group) if required else _find(record.values, self.group)
+        return _name(record, self.group, value) or ""
 
     def _labels(self, record: Record) -> dict[str, str | float | None]:
         labels: dict[str, str | float | None] = {

@@ -253,18 +253,26 @@ class Survey:
 
 def unit_of(document: Document) -> bytes:
     """The hash of what is held out as a whole: the document's group, or of none its text."""
-    text = f"group {document.group}" if document.group else f"text {document.text}"
+    return _hash(f"group {document.group}") if document.group else text_unit(document)
+
+
+def text_unit(document: Document) -> bytes:
+    """The hash of the document's text, whatever its group."""
+    return _hash(f"text {document.text}")
+
+
+def _hash(text: str) -> bytes:
     return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest()
 
 
 def without(
     documents: Iterable[Document], units: set[bytes], held_out: int, counts: Counter[str]
 ) -> Iterator[Document]:
-    """The documents that are of none of these units. Those left out, but for the `held_out` that are in a reference
-    task, are counted."""
+    """The documents that are of none of these units, nor have the text of one. Those left out, but for the `held_out`
+    that are in a reference task, are counted."""
     number = 0
     for document in documents:
-        if unit_of(document) in units:
+        if unit_of(document) in units or text_unit(document) in units:
             number += 1
         else:
             yield document

@@ -38,10 +38,16 @@ def dataset_records(
         raise InputError(f"dataset '{name}', split '{split}', cannot be read{after}: {_cause(error, name)}") from None
 
 
+def is_saved(name: str) -> bool:
+    """Whether it is a folder that save_to_disk wrote. A file of data may be called state.json too."""
+    whole = ("state.json", "dataset_info.json"), ("dataset_dict.json",)
+    return any(all((Path(name) / file).is_file() for file in files) for files in whole)
+
+
 def _opened(name: str, config: str | None, split: str, streaming: bool) -> Any:
     import datasets
 
-    if any((Path(name) / file).is_file() for file in ("state.json", "dataset_dict.json")):
+    if is_saved(name):
         found = datasets.load_from_disk(name)
         return found[split] if isinstance(found, datasets.DatasetDict) else found
     return datasets.load_dataset(name, config, split=split, streaming=streaming)

@@ -37,7 +37,7 @@ class Extrapolation:
             if not len(values):
                 continue
             width = max(high - low, FEATURES[name].typical[1])
-            beyond = np.maximum(low - values, values - high) / width
+            beyond = np.nan_to_num(np.maximum(low - values, values - high) / width)
             at = int(beyond.argmax())
             if beyond[at] > MARGIN:
                 outside = True

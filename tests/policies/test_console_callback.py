@@ -19,6 +19,7 @@ from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus import windows
 from pretraingym.lm.corpus.corpus import Corpus, Labels
 from pretraingym.lm.corpus.writer import CorpusWriter
+from pretraingym.lm.io.array_file import write_arrays
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.causal_lm import new_model
 from pretraingym.lm.models.engine_config import EngineConfig
@@ -392,6 +393,9 @@ def test_what_does_not_fit_is_refused(task: Task, tmp_path: Path) -> None:
         trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
     save_file({"seed": np.array(SEED)}, console_file)  # as an earlier version wrote it
     with pytest.raises(InputError, match=r"console\.safetensors was written by an earlier version"):
+        trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
+    write_arrays(console_file, {}, {"seed": SEED}, 4)  # as version 0.3 did
+    with pytest.raises(InputError, match=r"console\.safetensors was written by an earlier version \(its format is 4"):
         trainer(task, tmp_path)[0].train(resume_from_checkpoint=str(tmp_path / "checkpoint-15"))
     console_file.unlink()
     with pytest.raises(InputError, match=r"console\.safetensors is missing"):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import pytest
 from pretraingym.experiments import __main__ as command_line
 from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.commands import fit
-from pretraingym.experiments.mixtures.regression import MixtureRegression
+from pretraingym.experiments.mixtures.best import best_mixture
+from pretraingym.experiments.mixtures.regression import MixtureRegression, Smooth, held_out, numbered
 from pretraingym.experiments.mixtures.runs import read_runs
+from pretraingym.experiments.mixtures.tables import read_table
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.baselines.constant import Constant
 from pretraingym.policies.learners.boosted_trees import boosted_trees
@@ -106,6 +109,25 @@ def test_it_finds_the_best_mixture(tables: Any, tmp_path: Path, capsys: pytest.C
     assert results["limits"] in printed
     limits = [float(word.rpartition(":")[2]) for word in results["limits"].split()[1:]]
     assert 0.99 < sum(limits) <= 1
+
+
+@pytest.mark.usefixtures("quick")
+def test_runs_of_one_mixture_are_held_out_together(tables: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Losses that are of chance alone, but the same for a mixture's two runs, cannot be ranked."""
+    rng = np.random.default_rng(1)
+    mixtures, chance = np.repeat(rng.dirichlet([1.0] * 3, 60), 2, 0), np.repeat(rng.normal(size=60), 2)
+    assert numbered(mixtures[::-1]).tolist() == np.repeat(np.arange(60), 2).tolist()
+    shuffled = rng.permutation(120)
+    scores = held_out(mixtures[shuffled], chance[shuffled], 0)
+    assert abs(fit.rank_correlation(scores.predicted_N, chance[shuffled])) < 0.4
+    drawn, runs = list[np.ndarray](), replace(read_runs(*tables), mixtures=mixtures, loss_N=chance)
+    regression = MixtureRegression().fit(mixtures, chance)
+    fitted = MixtureRegression.fit
+    monkeypatch.setattr(MixtureRegression, "fit", lambda *given: (drawn.append(given[3]), fitted(*given))[1])
+    best_mixture(runs, regression, 2, rng)
+    for count_N in drawn:
+        np.testing.assert_array_equal(count_N[::2], count_N[1::2])
+        assert count_N.sum() == 120
 
 
 @pytest.mark.usefixtures("quick")
@@ -252,6 +274,21 @@ def test_names_that_no_policy_can_have() -> None:
     assert fit.limit_flags(["a b", "c"], np.array([0.6666, 0.0004])) == "--share 'domain=a b:0.666'"
 
 
+def test_what_is_printed_can_be_pasted() -> None:
+    many = [f"d{n}" for n in range(1500)]
+    assert (limits := fit.limit_flags(many, np.full(1500, 1 / 1500))) is None
+    first, second = fit._uses(fit.constant_policy(["a b", "c"], np.array([0.75, 0.25])), limits)
+    assert first.endswith(": no limits can be written, since every share is below 0.001")
+    assert second.endswith(": 'constant:strength=1.0000,a b=0.75000,c=0.25000'")
+
+
+def test_underscores_are_in_no_number(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path / "ids.csv", "run,1_0\n1_10,0.5\n11_0,0_1\n"))
+    assert table.ids() == ["1_10", "11_0"]
+    with pytest.raises(InputError, match=r"row 2, line 3: '1_0' is '0_1', expected a number"):
+        table.numbers(["1_0"], "a number")
+
+
 @pytest.mark.skipif(not PUBLISHED.exists(), reason="the published runs are not beside the checkout")
 def test_the_published_runs_are_ranked_as_well_as_by_their_own_trees() -> None:
     """Bars: LightGBM fitted to the same 512 runs (experiments/results/fit.md)."""
@@ -266,3 +303,22 @@ def test_the_published_runs_are_ranked_as_well_as_by_their_own_trees() -> None:
         test = published(f"test_mixture_{size}")
         assert test.domains == runs.domains
         assert fit.rank_correlation(regression.predict(test.mixtures), test.loss_N) >= least, size
+
+
+def test_many_runs_are_fitted_in_part_and_predicted_in_blocks(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    mixtures, loss_N, count_N = runs[0], runs[1].mean(1), np.ones(40)
+    whole = Smooth()
+    whole.fit(mixtures, loss_N, count_N)
+    monkeypatch.setattr("pretraingym.experiments.mixtures.regression.MOST_AT_ONCE", 41)
+    once = whole.predict(mixtures)
+    assert once == pytest.approx(loss_N, abs=0.01)
+    monkeypatch.setattr("pretraingym.experiments.mixtures.regression.MOST_FITTED", 30)
+    predicted = []
+    for seed in (1, 1, 2):
+        part = Smooth(whole.shape, seed)
+        part.fit(mixtures, loss_N, count_N)
+        assert part._fitted.shape == (30, 3)
+        predicted.append(part.predict(mixtures))
+    assert fit.rank_correlation(predicted[0], loss_N) > 0.9
+    assert (predicted[0] == predicted[1]).all()
+    assert (predicted[0] != predicted[2]).any()

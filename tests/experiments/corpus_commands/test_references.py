@@ -78,6 +78,9 @@ def test_what_save_to_disk_wrote_is_a_dataset(folder: Path) -> None:
     Dataset.from_list([{"text": "a"}]).save_to_disk(folder / "one:two=3")
     for given in ("one:two=3", "dataset:one:two=3"):
         assert meant(given) == NamedDataset("one:two=3", None, "train")
+    (folder / "states").mkdir()
+    (folder / "states" / "state.json").write_text("")
+    assert meant("states") == Files("states")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +94,8 @@ def test_what_save_to_disk_wrote_is_a_dataset(folder: Path) -> None:
         ("dataset:", "'dataset:', expected a name after dataset:"),
         ("dataset:squad:validation", "has the settings 'validation', expected config=CONFIG or split=SPLIT, as in"),
         ("category:github", "'category:github', expected category:LABEL=VALUE"),
+        ("x" * 300, "xxx', and no files are called so; expected files"),
+        (f"dataset:{'x' * 300}:validation", "has the settings 'validation'"),
         ("dmain=x", "'dmain=x', and no file is called so, nor a label of the corpus; did you mean 'domain'"),
         ("topic>=3", "'topic>=3', but topic is no score: give topic=3"),
         ("quality=good", "'quality=good', expected a number, for quality is a score"),
@@ -173,6 +178,26 @@ def test_whole_sources_are_held_out(text: tuple[object, ...], flag: tuple[str, .
 
 
 @small
+def test_training_text_may_lack_the_column_of_sources(folder: Path, text: tuple[object, ...]) -> None:
+    more = [{"text": f"no source {i}", "domain": "b", "score": 1} for i in range(40)]
+    (folder / "more.jsonl").write_text("".join(json.dumps(row) + "\n" for row in more))
+    flags = ("--files", "rows.jsonl", "more.jsonl", "--reference", "t", "domain=a", "--reference-group", "t")
+    corpus = build(*text, *flags, "source")
+    assert {row["text"] for row in more} <= texts(corpus, "train")
+    with pytest.warns(UserWarning, match="no training document has a source in the column 'sorce'"):
+        build(*text, *flags, "sorce")
+
+
+@small
+def test_a_copy_in_another_source_is_left_out_too(folder: Path, text: tuple[object, ...]) -> None:
+    copies = [row | {"source": f"copy {i}"} for i, row in enumerate(rows())]
+    (folder / "copies.jsonl").write_text("".join(json.dumps(row) + "\n" for row in copies))
+    flags = ("--reference", "t", "domain=a", "--reference-group", "t", "source")
+    corpus = build(*text, "--files", "rows.jsonl", "copies.jsonl", *flags)
+    assert not held(corpus) & texts(corpus, "train")
+
+
+@small
 def test_categories_that_overlap_share_nothing(text: tuple[object, ...]) -> None:
     corpus = build(*text, "--reference", "t", "domain=a", "u", "quality>=2", "v", "domain=a", "--hold-out", "0.1")
     assert corpus.reference_tasks == ("t", "u", "v", "heldout")
@@ -218,6 +243,10 @@ def test_a_dataset_that_was_saved(folder: Path, text: tuple[object, ...], severa
     [
         (("--reference", "heldout", "rows.jsonl"), "called 'heldout', as what --hold-out makes; rename it"),
         (("--reference", "t", "domain=a", "--reference-text", "t", "x"), "names the task 't', whose text is that of d"),
+        (
+            ("--reference", "t", "lm-eval:x", "--reference-group", "t", "g"),
+            "names the task 't', but documents of lm-eval:x",
+        ),
         (("--reference", "t", "dataset:./none"), "dataset './none', split 'train', cannot be read"),
         (
             ("--reference", "t", "domain=a", "--columns.group", "source", "--reference-group", "t", "score"),

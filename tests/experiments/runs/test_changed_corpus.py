@@ -122,18 +122,19 @@ def test_a_run_goes_on_without_removed_documents_only_if_told(
     assert [row["interval"] for row in rows(config)] == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("schema", [2, 3])
 def test_a_run_of_an_earlier_version_is_refused_and_left_as_it_is(
-    config: PretrainConfig, tmp_path: Path, stopped: Stopped
+    config: PretrainConfig, tmp_path: Path, stopped: Stopped, schema: int
 ) -> None:
     """Its corpus had to be built anew, and has other tokens now."""
     stopped(config, 3)
     before = {path: path.read_bytes() for path in config.folder.glob("*.json*")}
     for path in (config.folder / "checkpoints").glob(f"step-*/{MANIFEST}"):
-        manifest = json.loads(path.read_text()) | {"schema": 2}
+        manifest = json.loads(path.read_text()) | {"schema": schema}
         del manifest["sha256"]
         path.write_text(json.dumps(manifest | {"sha256": _own_hash(manifest)}))
     anew = built(tmp_path / "anew", SPLITS["train"] + NEW)
-    with pytest.raises(InputError, match=r"was written by an earlier version \(its format is 2[^\n]*$"):
+    with pytest.raises(InputError, match=rf"was written by an earlier version \(its format is {schema}[^\n]*$"):
         main(replace(config, resume=True, corpus=anew))
     assert {path: path.read_bytes() for path in config.folder.glob("*.json*")} == before
 

@@ -12,7 +12,7 @@ from pretraingym.lm.target.checkpoints import MANIFEST, Checkpoints, Piece, _own
 from pretraingym.lm.target.ranks import Ranks
 
 
-@pytest.mark.parametrize("schema", [1, 2])
+@pytest.mark.parametrize("schema", [1, 2, 3])
 def test_a_checkpoint_of_an_earlier_version_is_left_as_it_is(tmp_path: Path, schema: int) -> None:
     checkpoints = Checkpoints(tmp_path, Ranks("cpu"))
     checkpoints.save(7, {"weight": Piece(torch.ones(2, 3), 0, 2)}, {"seeds": np.arange(3)}, {"elapsed_s": 1.5})

@@ -40,6 +40,8 @@ def test_only_what_is_materially_outside_counts() -> None:
     assert not met.look({"lr_fraction": values(0.55)})  # its range has no width, its usual deviation is .21
     assert met.look({"lr_fraction": values(0.56)})
     assert not met.look({"lift_mean": values()})  # no agent is there
+    assert not met.look({"lift_mean": values(np.nan, 1.0)})
+    assert met.look({"lift_mean": values(np.nan, 9.0)})
 
 
 @pytest.mark.parametrize(("side", "value"), [("low", -0.6), ("high", 2.6)])
