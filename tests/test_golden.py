@@ -1,4 +1,4 @@
-"""Numbers of four seeded runs on the synthetic corpus, as they were when reference tasks got three parts.
+"""Numbers of four seeded runs on the synthetic corpus, as they were when the lift rule began to follow evidence.
 
 A change that is meant to alter no number leaves them alone. They are held to what other processors' rounding may do:
 the surrogate's, which come of numpy alone, closely; losses of models loosely, where influence feeds back more loosely.
@@ -35,8 +35,8 @@ GOLDEN: dict[str, dict[str, tuple[float, float]]] = {
     },
     "train-console": {
         "controls' last loss": (4.5903584, WITHOUT_FEEDBACK),
-        "policies' last loss": (4.2665285, WITH_FEEDBACK),
-        "policies' weight on null": (0.6730364, WITH_FEEDBACK),
+        "policies' last loss": (4.2766517, WITH_FEEDBACK),
+        "policies' weight on null": (0.7416355, WITH_FEEDBACK),
     },
     "pretrain": {
         "natural, prose": (4.5138662, WITHOUT_FEEDBACK),
@@ -46,7 +46,7 @@ GOLDEN: dict[str, dict[str, tuple[float, float]]] = {
     },
     "compare": {
         "natural": (4.628595, WITHOUT_FEEDBACK),
-        "lift": (4.286310, WITH_FEEDBACK),
+        "lift": (4.297450, WITH_FEEDBACK),
         "agreement": (4.297760, WITH_FEEDBACK),
         "natural, another seed": (4.596575, WITHOUT_FEEDBACK),
     },
