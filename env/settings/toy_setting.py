@@ -26,7 +26,7 @@ class ToySetting(SurrogateSetting):
     there is (`TOY_SCENARIOS`; agents are all there, rates are the best ones).
 
     Returns over 200 episodes that nothing was chosen on, standard errors below .03 (experiments/results/surrogate.md):
-    action 0 -.06, the best constant of a search .00, lift .34, stock PPO with 10,000 episodes .42."""
+    action 0 -.05, the best constant of a search .00, lift .31, stock PPO with 10,000 episodes .39."""
 
     def open_task(self, corpus: str | Path | None = None) -> Task:
         """The task of the built corpus in that folder; without one, of the synthetic one that has a reference task for
