@@ -20,7 +20,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +31,7 @@ from ...lm.io.errors import InputError
 from ...lm.io.typed_json import to_json
 from ...policies.base import Policy
 from ...policies.named import check_names, learned_hashes, make_policies, members_of
-from ...policies.trials.trial import LEAST_PAIRS, Trial, TrialConfig
+from ...policies.trials.trial import LEAST_PAIRS, Trial, TrialConfig, pairs_in
 from ...policies.trials.window_gains import mean_gain
 from ..progress import Progress
 from ..runs.preflight import check_policies, check_seed, task_of_run
@@ -113,10 +112,10 @@ def trial_and_truth(trial: Trial, truth_seeds: int) -> dict[str, Any]:
     """A trial's result and the true gain on the test part, from other seeds, as JSON has them."""
     result = trial.run()
     finished = trial.finished(trial.seeds(truth_seeds, after=trial.config.seeds))
-    pairs = np.flatnonzero(np.isfinite(finished.last.loss_N[:truth_seeds]))
+    pairs = pairs_in(finished)
     if len(pairs) < LEAST_PAIRS:
         raise InputError("natural diverged in all but one of a truth's runs: lower the learning rates")
-    truth = mean_gain(trial.measured(finished, pairs, "test", 1.0))
+    truth = mean_gain(trial.measured(finished, pairs, "test"))
     return {
         "trial": to_json(result),
         "truth": to_json(truth),

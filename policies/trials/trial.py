@@ -124,14 +124,14 @@ class Trial:
         cannot keep the limits."""
         begun = perf_counter()
         finished = self.finished(self.seeds(self.config.seeds), progress)
-        pairs = np.flatnonzero(np.isfinite(finished.last.loss_N[: self.config.seeds]))  # of which natural came through
+        pairs = pairs_in(finished)
         if len(pairs) < LEAST_PAIRS:
             raise InputError(
                 f"natural diverged in all but {len(pairs)} of the trial's {self.config.seeds} runs on proxies: lower "
                 "their learning rates (--trial.proxy.optimizer.muon-lr), or go without a trial (--no-trial)"
             )
-        trial, validation = (self.measured(finished, pairs, part, 1.0) for part in ("trial", "validation"))
-        of_fit = validation + self.measured(finished, pairs, "trial", -1.0)
+        trial, validation = (self.measured(finished, pairs, part) for part in ("trial", "validation"))
+        of_fit = [*validation, *(replace(part, weight=-part.weight) for part in trial)]
         tokens = float(self.task.cells.tokens_C.sum()) / self.setting.budget_tokens
         return TrialResult(
             self.name,
@@ -163,13 +163,19 @@ class Trial:
         except InputError as error:
             raise InputError(f"in the trial on proxies {error}; or go without a trial (--no-trial)") from None
 
-    def measured(self, finished: FinishedEpisode, pairs: NDArray[np.intp], part: str, sign: float) -> list[Stratum]:
+    def measured(self, finished: FinishedEpisode, pairs: NDArray[np.intp], part: str) -> list[Stratum]:
         """The gains of these pairs of runs on windows of that part; a run that diverged lost a nat."""
         weights_T, windows = self.task.task_weights(self.scenario), self.config.windows
         sample, losses = finished.episode.measuring.window_losses(part, drawn_by(weights_T, windows), windows)
         natural_NW, own_NW = losses[pairs], losses[len(losses) // 2 + pairs]
         gain_NW = np.where(np.isfinite(own_NW), natural_NW - own_NW, -DIVERGENCE_PENALTY_NATS)
-        return strata(self.task, weights_T, sample, gain_NW, sign)
+        return strata(self.task, weights_T, sample, gain_NW)
+
+
+def pairs_in(finished: FinishedEpisode) -> NDArray[np.intp]:
+    """Which pairs of runs can be told of: those of which natural, whose runs come first, did not diverge."""
+    loss_N = finished.last.loss_N
+    return np.flatnonzero(np.isfinite(loss_N[: len(loss_N) // 2]))
 
 
 def drawn_by(weights_T: NDArray[np.float64], windows: int) -> NDArray[np.float64]:

@@ -44,11 +44,11 @@ class Stratum:
     document_W: NDArray[np.int64]
 
 
-def strata(task: Task, weights_T: Array, sample: ReferenceSample, gain_NW: Array, sign: float = 1.0) -> list[Stratum]:
+def strata(task: Task, weights_T: Array, sample: ReferenceSample, gain_NW: Array) -> list[Stratum]:
     """The windows of `Measuring.window_losses`, task by task, with the tasks' weights."""
     document_W = task.windows.document(sample.ids[0])
     return [
-        Stratum(sign * float(weight), gain_NW[:, sample.task[0] == place], document_W[sample.task[0] == place])
+        Stratum(float(weight), gain_NW[:, sample.task[0] == place], document_W[sample.task[0] == place])
         for place, weight in enumerate(weights_T)
         if weight > 0
     ]

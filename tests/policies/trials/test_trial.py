@@ -4,12 +4,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 from pretraingym.env.console.console import Console
 from pretraingym.env.console.limits import EPOCHS, SHARE, Limit
+from pretraingym.env.measuring import Measuring
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus import windows
 from pretraingym.lm.corpus.corpus import Corpus
@@ -90,12 +92,21 @@ def test_its_runs_are_runs_like_others(make: Make) -> None:
 @pytest.mark.parametrize("part", ["trial", "validation", "test"])
 def test_it_measures_the_part_that_it_names(make: Make, part: str) -> None:
     trial = make("lift", {"prose": 3.0, "code": 1.0})
-    found = trial.measured(trial.finished(trial.seeds(2)), np.arange(2), part, -1.0)
-    assert [stratum.weight for stratum in found] == pytest.approx([-0.75, -0.25])
+    found = trial.measured(trial.finished(trial.seeds(2)), np.arange(2), part)
+    assert [stratum.weight for stratum in found] == pytest.approx([0.75, 0.25])
     for stratum, name in zip(found, ("prose", "code"), strict=True):
         split = trial.task.corpus.splits[f"{name}/{part}"]
         assert set(stratum.document_W) <= set(split)
         assert stratum.gain_NW.shape == (2, len(stratum.document_W))
+
+
+def test_the_fit_is_what_the_validation_part_has_more_and_each_part_is_read_once(make: Make) -> None:
+    trial = make("lift")
+    with patch.object(Measuring, "window_losses", autospec=True, side_effect=Measuring.window_losses) as read:
+        result = trial.run()
+    assert [call.args[1] for call in read.call_args_list] == ["trial", "validation"]
+    assert result.fit.nats == pytest.approx(result.validation_gain.nats - result.gain.nats)
+    assert result.fit.ci95 is not None
 
 
 def test_its_situation_is_the_targets(tiny_corpus: Corpus, config: TrialConfig, tmp_path: Path) -> None:
@@ -137,7 +148,7 @@ def test_a_run_that_diverges_loses_a_nat_and_natural_that_does_is_left_out(
 
     monkeypatch.setattr(ProxyStack, "train", fails)
     trial = make("lift")
-    gains = trial.measured(trial.finished(trial.seeds(3)), np.arange(3), "trial", 1.0)[0].gain_NW.mean(1)
+    gains = trial.measured(trial.finished(trial.seeds(3)), np.arange(3), "trial")[0].gain_NW.mean(1)
     assert gains[1] == -1.0
     assert np.isfinite(gains).all()
     sick[:] = [0]
@@ -225,7 +236,7 @@ def test_a_loss_too_small_to_matter_is_told_and_not_refused(make: Make) -> None:
 
 def test_the_lightest_task_has_windows_enough_for_an_interval(make: Make) -> None:
     trial = make("lift", {"prose": 999.0, "code": 1.0})
-    heavy, light = trial.measured(trial.finished(trial.seeds(2)), np.arange(2), "trial", 1.0)
+    heavy, light = trial.measured(trial.finished(trial.seeds(2)), np.arange(2), "trial")
     assert (heavy.weight, light.weight) == pytest.approx((0.999, 0.001))
     assert (len(heavy.document_W), len(light.document_W)) == (80, 16)
     assert mean_gain([heavy, light]).ci95 is not None
