@@ -24,6 +24,11 @@ def stream(key_N: Words, count: int, start: int = 0) -> Words:
     return hash64(key_N[:, None] + GAMMA * np.arange(start, start + count, dtype=np.uint64))
 
 
+def seed_of(*entropy: int) -> int:
+    """A seed of 63 bits, as all generators take it, from any whole numbers from 0 up (numpy's SeedSequence)."""
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
 def uniforms(words: Words) -> NDArray[np.float64]:
     """Uniform numbers in [0, 1) from random words, of the same shape."""
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53

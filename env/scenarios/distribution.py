@@ -5,9 +5,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...lm.ingest.documents import DOMAIN
 from ...lm.ingest.held_out import HELD_OUT_TASK, default_tasks
 from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
+from ...lm.keyed_random import seed_of
+from ..agents.base import Agent
 from ..agents.match import PREFIX
 from .pool import as_reference, check_reference_weights
 from .scenario import Scenario
@@ -24,7 +27,6 @@ HARD = ("few", "noise", "scarce")
 FEW = (12, 50)  # validation documents
 COVERED = 0.75  # of the corpus's tokens are in domains that are reference tasks too, or there is no null mixture
 SCENARIO = 2**31  # keeps these random streams apart from an episode's, which have the same seed
-DOMAIN = "domain"  # the label column whose categories may be missing
 Rng = np.random.Generator
 Pairs = tuple[tuple[str, str], ...]
 
@@ -70,8 +72,7 @@ class ScenarioDistribution:
 
     def run_seed(self, base_seed: int, group: int, number: int) -> int:
         """The seed of episode `number` of seed group `group` under `base_seed`."""
-        entropy = [base_seed, SPLITS.index(self.split), group, number]
-        return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        return seed_of(base_seed, SPLITS.index(self.split), group, number)
 
     def numbered(self, task: Task, base_seed: int, number: int) -> tuple[Scenario, int]:
         """Scenario `number` under `base_seed`, as an environment's first seed group has it, and the seed of its run."""
@@ -112,12 +113,8 @@ class ScenarioDistribution:
         rng = np.random.default_rng([seed, SCENARIO, len(ALL)])
         if rng.random() >= self.nulls:
             return ordinary
-        kinds = self.null_kinds(task, ordinary)
-        return (
-            null_scenario(task, ordinary, str(rng.choice(kinds)), self.reference_tasks(task), rng)
-            if kinds
-            else ordinary
-        )
+        kind = str(rng.choice(self.null_kinds(task, ordinary)))
+        return null_scenario(task, ordinary, kind, self.reference_tasks(task), rng)
 
     def null_kinds(self, task: Task, ordinary: Scenario) -> list[str]:
         """The kinds of null scenarios that can be made of `ordinary`: those that the corpus and its agents allow, and
@@ -126,7 +123,7 @@ class ScenarioDistribution:
             "heldout": HELD_OUT_TASK in task.reference_tasks and not self.mixture,
             "mixture": bool(domain_mixture(task, self.reference_tasks(task))[0]) and not self.mixture,
             "few": _most_documents(task, ordinary) > min(FEW),
-            "noise": bool(_static(task)) and "agents" in self.vary,
+            "noise": bool(_static(task.prototypes[1:])) and "agents" in self.vary,
             "scarce": True,
         }
         return [kind for kind in (*NATURAL_IS_RIGHT, *HARD) if possible[kind]]
@@ -154,7 +151,7 @@ def null_scenario(task: Task, ordinary: Scenario, kind: str, tasks: tuple[str, .
         without = tuple((DOMAIN, name) for name in others)
         changes = {**whole, "reference": tuple(weights.items()), "without": without}
     elif kind == "noise":
-        static = _static(task)
+        static = _static(task.prototypes[1:])
         gone = [agent.name for agent in task.prototypes[1:] if agent.name not in static]
         noise = tuple((name, 1.0) for name in static)
         changes = {"absent": tuple(gone), "copies": (), "noise": noise}
@@ -163,10 +160,9 @@ def null_scenario(task: Task, ordinary: Scenario, kind: str, tasks: tuple[str, .
     return replace(ordinary, null=kind, **changes)
 
 
-def _static(task: Task) -> list[str]:
-    """The agents that take weight and whose scores may be chance."""
-    agents = [agent for agent in task.prototypes[1:] if agent.weighted]
-    return [agent.name for agent in agents if agent.has_column and not agent.moves]
+def _static(agents: list[Agent]) -> list[str]:
+    """Those of the agents that take weight and whose scores may be chance."""
+    return [agent.name for agent in agents if agent.weighted and agent.has_column and not agent.moves]
 
 
 def _most_documents(task: Task, scenario: Scenario) -> int:
@@ -213,7 +209,7 @@ def agent_roles(
     ] or agents[-1:]
     names = [agent.name for agent in here]
     absent = tuple(agent.name for agent in agents if agent.name not in names)
-    static = [agent.name for agent in here if agent.has_column and not agent.moves]
+    static = _static(here)
     copies: Pairs = ()
     if len(static) > 1 and rng.random() < 0.25:
         place = str(rng.choice(static))

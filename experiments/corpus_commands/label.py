@@ -14,12 +14,11 @@ from ...lm.corpus.bins import quantile_bins
 from ...lm.corpus.corpus import Corpus, Labels
 from ...lm.corpus.token_set import check_tokens
 from ...lm.corpus.writer import add_labels, check_new_labels, labelling
+from ...lm.ingest.documents import DOMAIN
 from ...lm.ingest.held_out import default_tasks
 from ...lm.io.errors import InputError
 from ..progress import Progress
 from .data_card import data_card, write_card
-
-DOMAIN = "domain"  # the label column of sources, which `corpus build` makes
 
 
 @dataclass(frozen=True)

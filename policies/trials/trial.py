@@ -23,6 +23,7 @@ from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
+from ...lm.keyed_random import seed_of
 from ..base import Policy
 from ..baselines.fixed import Natural
 from .side_by_side import FinishedEpisode, run_side_by_side
@@ -116,8 +117,7 @@ class Trial:
 
     def seeds(self, count: int, after: int = 0) -> list[int]:
         """Seeds of runs: `count` of them, after the first `after`."""
-        streams = ([self.config.seed, number, STREAM] for number in range(after, after + count))
-        return [int(np.random.SeedSequence(each).generate_state(1, np.uint64)[0] >> np.uint64(1)) for each in streams]
+        return [seed_of(self.config.seed, number, STREAM) for number in range(after, after + count)]
 
     def run(self, progress: Callable[[int, int], None] = lambda done, total: None) -> TrialResult:
         """Run it. progress: is called with the steps done and all steps. InputError: natural diverges, or the proxies
