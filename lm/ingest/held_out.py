@@ -92,7 +92,7 @@ class HeldOut:
         held: set[bytes] = set()
         num_train, shares = 0, np.diff(ENDS, prepend=0.0)
         for document in documents:
-            digest = hashlib.blake2b(document.text.encode("utf-8", "replace"), digest_size=8).digest()
+            digest = _hash(document.text)
             place = int.from_bytes(digest, "big") / 2**64 / self.share
             part = bisect_right(ENDS, place)
             if digest in held:
@@ -272,7 +272,7 @@ def without(
     that are in a reference task, are counted."""
     number = 0
     for document in documents:
-        if unit_of(document) in units or text_unit(document) in units:
+        if unit_of(document) in units or (document.group and text_unit(document) in units):
             number += 1
         else:
             yield document
@@ -291,4 +291,4 @@ def _paragraphs(text: str) -> Iterator[bytes]:
     for block in text.split("\n\n"):
         paragraph = block.strip()
         if len(paragraph) >= MIN_PARAGRAPH:
-            yield hashlib.blake2b(paragraph.encode("utf-8", "replace"), digest_size=8).digest()
+            yield _hash(paragraph)
