@@ -104,43 +104,33 @@ class Measuring:
     ) -> None:
         """Measure the influence of a sample of the active runs' text; the moments and the agents learn from it."""
         with self.stopwatch.part("influence"):
-            self._probe(task_weights_NT, steering, seed_N, interval_N, active_N)
-
-    def _probe(
-        self,
-        task_weights_NT: Array,
-        steering: SteeringText,
-        seed_N: NDArray[np.int64],
-        interval_N: NDArray[np.int64],
-        active_N: Bools,
-    ) -> None:
-        config, labels_CA = self.config, self.task.cells.labels_CA
-        probe_key_N, reference_key_N = (stream_keys(seed_N, purpose, interval_N) for purpose in (PROBE, INFLUENCE))
-        probe = sample_probe(self.sampler, np.arange(len(active_N)), config.probe_windows, probe_key_N)
-        groups = self.task.sample_groups(task_weights_NT, config.reference_windows, reference_key_N, steering)
-        influence, loss, alone = self.backend.influence(groups.ids, groups.weight, probe.ids, TASK_STRIDE)
-        influence = in_units_of_rms(np.where(active_N[:, None], influence, np.nan), probe.share)
-        z_NKC, column_NK = self.agents.scores, self.agents.roster.column_NK  # priorities before this probe
-        z_NKP = np.take_along_axis(z_NKC, probe.cell[:, None], 2)
-        self.moments.update(z_NKP, influence, probe.share)
-        by_task = group_means(np.where(active_N[:, None, None], alone, np.nan), groups.task)
-        self.moments.update_tasks(z_NKP[:, :, ::TASK_STRIDE], by_task, probe.share[:, ::TASK_STRIDE])
-        reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[probe.cell], column_NK)
-        self.paper_reward_NK = np.where(np.isfinite(influence[:, :1]), reward_NK, self.paper_reward_NK)
-        self.agents.update(
-            Feedback(
-                labels=labels_CA[probe.cell],
-                share=probe.share,
-                loss=loss,
-                influence=influence,
-                reference_loss=self.history.last_end_N.copy(),
-                epochs=self.sampler.epochs_NC,
+            config, labels_CA = self.config, self.task.cells.labels_CA
+            probe_key_N, reference_key_N = (stream_keys(seed_N, purpose, interval_N) for purpose in (PROBE, INFLUENCE))
+            probe = sample_probe(self.sampler, np.arange(len(active_N)), config.probe_windows, probe_key_N)
+            groups = self.task.sample_groups(task_weights_NT, config.reference_windows, reference_key_N, steering)
+            influence, loss, alone = self.backend.influence(groups.ids, groups.weight, probe.ids, TASK_STRIDE)
+            influence = in_units_of_rms(np.where(active_N[:, None], influence, np.nan), probe.share)
+            z_NKC, column_NK = self.agents.scores, self.agents.roster.column_NK  # priorities before this probe
+            z_NKP = np.take_along_axis(z_NKC, probe.cell[:, None], 2)
+            self.moments.update(z_NKP, influence, probe.share)
+            by_task = group_means(np.where(active_N[:, None, None], alone, np.nan), groups.task)
+            self.moments.update_tasks(z_NKP[:, :, ::TASK_STRIDE], by_task, probe.share[:, ::TASK_STRIDE])
+            reward_NK = paper_rewards(z_NKP, np.nan_to_num(influence), labels_CA[probe.cell], column_NK)
+            self.paper_reward_NK = np.where(np.isfinite(influence[:, :1]), reward_NK, self.paper_reward_NK)
+            self.agents.update(
+                Feedback(
+                    labels=labels_CA[probe.cell],
+                    share=probe.share,
+                    loss=loss,
+                    influence=influence,
+                    reference_loss=self.history.last_end_N.copy(),
+                    epochs=self.sampler.epochs_NC,
+                )
             )
-        )
-        moved_NKC = (self.agents.scores - z_NKC) ** 2 * self.sampler.natural_NC[:, None]
-        gap_NK = seen_gaps(z_NKP, loss, probe.seen, probe.share)
-        self.drift_NK[active_N] = np.sqrt(moved_NKC.sum(2))[active_N]
-        self.seen_gap_NK[active_N] = gap_NK[active_N]
+            moved_NKC = (self.agents.scores - z_NKC) ** 2 * self.sampler.natural_NC[:, None]
+            gap_NK = seen_gaps(z_NKP, loss, probe.seen, probe.share)
+            self.drift_NK[active_N] = np.sqrt(moved_NKC.sum(2))[active_N]
+            self.seen_gap_NK[active_N] = gap_NK[active_N]
 
     def state_dict(self) -> dict[str, NDArray]:
         parts = nested("history", self.history.state_dict()) | nested("moments", self.moments.state_dict())
