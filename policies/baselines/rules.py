@@ -99,7 +99,7 @@ class Lift(Policy):
     text, known before training; learning starts from this rule.
 
     Power and temperature are tuned: the best of six settings on 14 development scenarios
-    (experiments/results/rules.md); strength and evidence on 24 training scenarios, a third of them null
+    (experiments/results/rules.md); strength and evidence on 67 training scenarios, 18 of them null
     (experiments/results/2026-11-30-evidence/)."""
 
     power: float = 2.0

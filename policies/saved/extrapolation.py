@@ -58,6 +58,7 @@ class Extrapolation:
         """The feature that was farthest outside: what it is, how far it went and its range; and how many others."""
         (_, value), name = max((far, name) for name, far in self.farthest.items())
         low, high = self.ranges[name]
-        others = f", and {count} other features went too far" if (count := len(self.farthest) - 1) > 1 else ""
-        others = ", and one other feature went too far" if count == 1 else others
-        return f"{name} ({FEATURES[name].meaning}) is {value:.3g}, in its training {low:.3g} to {high:.3g}{others}"
+        count = len(self.farthest) - 1
+        others = {0: "", 1: ", and one other feature went too far"}
+        more = others.get(count, f", and {count} other features went too far")
+        return f"{name} ({FEATURES[name].meaning}) is {value:.3g}, in its training {low:.3g} to {high:.3g}{more}"
