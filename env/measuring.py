@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from ..lm.backend import Backend
 from ..lm.io.state import copies, nested, restore, under
-from ..lm.keyed_random import Words, hash64
 from .agents.base import Feedback
 from .cells.sampler import CellSampler
 from .console.agent_scores import AgentScores
@@ -82,16 +81,14 @@ class Measuring:
     def test_losses(self, count: int) -> Array:
         """Loss of each run on `count` windows of the test part of every reference task -> (N, T), nats per token.
         The same windows for every run; for reports alone."""
-        num_tasks = len(self.task.reference_tasks)
-        sample, losses = self.window_losses("test", np.full(num_tasks, 1 / num_tasks), count * num_tasks)
-        return task_means(losses, sample.task, num_tasks)
+        sample = self.task.test_sample(count, self.backend.num_slots)
+        losses = self.backend.evaluate(sample.ids, averaged=False)
+        return task_means(losses, sample.task, len(self.task.reference_tasks))
 
     def window_losses(self, part: str, weights_T: Array, count: int) -> tuple[ReferenceSample, Array]:
         """`count` windows of that part of the reference tasks, by their weights, the same for every run, and the loss
         of each run on each of them, (N, W), nats per token."""
-        num_slots = self.backend.num_slots
-        same_N: Words = hash64(np.zeros(num_slots, np.uint64))
-        sample = self.task.sample_reference(np.tile(weights_T, (num_slots, 1)), count, part, same_N)
+        sample = self.task.fixed_sample(weights_T, count, part, self.backend.num_slots)
         return sample, self.backend.evaluate(sample.ids, averaged=False)
 
     def probe(

@@ -135,6 +135,16 @@ class Task:
         weight_NT = weights_NT / np.maximum(number_NT, 1) / weights_NT.sum(1, keepdims=True)
         return ReferenceSample(ids_NW, task_NW, np.take_along_axis(weight_NT, task_NW, 1))
 
+    def fixed_sample(self, weights_T: NDArray[np.float64], count: int, part: str, num_runs: int = 1) -> ReferenceSample:
+        """As `sample_reference`; every run gets the same windows, and at all times."""
+        key_N: Words = hash64(np.zeros(num_runs, np.uint64))
+        return self.sample_reference(np.tile(weights_T, (num_runs, 1)), count, part, key_N)
+
+    def test_sample(self, count: int, num_runs: int = 1) -> ReferenceSample:
+        """`count` windows of the test part of every reference task, the same for every run; for reports alone."""
+        num_tasks = len(self.reference_tasks)
+        return self.fixed_sample(np.full(num_tasks, 1 / num_tasks), count * num_tasks, "test", num_runs)
+
     def sample_groups(
         self, weights_NT: NDArray[np.float64], count: int, key_N: Words, steering: SteeringText | None = None
     ) -> ReferenceSample:

@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..analysis.statistics import signed
+from ..analysis.statistics import NONE, Gain, interval, signed
 from .page import html_table, write_page
 
 
@@ -34,7 +34,7 @@ def _gain(result: dict[str, Any]) -> str:
     if (trial := result.get("trial")) is not None:
         rows += [
             ["trial on proxies, trial part", *_cells(trial)],
-            ["trial on proxies, validation part, which steers", signed(trial["validation_gain_nats"]), "–"],
+            ["trial on proxies, validation part, which steers", signed(trial["validation_gain_nats"]), NONE],
         ]
         cost = f"It cost {trial['seconds']:,.0f} seconds and {trial['flops']:.2g} FLOPs"
         told += [trial["told"], f"{cost}, {trial['flops_over_the_targets']:.2%} of the target's training."]
@@ -47,8 +47,7 @@ def _gain(result: dict[str, Any]) -> str:
 
 def _cells(facts: dict[str, Any]) -> list[str]:
     """A gain and its interval."""
-    ends = facts["gain_ci95"]
-    return [signed(facts["gain_nats"]), f"{signed(ends[0])} to {signed(ends[1])}" if ends else "–"]
+    return [signed(facts["gain_nats"]), interval(Gain(facts["gain_nats"], None, facts["gain_ci95"]))]
 
 
 def _again() -> str:

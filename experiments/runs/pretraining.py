@@ -16,10 +16,9 @@ from ...env.episode import WARMUP, Episode, Interval, run_episode
 from ...env.episode_config import EpisodeConfig
 from ...env.resumption import resume, state_of
 from ...env.scenarios.scenario import Scenario
-from ...env.scenarios.task import ReferenceSample, Task, task_means
+from ...env.scenarios.task import Task, task_means
 from ...lm.io.errors import InputError
 from ...lm.io.state import nested, under
-from ...lm.keyed_random import Words, hash64
 from ...lm.target.checkpoints import Checkpoint, Checkpoints
 from ...lm.target.target import Target
 from ...policies.base import Policy
@@ -52,7 +51,7 @@ class Pretraining:
         self.episode = Episode(self.task, self.target, self.config, self.limits)
         self.validation_loss: float | None = None  # after the last interval
         self.saved_at = monotonic()
-        self.test_loss_W = np.zeros(0)  # of the windows of `test_sample`, at the end
+        self.test_loss_W = np.zeros(0)  # of the windows of the test part, at the end
         self.told_to_stop = False  # by the machine's scheduler; the next part of an interval is the last
 
     def run(self, found: Checkpoint | None, folder: RunFolder | None, progress: Progress) -> dict[str, float]:
@@ -73,7 +72,7 @@ class Pretraining:
             on_part=partial(self._after_part, folder, progress),
             on_interval=partial(self._after_interval, folder),
         )
-        sample = test_sample(self.task)
+        sample = self.task.test_sample(TEST_WINDOWS)
         losses = self.target.evaluate(sample.ids, averaged=False)
         self.test_loss_W = losses[0]
         loss_T = task_means(losses, sample.task, len(self.task.reference_tasks))[0]
@@ -83,7 +82,7 @@ class Pretraining:
 
     @property
     def tested(self) -> dict[str, Any]:
-        """Losses of the windows of `test_sample` at the end, and the corpus that they are of, as JSON has it."""
+        """Losses of the windows of the test part at the end, and the corpus that they are of, as JSON has it."""
         return {"corpus": self.task.corpus.fingerprint, "loss_nats": self.test_loss_W.round(6).tolist()}
 
     def drawn(self) -> dict[str, list[CategoryUse]]:
@@ -184,14 +183,6 @@ class Pretraining:
             f"the target under '{self.policy.name}' diverged by step {int(self.target.steps_N[0])}: its loss is not "
             "finite; lower the learning rates (--target.optimizer.muon-lr, --target.optimizer.adam-lr)"
         )
-
-
-def test_sample(task: Task) -> ReferenceSample:
-    """The windows of the test part that every target is measured on, of a single run."""
-    num_tasks = len(task.reference_tasks)
-    key_N: Words = hash64(np.zeros(1, np.uint64))
-    every = np.full((1, num_tasks), 1 / num_tasks)
-    return task.sample_reference(every, TEST_WINDOWS * num_tasks, "test", key_N)
 
 
 def shares_of_time(seconds: dict[str, float]) -> dict[str, float]:

@@ -20,7 +20,7 @@ from ...policies.trials.verdict import EXPECTED, refusal, told
 from ...policies.trials.window_gains import MeanGain, mean_gain, strata
 from ..analysis.charges import trial_flops
 from ..progress import Progress, duration
-from .pretraining import test_sample
+from .pretraining import TEST_WINDOWS
 from .run_corpus import read_checked
 from .run_folder import RunFolder, Stage
 
@@ -121,7 +121,7 @@ def gain_beside(task: Task, weights: dict[str, float], own: dict[str, Any], natu
         )
     weights_T = np.array([weights.get(name, 0.0) for name in task.reference_tasks])
     gain_W = np.array(natural["loss_nats"]) - np.array(own["loss_nats"])
-    return mean_gain(strata(task, weights_T, test_sample(task), gain_W[None]))
+    return mean_gain(strata(task, weights_T, task.test_sample(TEST_WINDOWS), gain_W[None]))
 
 
 def known_gain(gain: MeanGain) -> str:
