@@ -110,6 +110,13 @@ def killed_at() -> Callable[[int, Callable[[], Any]], bool]:
     return run
 
 
+@pytest.fixture
+def trial_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the results of trials are kept, of this test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "pretraingym" / "trials"
+
+
 @pytest.fixture(scope="session")
 def fake_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A made-up site-packages folder: four packages of random but well-formed files, in most of the domains."""

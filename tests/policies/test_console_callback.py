@@ -469,10 +469,10 @@ def tried(
     return trainer, console
 
 
+@pytest.mark.usefixtures("trial_cache")
 def test_a_policy_is_tried_before_the_first_step(
     task: Task, tiny_setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     clock = replace(tiny_setting.episode, steps_per_interval=24)
     trial = TrialConfig(seeds=3, windows=96, proxy=replace(tiny_setting, episode=clock))
     made, _ = tried(task, tmp_path / "no", "only:match-code", trial)

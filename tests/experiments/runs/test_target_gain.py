@@ -21,12 +21,7 @@ from pretraingym.policies.trials.trial import Trial, TrialConfig
 
 Stopped = Callable[[PretrainConfig, int], None]
 HELPS, HARMS = "only:match-prose", "only:match-code"
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pretraingym" / "trials"
+pytestmark = pytest.mark.usefixtures("trial_cache")
 
 
 @pytest.fixture
@@ -91,7 +86,7 @@ def test_a_trial_changes_nothing_of_the_run(config: PretrainConfig) -> None:
 
 
 def test_a_policy_that_loses_is_refused_and_leaves_nothing(
-    config: PretrainConfig, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    config: PretrainConfig, trial_cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(target_gain, "LONG_S", 0.0)
     harmful = replace(config, policy=HARMS)
@@ -100,9 +95,9 @@ def test_a_policy_that_loses_is_refused_and_leaves_nothing(
     assert "\n" not in str(refusal.value)
     assert "--anyway" in str(refusal.value)
     assert not config.folder.exists()
-    assert len(list(cache.iterdir())) == 1
+    assert len(list(trial_cache.iterdir())) == 1
     (long,) = [line for line in capsys.readouterr().err.splitlines() if "takes about" in line]
-    for words in ("a vocabulary of 320 tokens", "--trial.seeds", "--no-trial", str(cache)):
+    for words in ("a vocabulary of 320 tokens", "--trial.seeds", "--no-trial", str(trial_cache)):
         assert words in long
     no_trial_now(monkeypatch)
     with pytest.raises(InputError, match="below 0"):
@@ -128,11 +123,11 @@ def test_what_the_run_would_refuse_is_refused_before_the_trial(
 
 
 def test_a_killed_trial_leaves_nothing_and_begins_anew(
-    config: PretrainConfig, cache: Path, killed_at: Callable[[int, Callable[[], Any]], bool]
+    config: PretrainConfig, trial_cache: Path, killed_at: Callable[[int, Callable[[], Any]], bool]
 ) -> None:
     step = 0
     while killed_at(step := step + 1, lambda: main(config)) and not config.folder.exists():
-        assert not cache.exists() or len(list(cache.glob("[!.]*"))) <= 1
+        assert not trial_cache.exists() or len(list(trial_cache.glob("[!.]*"))) <= 1
     assert step > 1
     assert main(replace(config, resume=True))["trial"]["verdict"] == "gain"
 
@@ -220,7 +215,7 @@ def test_a_run_begun_without_a_trial_looks_for_none(
 
 
 def test_ranks_wait_for_the_trial_of_the_first(
-    config: PretrainConfig, cache: Path, all_ranks: Callable[[int, Callable[[], Any]], None], on_ranks: Any
+    config: PretrainConfig, trial_cache: Path, all_ranks: Callable[[int, Callable[[], Any]], None], on_ranks: Any
 ) -> None:
     agents = ("null", "match-code", "match-prose")
     two = replace(config, target=replace(config.target, agents=agents))
@@ -233,7 +228,7 @@ def test_ranks_wait_for_the_trial_of_the_first(
     all_ranks(2, work)
     stages = json.loads((config.folder / "stages.json").read_text())
     assert stages["trial"]["result"]["pairs"] == 3
-    assert len(list(cache.iterdir())) == 1
+    assert len(list(trial_cache.iterdir())) == 1
     refused = on_ranks(2, lambda: main(replace(two, policy=HARMS, folder=config.folder.with_name("no"))))
     for process in refused:
         process.join(60)

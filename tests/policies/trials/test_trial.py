@@ -29,12 +29,7 @@ from pretraingym.policies.trials.verdict import EXPECTED, refusal, told
 from pretraingym.policies.trials.window_gains import MeanGain, mean_gain
 
 Make = Callable[..., Trial]
-
-
-@pytest.fixture(autouse=True)
-def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pretraingym" / "trials"
+pytestmark = pytest.mark.usefixtures("trial_cache")
 
 
 @pytest.fixture
@@ -158,11 +153,11 @@ def test_a_run_that_diverges_loses_a_nat_and_natural_that_does_is_left_out(
         trial.run()
 
 
-def test_a_result_is_kept(make: Make, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_result_is_kept(make: Make, trial_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trial = make("lift")
     assert kept(trial) is None
     first = result_of(trial)
-    (file,) = cache.iterdir()
+    (file,) = trial_cache.iterdir()
     monkeypatch.setattr(Trial, "run", lambda *_: pytest.fail("it was run again"))
     assert result_of(make("lift")) == first
     assert result_of(replace(make("lift"), name="mine")) == replace(first, policy="mine")
@@ -189,7 +184,7 @@ def test_what_a_result_depends_on(make: Make, config: TrialConfig) -> None:
     assert key(make("lift")) == keys[0]
 
 
-def test_of_classes_of_others_nothing_is_kept(make: Make, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_classes_of_others_nothing_is_kept(make: Make, trial_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They may call themselves as they like."""
 
     class Mine(Lift):
@@ -202,7 +197,7 @@ def test_of_classes_of_others_nothing_is_kept(make: Make, cache: Path, monkeypat
         monkeypatch.setattr(Trial, "run", lambda *_: result)
         assert result_of(trial) is result
         assert kept(trial) is None
-    assert not cache.exists()
+    assert not trial_cache.exists()
 
 
 def test_what_it_says(make: Make) -> None:
