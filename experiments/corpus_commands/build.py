@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ...env.agents.labelling import label_corpus
 from ...env.agents.registry import check_column_name, make_labellers
-from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.corpus import PRACTICE_WORDS, Corpus
 from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
@@ -20,8 +20,8 @@ from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ..progress import Progress
 from .data_card import CARD, data_card, large_documents, write_card
+from .practice import practice_names
 from .reference_sizes import size_warnings
-from .practice import ABOUT, practice_names
 from .references import NO_REFERENCE, Benchmark, Source, source_of
 from .splits import Splits
 
@@ -232,7 +232,7 @@ def _build(config: BuildConfig, sources: Mapping[str, Source], tell: Any) -> Cor
     about = asdict(config)
     for where in ("corpus", "overwrite"):
         del about[where]
-    about[ABOUT] = {task: " ".join(practice.words) for task, practice in splits.practice.items()}
+    about[PRACTICE_WORDS] = {task: " ".join(practice.words) for task, practice in splits.practice.items()}
     return build_corpus(
         config.corpus,
         documents,

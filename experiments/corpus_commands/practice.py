@@ -1,20 +1,29 @@
 """Practice reference tasks: clusters of the training text, held out so that policies can be learned on many tasks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from ...env.text.clusters import clusters
 from ...lm.corpus.corpus import REFERENCE_PARTS
 from ...lm.ingest.documents import Document
-from ...lm.ingest.held_out import Decontamination, Sample, balanced, fitting, text_unit
+from ...lm.ingest.held_out import (
+    Decontamination,
+    Sample,
+    balanced,
+    common_paragraphs,
+    fitting,
+    paragraphs,
+    text_unit,
+)
 from ...lm.io.errors import InputError
 
 PREFIX = "practice-"
-ABOUT = "practice_words"  # where a corpus's `about` has the words of each practice task
-SAMPLED = 8000  # documents that are clustered
+SAMPLED = 8000  # documents that are clustered, at most
 HEAD = 4000  # characters of each that are read for it
 SHARE = 0.1  # of the training documents, held out at most for all practice tasks together
 OF_CLUSTER = 0.5  # of a cluster, held out at most: else no text of its kind is left to train on
+LEAST_UNITS = 2 * len(REFERENCE_PARTS)  # sources of a cluster
 MOST, LEAST, FEWEST = 400, 24, 6  # documents of a task: at most; at least, where the text allows; at least, ever
 
 
@@ -32,33 +41,44 @@ def practice_names(number: int) -> tuple[str, ...]:
     return tuple(f"{PREFIX}{place:0{width}}" for place in range(1, number + 1))
 
 
-def practice_tasks(
-    sample: Sample, number: int, taken: set[bytes], reference: Iterable[Document]
-) -> dict[str, Practice]:
+def practice_tasks(sample: Sample, number: int, taken: set[bytes], known: Decontamination) -> dict[str, Practice]:
     """`number` practice tasks by name, each of whole units of one cluster of the sample, at most SHARE of its documents
-    in all. Their units are added to `taken`; those in it are passed over, and so is text that repeats `reference`.
-    InputError: there is too little text."""
+    in all. Units in `taken` and text that `known` has are passed over; both get what is chosen. InputError: there is
+    too little text."""
     each = min(MOST, int(sample.number * SHARE) // number)
     if each < FEWEST:
-        raise InputError(_too_few(sample, number, each))
+        raise InputError(_too_little(sample, number))
+    sampled = _first(sample.units(), SAMPLED)
+    common = common_paragraphs(sampled.values())
     units = {
         unit: documents
-        for unit, documents in _fresh(sample.units(), taken, Decontamination(reference))
-        if len(documents) <= max(1, each // len(REFERENCE_PARTS))
+        for unit, documents in _fresh(sampled, taken, known)
+        if len(documents) <= max(1, each // len(REFERENCE_PARTS)) and _is_own(documents, common)
     }
-    keys, least = list(units), min(LEAST, each)
-    share = min(1.0, OF_CLUSTER * sample.number / max(1, sum(map(len, units.values()))))
+    share = min(1.0, OF_CLUSTER * sample.number / _size(sampled))
     heads = [[document.text[:HEAD] for document in documents] for documents in units.values()]
-    found = clusters(heads, number, int(least / share), 2 * len(REFERENCE_PARTS))
+    least = int(min(LEAST, each) / share)
+    found = clusters(heads, number, least, LEAST_UNITS)
     if not found:
-        raise InputError(_too_few(sample, number, each))
-    tasks = {}
+        raise InputError(_too_few(units, number, least))
+    tasks, keys = {}, list(units)
     for name, cluster in zip(practice_names(number), found, strict=True):
         inside = {keys[member]: units[keys[member]] for member in cluster.members}
-        chosen = fitting(inside, min(each, int(share * sum(map(len, inside.values())))))
-        taken.update(chosen)
+        chosen = fitting(inside, min(each, int(share * _size(inside))))
         tasks[name] = Practice(balanced(list(chosen.values())), cluster.words)
+        taken.update(chosen, map(text_unit, tasks[name].documents))
+        known.add(tasks[name].documents, common)
     return tasks
+
+
+def _size(units: dict[bytes, list[Document]]) -> int:
+    return sum(map(len, units.values()))
+
+
+def _first(units: dict[bytes, list[Document]], documents: int) -> dict[bytes, list[Document]]:
+    """The first units, until they have so many documents."""
+    before = accumulate(map(len, units.values()), initial=0)
+    return {unit: found for (unit, found), number in zip(units.items(), before, strict=False) if number < documents}
 
 
 def _fresh(
@@ -67,17 +87,31 @@ def _fresh(
     """The units of which no text is taken, is in a unit before, or repeats reference text."""
     seen = set(taken)
     for unit, documents in units.items():
-        texts = {text_unit(document) for document in documents}
+        texts = set(map(text_unit, documents))
         if unit not in taken and seen.isdisjoint(texts) and not any(map(known.repeats, documents)):
             yield unit, documents
         seen |= texts
 
 
-def _too_few(sample: Sample, number: int, each: int) -> str:
-    most = int(sample.number * SHARE) // LEAST
-    cure = f"give --practice {most} or fewer, or more text" if 0 < most < number else "give more text"
-    sources = " or in the sources, which are held out whole, " if each >= FEWEST else " "
+def _is_own(documents: list[Document], common: set[bytes]) -> bool:
+    """Whether at most half of the paragraphs stand elsewhere too, where they may be trained on."""
+    found = [key for document in documents for key in paragraphs(document.text)]
+    return 2 * sum(key in common for key in found) <= len(found)
+
+
+def _too_little(sample: Sample, number: int) -> str:
+    room = int(sample.number * SHARE)
+    most = room // LEAST or room // FEWEST
     return (
-        f"--practice {number} is given, and a tenth of the {sample.number} training documents{sources}is too little for "
-        f"{number} tasks, expected {FEWEST} documents of {len(REFERENCE_PARTS)} sources or more for each: {cure}"
+        f"--practice {number} is given, and a tenth of the training text, which they may take, is {room:,} documents; "
+        f"expected {FEWEST} or more for each: give {f'--practice {most}, or ' if most else ''}more text"
+    )
+
+
+def _too_few(units: dict[bytes, list[Document]], number: int, least: int) -> str:
+    grouped = any(documents[0].group for documents in units.values())
+    return (
+        f"--practice {number} is given, and {len(units):,} {'sources' if grouped else 'documents'} can be held out; "
+        f"expected {number} clusters of {least} documents and {LEAST_UNITS} {'sources' if grouped else 'texts'} or "
+        f"more: give a smaller --practice, or more text{', or leave out the column of sources' if grouped else ''}"
     )

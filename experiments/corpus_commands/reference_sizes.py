@@ -61,8 +61,19 @@ def task_sizes(corpus: Corpus) -> list[TaskSize]:
 
 
 def size_warnings(corpus: Corpus) -> list[str]:
-    """A line for each reference task with too few documents."""
-    return [str(size) for size in task_sizes(corpus) if size.is_small]
+    """A line for each reference task with too few documents, and one line for all practice tasks."""
+    small = [size for size in task_sizes(corpus) if size.is_small]
+    lines = [str(size) for size in small if size.task not in corpus.practice]
+    practice = [size for size in small if size.task in corpus.practice]
+    if practice:
+        numbers = [sum(size.documents.values()) for size in practice]
+        errors = [max(size.error.values()) for size in practice]
+        lines.append(
+            f"{len(practice)} practice tasks have {min(numbers):,} to {max(numbers):,} documents each; a gain measured "
+            f"on one of them has an error of up to {max(errors):.3f} nats: learn on them, and compare policies on "
+            "others, or on many of them together"
+        )
+    return lines
 
 
 def gain_error(windows_D: NDArray[np.int64]) -> float:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...lm.ingest.documents import Columns, Document
-from ...lm.ingest.held_out import Category, Decontamination, HeldOut, Sample, Survey, parts, text_unit, without
+from ...lm.ingest.held_out import Category, Decontamination, HeldOut, Sample, Survey, parts, without
 from ...lm.ingest.near_duplicates import NearDuplicates
 from ...lm.io.errors import InputError
 from ...lm.records.data_files import expand
@@ -43,37 +43,35 @@ class Splits:
     def documents(self) -> Mapping[str, Iterable[Document]]:
         """Documents by split: first the training documents, as a stream; then the reference documents, few, in memory.
         Reference text from elsewhere is read here, and the bad rows of it are decided on, before the long reading; so
-        is what is held out of a category, for which the training text is read once more."""
+        is what is held out of the training text for categories and practice, for which it is read once more."""
         config, references, taken = self.config, dict[str, list[Document]](), set[bytes]()
         train = self._train(self.counts, self.faults, READ)
         sample = Sample(SAMPLED) if config.practice else None
-        held_out = self._held_out_of_categories(taken, sample)
+        held_out = self._survey(taken, sample)
         for task, source in self.sources.items():
             found = held_out[task] if isinstance(source, Category) else self._reference(task, source)
             references |= parts(task, found)
+        known = Decontamination(document for documents in references.values() for document in documents)
         if sample is not None:
-            known = [document for documents in references.values() for document in documents]
             self.practice = practice_tasks(sample, config.practice, taken, known)
             for task, practice in self.practice.items():
                 held_out[task] = practice.documents
                 references |= parts(task, practice.documents)
-        reference = [document for documents in references.values() for document in documents]
         if held_out:
-            taken |= {text_unit(document) for documents in held_out.values() for document in documents}
             train = without(train, taken, sum(map(len, held_out.values())), self.counts)
         if references:
-            train = Decontamination(reference).clean(train, self.counts)
-        train = self._first_ones(train, reference)
+            train = known.clean(train, self.counts)
+        train = self._first_ones(train, [document for documents in references.values() for document in documents])
         if config.hold_out is None:
             return {"train": train, **references}
         held = HeldOut(config.hold_out, self.counts, config.max_documents)
         return {"train": held.train(train), **references, **held.splits()}
 
-    def _held_out_of_categories(self, taken: set[bytes], sample: Sample | None) -> dict[str, list[Document]]:
+    def _survey(self, taken: set[bytes], sample: Sample | None) -> dict[str, list[Document]]:
         """What is held out for each task that is a category. `taken` gets the hashes of its sources. `sample` is shown
-        all training documents."""
+        all training documents too."""
         surveys = {name: Survey(name, of) for name, of in self.sources.items() if isinstance(of, Category)}
-        watching = [*surveys.values(), *([] if sample is None else [sample])]
+        watching: list[Survey | Sample] = [*surveys.values(), *([] if sample is None else [sample])]
         if watching:
             for document in self._train(Counter(), [], "choose what to hold out"):
                 for each in watching:

@@ -17,6 +17,7 @@ REPEATS = "documents that share a paragraph with reference text, left out"
 COPIES = "copies of documents that are held out, left out"
 OF_HELD_OUT = "documents of sources that are held out, or copies of held-out ones, left out"
 MIN_PARAGRAPH = 80  # characters; shorter ones often repeat by chance
+COMMON_UNITS = 4  # a paragraph of so many sources belongs to none of them
 MAX_HELD_OUT = 4000  # documents; enough for any validation loss
 HELD_OUT_TASK = "heldout"
 CATEGORY_SHARE = 0.1  # of a category's documents, held out at most
@@ -61,11 +62,15 @@ class Decontamination:
     at its ends ignored)."""
 
     def __init__(self, references: Iterable[Document]) -> None:
-        self.seen = {key for document in references for key in _paragraphs(document.text)}
+        self.seen = {key for document in references for key in paragraphs(document.text)}
+
+    def add(self, references: Iterable[Document], common: set[bytes]) -> None:
+        """More reference text, whose `common` paragraphs training documents may share."""
+        self.seen |= {key for document in references for key in paragraphs(document.text)} - common
 
     def repeats(self, document: Document) -> bool:
         """Whether the document shares such a paragraph."""
-        return not self.seen.isdisjoint(_paragraphs(document.text))
+        return not self.seen.isdisjoint(paragraphs(document.text))
 
     def clean(self, documents: Iterable[Document], counts: Counter[str]) -> Iterator[Document]:
         """The documents that share no such paragraph; the others are counted."""
@@ -172,7 +177,7 @@ class Sample:
     least hashes, so that the choice does not depend on their order. size: documents that it has at least, if there are
     so many; number: of all that it was shown. Memory: twice `size` documents."""
 
-    def __init__(self, size: int = MAX_HELD_OUT) -> None:
+    def __init__(self, size: int) -> None:
         self.size, self.number = size, 0
         self._of_unit: dict[bytes, list[Document]] = {}
         self._large: set[bytes] = set()
@@ -216,7 +221,7 @@ class Survey:
     time."""
 
     def __init__(self, task: str, category: Category) -> None:
-        self.task, self.category, self.sample = task, category, Sample()
+        self.task, self.category, self.sample = task, category, Sample(MAX_HELD_OUT)
         self._others: set[str] = set()  # values of the label, of other documents
 
     def see(self, document: Document) -> None:
@@ -228,14 +233,14 @@ class Survey:
 
     def chosen(self, taken: set[bytes]) -> list[Document]:
         """The documents to hold out: at most CATEGORY_SHARE of them and MAX_HELD_OUT, but at least one unit for each
-        part. Their units are added to `taken`, those in it are passed over. InputError: there are too few."""
+        part. Their units and texts are added to `taken`, units in it are passed over. InputError: there are too few."""
         number = self.sample.number
         units = {unit: found for unit, found in self.sample.units().items() if unit not in taken}
         chosen = fitting(units, min(MAX_HELD_OUT, int(number * CATEGORY_SHARE)))
         found = balanced(list(chosen.values()))
         if len(chosen) < len(REFERENCE_PARTS) or 2 * len(found) > number:
             raise InputError(self._too_few(len(units)))
-        taken.update(chosen)
+        taken.update(chosen, map(text_unit, found))
         return found
 
     def _too_few(self, units: int) -> str:
@@ -315,8 +320,15 @@ def _range(seen: set[str], category: Category) -> str:
     return f"its scores go from {numbers[0]:.4g} to {numbers[-1]:.4g}" if numbers else "no document has a score"
 
 
-def _paragraphs(text: str) -> Iterator[bytes]:
+def paragraphs(text: str) -> Iterator[bytes]:
+    """The hashes of the paragraphs of `text` that are long enough."""
     for block in text.split("\n\n"):
         paragraph = block.strip()
         if len(paragraph) >= MIN_PARAGRAPH:
             yield _hash(paragraph)
+
+
+def common_paragraphs(units: Iterable[list[Document]]) -> set[bytes]:
+    """The hashes of paragraphs that stand in COMMON_UNITS units or more: licence headers, menus, footers."""
+    number = Counter(key for unit in units for key in {key for document in unit for key in paragraphs(document.text)})
+    return {key for key, count in number.items() if count >= COMMON_UNITS}
