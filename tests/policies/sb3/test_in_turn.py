@@ -72,7 +72,7 @@ def test_a_learner_goes_on_from_its_journal_in_the_environment_that_is_due(toy_a
 
 def test_a_slot_that_ends_early_goes_on_in_its_own_round(toy: Callable[..., Any]) -> None:
     class Disabled(toy):  # type: ignore[misc, valid-type]
-        metadata = {"autoreset_mode": AutoresetMode.DISABLED}  # noqa: RUF012 - as Gymnasium has it
+        metadata = {"autoreset_mode": AutoresetMode.DISABLED}
 
     first, second = Disabled(), Disabled()
     env = EnvsInTurn([first, second])
