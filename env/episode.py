@@ -109,6 +109,7 @@ class Episode:
         "task_weights_NT",
         "steering_number_N",
         "steering_key_N",
+        "on_trial_N",
         "weights_NK",
         "tokens_N",
         "drawn_NC",
@@ -131,6 +132,7 @@ class Episode:
         self.interval_N = np.full(num_slots, config.num_intervals)  # none has entered: all are done
         self.task_weights_NT = np.zeros((num_slots, len(task.reference_tasks)))
         self.steering_number_N, self.steering_key_N = np.zeros(num_slots, np.int64), np.zeros(num_slots, np.uint64)
+        self.on_trial_N = np.zeros(num_slots, bool)
         self.weights_NK = np.zeros((num_slots, num_agents))
         self.tokens_N = np.zeros(num_slots, np.int64)
         self.drawn_NC = np.zeros((num_slots, task.cells.num_cells), np.int64)
@@ -175,6 +177,7 @@ class Episode:
             pool_seed = seed if scenario.pool_seed is None else scenario.pool_seed
             self.sampler.reset(slot, pool_seed, min(scenario.pool_budgets * budget, pool.most_tokens), pool.natural_C)
             self.steering_number_N[slot], self.steering_key_N[slot] = scenario.reference_documents or 0, pool_seed
+            self.on_trial_N[slot] = scenario.loss_part == "trial"
             self.quotas.check(slot)
             self.agents.roster.begin(slot, scenario, seed)
             self.backend.start(slot, seed, scenario.lr_scale)
@@ -297,7 +300,9 @@ class Episode:
         warmup_N, last_N = active_N & (number_N == WARMUP), active_N & (number_N == self.config.num_intervals - 1)
         self.train_loss_N = np.where(active_N, train_loss_N, self.train_loss_N)
         before_N = np.where(warmup_N, np.nan, measuring.history.last_end_N)
-        loss_N, by_task_NT = measuring.validation_losses(self.task_weights_NT, self.seed_N, active_N, last_N)
+        loss_N, by_task_NT = measuring.validation_losses(
+            self.task_weights_NT, self.seed_N, active_N, last_N, self.on_trial_N
+        )
         diverged_N = active_N & ~warmup_N & ~(np.isfinite(loss_N) & np.isfinite(self.train_loss_N))
         measuring.history.begin(loss_N, warmup_N)
         going_N = active_N & ~last_N & ~diverged_N

@@ -1,5 +1,7 @@
 """What is measured of N runs: the validation loss after every interval, and influence on a probe of their text."""
 
+from itertools import product
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ from .observation.influence_moments import InfluenceMoments
 from .observation.loss_history import LossHistory
 from .observation.probe import in_units_of_rms, sample_probe
 from .random_streams import FINAL, INFLUENCE, PROBE, VALIDATION, stream_keys
+from .scenarios.scenario import LOSS_PARTS
 from .scenarios.steering_text import SteeringText
 from .scenarios.task import ReferenceSample, Task, group_means, task_means
 from .stopwatch import Stopwatch
@@ -56,23 +59,28 @@ class Measuring:
             getattr(self, name)[slots] = 0
 
     def validation_losses(
-        self, task_weights_NT: Array, seed_N: NDArray[np.int64], active_N: Bools, final_N: Bools
+        self, task_weights_NT: Array, seed_N: NDArray[np.int64], active_N: Bools, final_N: Bools, on_trial_N: Bools
     ) -> tuple[Array, Array]:
         """Loss of the scenario's mixture of tasks (N,) and of each task (N, T), nats per token, NaN where not active.
+        on_trial_N: the runs whose loss is that of the trial part.
 
         On the running average of the weights; of the runs in `final_N` on the weights themselves and more windows."""
         loss_N = np.full(len(active_N), np.nan)
         by_task_NT = np.full((len(active_N), len(self.task.reference_tasks)), np.nan)
         at_start_N = np.zeros(len(seed_N), np.int64)  # the same windows in every interval
         with self.stopwatch.part("evaluate"):
-            for runs_N, count, purpose in (
-                (active_N & ~final_N, self.config.validation_windows, VALIDATION),
-                (active_N & final_N, self.config.final_windows, FINAL),
+            for (of_runs_N, count, purpose), part in product(
+                (
+                    (active_N & ~final_N, self.config.validation_windows, VALIDATION),
+                    (active_N & final_N, self.config.final_windows, FINAL),
+                ),
+                LOSS_PARTS,
             ):
+                runs_N = of_runs_N & (on_trial_N == (part == "trial"))
                 if not runs_N.any():
                     continue
                 key_N = stream_keys(seed_N, purpose, at_start_N)
-                sample = self.task.sample_reference(task_weights_NT, count, "validation", key_N)
+                sample = self.task.sample_reference(task_weights_NT, count, part, key_N)
                 losses = self.backend.evaluate(sample.ids, averaged=purpose == VALIDATION)
                 loss_N[runs_N] = (losses * sample.weight).sum(1)[runs_N]
                 by_task_NT[runs_N] = task_means(losses, sample.task, by_task_NT.shape[1])[runs_N]

@@ -1,6 +1,6 @@
 """How the work of an episode went: seconds by part and tokens trained, which no result depends on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 
@@ -35,3 +35,11 @@ class Stopwatch:
     def load_state_dict(self, state: dict[str, NDArray]) -> None:
         self.trained_tokens = int(state["trained_tokens"])
         self.seconds = dict(zip(PARTS, map(float, state["seconds"]), strict=True))
+
+
+def added(watches: Sequence[Stopwatch]) -> Stopwatch:
+    """What several have measured together."""
+    total = Stopwatch()
+    total.trained_tokens = sum(watch.trained_tokens for watch in watches)
+    total.seconds = {part: sum(watch.seconds[part] for watch in watches) for part in PARTS}
+    return total

@@ -38,7 +38,7 @@ CURES = (  # of a policy that lost its trial
     "let it drive all the same anyway=True"
 )
 # 4: without the episode's steering text, 3: without the corpus, 2: without the intervals; earlier ones have no number
-FILE, SCHEMA = "console.safetensors", 5
+FILE, SCHEMA = "console.safetensors", 6
 # What else a Trainer's arguments must be, the default first, and why.
 EXPECTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "ignore_data_skip": ((True,), "a run that goes on must skip no batches, for the console finds its place by itself"),

@@ -13,7 +13,7 @@ from ...lm.keyed_random import seed_of
 from ..agents.base import Agent
 from ..agents.match import PREFIX
 from .pool import as_reference, check_reference_weights
-from .scenario import Scenario
+from .scenario import LOSS_PARTS, Scenario
 from .task import Task
 
 SPLITS = ("train", "development", "sealed")
@@ -48,7 +48,13 @@ class ScenarioDistribution:
     """share of the scenarios that are null scenarios: natural is right there, or hard to beat, and a policy must see
     it"""
 
+    loss_part: Literal["validation", "trial"] = "validation"
+    """whose loss is observed and rewarded: that of the reference tasks' validation part, which steers too, or that of
+    their trial part. To learn on practice tasks trial is honest: what only fits the steering text does not pay there"""
+
     def __post_init__(self) -> None:
+        if self.loss_part not in LOSS_PARTS:
+            raise InputError(f"loss_part is '{self.loss_part}', expected one of {', '.join(LOSS_PARTS)}")
         if self.mixture and self.references:
             raise InputError("references and a mixture are given, expected one of them: a mixture names its tasks")
         if not 0 <= self.nulls <= 1:
@@ -109,7 +115,7 @@ class ScenarioDistribution:
             fields |= {"absent": absent, "copies": copies, "noise": noise}
         if "rate" in self.vary:
             fields["lr_scale"] = _log_uniform(streams["rate"], 0.5, 2.0)
-        ordinary = Scenario(reference, **fields, pool_seed=seed)
+        ordinary = Scenario(reference, **fields, pool_seed=seed, loss_part=self.loss_part)
         rng = np.random.default_rng([seed, SCENARIO, len(ALL)])
         if rng.random() >= self.nulls:
             return ordinary

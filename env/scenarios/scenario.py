@@ -1,14 +1,15 @@
 """A scenario: one situation that a policy may meet on a task. `distribution.py` says what scenarios are drawn from."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ...lm.io.errors import InputError
 from ...lm.io.typed_json import from_json, to_json
 
-ADDED = {"reference_documents": None, "null": ""}  # fields that version 0.3 did not have, and what it did
+ADDED = {"reference_documents": None, "null": "", "loss_part": "validation"}  # fields that 0.3 did not have, its values
+LOSS_PARTS = ("validation", "trial")
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Scenario:
     learning rates. pool_seed: decides which text of each cell is in the pool, and in which order it comes; None:
     the run's own seed decides. reference_documents: how many validation documents of each task steer a run
     (`steering_text.py`); None: all. null: the kind of null scenario that it is (`distribution.py`), where
-    natural is right or hard to beat; empty: an ordinary one."""
+    natural is right or hard to beat; empty: an ordinary one. loss_part: the part of the reference tasks whose loss is
+    observed and rewarded: `validation`, which steers too, or `trial`, which does not, so that what only fits the
+    steering text does not pay."""
 
     reference: tuple[tuple[str, float], ...]
     pool_budgets: float
@@ -39,6 +42,7 @@ class Scenario:
     pool_seed: int | None = None
     reference_documents: int | None = None
     null: str = ""
+    loss_part: Literal["validation", "trial"] = "validation"
 
     def __post_init__(self) -> None:
         weights = np.array([weight for _, weight in self.reference])
@@ -59,6 +63,8 @@ class Scenario:
             )
         if self.reference_documents is not None and self.reference_documents < 1:
             raise InputError(f"scenario reference_documents is {self.reference_documents}, expected at least 1")
+        if self.loss_part not in LOSS_PARTS:
+            raise InputError(f"scenario loss_part is '{self.loss_part}', expected one of {', '.join(LOSS_PARTS)}")
         if any(not 0 <= share <= 1 for _, share in self.noise):
             raise InputError(f"scenario noise is {self.noise}, expected shares from 0 to 1")
 
@@ -73,6 +79,5 @@ class Scenario:
 
 
 def as_of_now(value: Any) -> Any:
-    """A scenario in JSON; one of version 0.3 gets the fields that were added since."""
-    old = isinstance(value, dict) and ADDED.keys().isdisjoint(value)
-    return {**value, **ADDED} if old else value
+    """A scenario in JSON; one of an earlier version gets the fields that were added since."""
+    return {**ADDED, **value} if isinstance(value, dict) else value

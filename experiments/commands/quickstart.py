@@ -72,7 +72,7 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
         folder = RunFolder(config.folder, config, config.resume, corpus, lambda: in_flight_bytes(config.folder))
         folder.stage("corpus", lambda: None, begun)
         progress.stage("learn on proxies", 240)
-        learned = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
+        learned = folder.stage("learn", lambda: train_console(folder, [corpus], config.proxy, config.learn, progress))
         finals, rungs, target = _targets(config, TargetRuns(folder, task, config.reference, progress))
     written = config.folder / "results.json"
     if written.exists():

@@ -1,6 +1,7 @@
 """pretraingym train-console: learn a console policy on proxies; save it as policy.safetensors and policy.json."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,7 @@ from gymnasium.vector import AutoresetMode
 from ...env.gym_envs.vector_env import ConsoleVectorEnv
 from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
 from ...env.settings.setting import Setting
+from ...env.stopwatch import added
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...policies.base import Policy
@@ -25,6 +27,7 @@ from ...policies.saved.card import PolicyCard
 from ...policies.saved.learned import LearnedPolicy
 from ...policies.saved.ranges import Ranges, widest
 from ...policies.saved.storage import save_policy
+from ...policies.sb3.in_turn import EnvsInTurn
 from ..progress import Progress
 from ..runs.preflight import check_seed, preflight_task
 from ..runs.run_corpus import corpus_of_run
@@ -86,6 +89,9 @@ class TrainConsoleConfig:
     """folder of the run, in which the policy is saved"""
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
+    more_corpora: tuple[Path, ...] = ()
+    """further corpora to learn on: rounds of episodes take the corpora in turn. They must have the same agents, as
+    corpora built with the same --practice have"""
     proxy: Setting = field(default_factory=Setting)
     learn: LearnConfig = field(default_factory=LearnConfig)
     resume: bool = False
@@ -93,54 +99,59 @@ class TrainConsoleConfig:
 
 
 def train_console(
-    folder: RunFolder, corpus: Corpus, proxy: Setting, config: LearnConfig, progress: Progress
+    folder: RunFolder, corpora: Sequence[Corpus], proxy: Setting, config: LearnConfig, progress: Progress
 ) -> dict[str, Any]:
     """Learn, log a row for each update, save the policy, and return what it cost: numbers of episodes and of controls,
     the proxy's parameters, seconds by part of the loop. The rounds of earlier sessions are read from the journal.
+    InputError: the corpora have other agents than the first.
 
     Every episode is recorded in episodes.jsonl. One that ran twice because of a kill may be there twice, with the same
     config, seed and weights, which does no harm."""
-    num_envs = config.groups * config.group_size
-    env = ConsoleVectorEnv(
-        num_envs,
-        corpus=corpus.path,
-        setting=proxy,
-        group_size=config.group_size,
-        distribution=config.distribution,
-        autoreset_mode=AutoresetMode.SAME_STEP,
-        records=folder.path / "episodes.jsonl",
-    )
-    episode, rounds = env.runs.episode, config.episodes // num_envs
-    stopwatch = episode.stopwatch
-    begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), **stopwatch.state_dict()}
-    stopwatch.load_state_dict(begun)
+    envs = [_environment(corpus, folder, proxy, config) for corpus in corpora]
+    env, rounds = EnvsInTurn(envs), config.episodes // (config.groups * config.group_size)
+    watches = [env.runs.episode.stopwatch for env in envs]
+    begun = folder.load_checkpoint("learn") or {"rounds": np.array(0), **watches[0].state_dict()}
+    watches[0].load_state_dict(begun)
 
     def on_update(row: dict[str, float]) -> None:
         if row["update"] > begun["rounds"]:  # an earlier session logged the others
             folder.log([{"stage": "learn", **row}])
-            folder.save_checkpoint("learn", {"rounds": np.array(row["update"]), **stopwatch.state_dict()})
-        progress.update(row["episodes"], rounds * num_envs, best_return=row["return_best"])
+            folder.save_checkpoint("learn", {"rounds": np.array(row["update"]), **added(watches).state_dict()})
+        progress.update(row["episodes"], rounds * env.num_envs, best_return=row["return_best"])
 
     def on_interval(episodes: float) -> None:
-        progress.update(int(episodes), rounds * num_envs, tokens_per_s=stopwatch.tokens_per_s)
+        progress.update(int(episodes), rounds * env.num_envs, tokens_per_s=added(watches).tokens_per_s)
 
     start = checked_start(make_policy(config.start))
     actor, ranges = learn(
         config.algorithm, env, rounds, config.seed, folder.path / "journal", on_update, on_interval, start
     )
-    card = _card(env, corpus, proxy, config, rounds, ranges, start)
+    card = _card(envs[0], corpora, proxy, config, rounds, ranges, start)
     save_policy(folder.path, LearnedPolicy(actor, card))
     return {
-        "episodes": rounds * num_envs,
+        "episodes": rounds * env.num_envs,
         "controls": rounds * config.groups,
-        "proxy_params": episode.backend.num_params,
-        "profile_s": stopwatch.seconds,
+        "corpora": len(corpora),
+        "proxy_params": envs[0].runs.episode.backend.num_params,
+        "profile_s": added(watches).seconds,
     }
+
+
+def _environment(corpus: Corpus, folder: RunFolder, proxy: Setting, config: LearnConfig) -> ConsoleVectorEnv:
+    return ConsoleVectorEnv(
+        config.groups * config.group_size,
+        corpus=corpus.path,
+        setting=proxy,
+        group_size=config.group_size,
+        distribution=config.distribution,
+        autoreset_mode=AutoresetMode.DISABLED,
+        records=folder.path / "episodes.jsonl",
+    )
 
 
 def _card(
     env: ConsoleVectorEnv,
-    corpus: Corpus,
+    corpora: Sequence[Corpus],
     proxy: Setting,
     config: LearnConfig,
     rounds: int,
@@ -155,7 +166,7 @@ def _card(
         agents=env.agent_names,
         proxies=f"{env.runs.episode.backend.num_params} parameters, {clock.total_steps} steps of "
         f"{clock.batch_windows} windows of {proxy.context} tokens, {rounds * env.num_envs} episodes",
-        corpus=corpus.fingerprint,
+        corpus=" ".join(corpus.fingerprint for corpus in corpora),
         command=" ".join(["pretraingym", *sys.argv[1:]]),
         versions={name: version(name) for name in ("torch", "transformers", "stable-baselines3", "gymnasium")},
         ranges=widest(ranges, known.ranges) if known else ranges,
@@ -163,16 +174,29 @@ def _card(
     )
 
 
+def _further(path: Path, proxy: Setting, agents: tuple[str, ...]) -> Corpus:
+    """A corpus to learn on beside the first. InputError: it has other agents than `agents`."""
+    corpus = Corpus.open(path, verify=True)
+    if (found := preflight_task(proxy, corpus).agent_names) != agents:
+        raise InputError(
+            f"{path} has the agents {', '.join(found)}, expected {', '.join(agents)}, as the first corpus: build the "
+            "corpora with the same --practice and --agents, or name the agents in --proxy.agents"
+        )
+    return corpus
+
+
 def main(config: TrainConsoleConfig) -> dict[str, Any]:
     """Learn, unless an earlier session has; return the policy's folder and what it cost."""
     with Progress() as progress:
         corpus = corpus_of_run(config.folder, config.corpus, progress)
         agents = preflight_task(config.proxy, corpus).agent_names
+        corpora = [corpus, *(_further(path, config.proxy, agents) for path in config.more_corpora)]
         start = checked_start(make_policy(config.learn.start))
         learner = learner_named(config.learn.algorithm)
         learner.start_actor(config.proxy.episode.action_map, agents, 0, start)  # refuses what it cannot be
         hashes = learned_hashes({"start": start})
+        hashes |= {str(each.path): each.fingerprint for each in corpora[1:]}
         folder = RunFolder(config.folder, config, config.resume, corpus, learned=hashes)
         progress.stage("learn on proxies", 240)
-        result = folder.stage("learn", lambda: train_console(folder, corpus, config.proxy, config.learn, progress))
+        result = folder.stage("learn", lambda: train_console(folder, corpora, config.proxy, config.learn, progress))
     return {"policy": str(config.folder), **result, "wall_s": round(folder.seconds["learn"], 1)}

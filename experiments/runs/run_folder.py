@@ -22,7 +22,7 @@ from ...lm.io.state import State
 from ...lm.io.typed_json import Natural, to_json
 from .run_corpus import RECORD, read_checked
 
-SCHEMA = 3  # of the checkpoint of the stage in flight; 2: without the steering text; earlier ones have no number
+SCHEMA = 4  # of the checkpoint of the stage in flight; in 3 a run had no part whose loss counts
 CONFIG = "config.json"
 HASHES = "sha256"  # in config.json; runs of earlier versions have none
 NAMED = 6  # differing fields of a configuration

@@ -28,9 +28,9 @@ from ..io.errors import InputError, in_one_line
 from ..io.files import naming_disk_errors, sha256_file, sync_folder, write_atomic
 from .ranks import Ranks
 
-# Before 4 an episode had no steering text, before 3 no corpus, nor documents an end-of-text token; in 1 its arrays had
-# other names.
-SCHEMA = 4
+# Before 5 an episode had no part whose loss counts, before 4 no steering text, before 3 no corpus, nor documents an
+# end-of-text token; in 1 its arrays had other names.
+SCHEMA = 5
 MANIFEST, ARRAYS, DAMAGED = "manifest.json", "run.safetensors", "damaged-"
 TIMEOUT_S = 1800  # how long rank 0 waits for the other ranks' files
 

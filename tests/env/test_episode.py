@@ -186,6 +186,23 @@ def test_test_losses_are_the_same_windows_for_every_run(task: Task, make: Callab
     assert np.isfinite(losses).all()
 
 
+def test_a_run_may_be_paid_for_text_that_does_not_steer_it(
+    task: Task, make: Callable[[int], Episode], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    episode, evaluated = make(3), list[np.ndarray]()
+    evaluate = episode.backend.evaluate
+    monkeypatch.setattr(
+        episode.backend, "evaluate", lambda ids, averaged: evaluated.append(ids) or evaluate(ids, averaged)
+    )
+    scenarios = [PROSE, replace(PROSE, loss_part="trial"), PROSE]
+    episode.run_interval(None, episode.enter([0, 1, 2], scenarios, [0] * 3))
+    for ids, part in zip(evaluated, ("validation", "trial"), strict=True):
+        assert np.isin(ids, task.windows.ids(task.corpus.splits[f"prose/{part}"])).all()
+    first, second, third = episode.loss_N
+    assert first == third != second
+    np.testing.assert_array_equal(*episode.observe().agents[:2])  # steered alike
+
+
 def test_a_budget_below_one_interval_is_refused() -> None:
     with pytest.raises(InputError, match="the budget is smaller than one interval"):
         EpisodeConfig(num_intervals=0)

@@ -214,3 +214,15 @@ def test_a_mixture_that_every_scenario_has(task: Task) -> None:
         ScenarioDistribution(references=("prose",), mixture={"code": 1.0})
     with pytest.raises(InputError, match="unknown reference task 'cod'"):
         ScenarioDistribution(mixture={"cod": 1.0}).reference_tasks(task)
+
+
+def test_the_part_whose_loss_counts_is_the_distributions(task: Task) -> None:
+    on_trial = ScenarioDistribution(loss_part="trial")
+    assert {on_trial.sample(task, seed).loss_part for seed in range(30)} == {"trial"}
+    for seed in range(30):
+        scenario = on_trial.sample(task, seed)
+        assert Scenario.from_json(scenario.as_json()) == scenario
+        older = {key: value for key, value in scenario.as_json().items() if key != "loss_part"}
+        assert Scenario.from_json(older) == ScenarioDistribution().sample(task, seed)
+    with pytest.raises(InputError, match="loss_part is 'test', expected one of validation, trial"):
+        ScenarioDistribution(loss_part="test")  # type: ignore[arg-type]

@@ -1,0 +1,77 @@
+"""Slices of the text of eight domains, which are like corpora of different users.
+
+    python experiments/results/corpora/slices.py DATA FOLDER
+
+DATA has the files `corpus/train-<domain>.parquet` of the data card beside this file; FOLDER gets a parquet file a
+slice. Repositories are split in two: about a third of each domain's text is for sealed comparisons, the rest for
+learning, so that no slice of one kind shares a repository with one of the other. A slice is of 3 to 40 repositories,
+drawn by its seed, and has 8 to 32 MB; its column `domain` is the text's domain, in every other slice the repository.
+"""
+
+import hashlib
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+LEARNING, SEALED = 20, 6  # slices of each kind
+SEALED_SHARE = 0.3  # of a domain's text, at least; a repository of more than half of its domain is for learning
+SMALLEST, LARGEST = 8e6, 32e6  # bytes of text
+
+
+def main(data: Path, folder: Path) -> None:
+    """Write all slices."""
+    tables = [pq.read_table(path) for path in sorted((data / "corpus").glob("train-*.parquet"))]
+    table = pa.concat_tables(tables).select(["text", "domain", "source"])
+    size = np.array([len(text.encode()) for text in table["text"].to_pylist()])
+    repository = np.array([source.partition(":")[0] for source in table["source"].to_pylist()])
+    sealed = _sealed(np.array(table["domain"].to_pylist()), repository, size)
+    folder.mkdir(parents=True)
+    for kind, count in (("learning", LEARNING), ("sealed", SEALED)):
+        own = np.flatnonzero(np.isin(repository, list(sealed)) == (kind == "sealed"))
+        for number in range(1, count + 1):
+            rows = own[_slice(repository[own], size[own], np.random.default_rng([number, count]))]
+            chosen = table.take(rows)
+            if number % 2 == 0:
+                chosen = chosen.set_column(1, "domain", pa.array(repository[rows]))
+            pq.write_table(chosen, folder / f"{kind}-{number:02}.parquet", compression="zstd")
+
+
+def _sealed(domain: np.ndarray, repository: np.ndarray, size: np.ndarray) -> set[str]:
+    """The repositories that are for sealed comparisons; one may have text of several domains."""
+    sealed: set[str] = set()
+    for name in sorted(set(domain)):
+        bytes_of: dict[str, int] = defaultdict(int)
+        for each, number in zip(repository[domain == name], size[domain == name], strict=True):
+            bytes_of[each] += int(number)
+        total = sum(bytes_of.values())
+        of_domain = sum(bytes_of[each] for each in bytes_of if each in sealed)
+        for each in sorted(bytes_of, key=lambda each: hashlib.sha256(each.encode()).digest()):
+            if of_domain < SEALED_SHARE * total and each not in sealed and bytes_of[each] <= total / 2:
+                sealed.add(each)
+                of_domain += bytes_of[each]
+    return sealed
+
+
+def _slice(repository: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rising positions of a slice's documents: whole text of some repositories, then a random part of it if that is too
+    much."""
+    names = np.unique(repository)
+    wanted = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))
+    number = round(np.exp(rng.uniform(np.log(3), np.log(40))))
+    order = rng.permutation(names)
+    bytes_of = {name: int(size[repository == name].sum()) for name in names}
+    chosen, total = list[str](), 0
+    for name in order:
+        if len(chosen) < number or total < SMALLEST:
+            chosen.append(str(name))
+            total += bytes_of[name]
+    rows = rng.permutation(np.flatnonzero(np.isin(repository, chosen)))
+    return np.sort(rows[np.cumsum(size[rows]) <= wanted])
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
