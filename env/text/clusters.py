@@ -11,6 +11,7 @@ from .corpus_text import vectorizer
 from .words import content_words, typical_words
 
 NUM_COMPONENTS = 32
+COMMON = 0.5  # more than the topics' .2, which lack the words of a kind that is a fifth of the text
 STARTS, SEED = 4, 0  # of k-means
 
 
@@ -24,11 +25,11 @@ class Cluster:
 
 def clusters(units: Sequence[Sequence[str]], number: int, texts: int, least_units: int) -> list[Cluster]:
     """`number` clusters of units, which are texts that stay together; each has `texts` texts and `least_units` units or
-    more. The largest come first. None at all if there cannot be so many.
+    more. The largest come first. None at all if there cannot be so many, or hardly: with twice the texts there are.
 
     k-means on tf-idf of words of middling frequency, reduced by truncated SVD. Units of clusters that are too small go
     to the nearest other one, and the largest cluster is split in two until there are enough."""
-    words, columns = content_words(text for unit in units for text in unit)
+    words, columns = content_words((text for unit in units for text in unit), COMMON)
     if len(words) < 2 or len(units) < number:
         return []
     features = _features(units, columns)
@@ -107,5 +108,6 @@ def _points(features: csr_matrix) -> NDArray[np.float64]:
     from sklearn.decomposition import TruncatedSVD
 
     reduce = TruncatedSVD(min(NUM_COMPONENTS, *(side - 1 for side in features.shape)), n_iter=4, random_state=SEED)
-    points = reduce.fit_transform(features.astype(np.float64))
+    with np.errstate(divide="ignore", invalid="ignore"):  # it divides by a variance, which is 0 if all are alike
+        points = reduce.fit_transform(features.astype(np.float64))
     return points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)

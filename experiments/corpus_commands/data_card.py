@@ -35,7 +35,8 @@ def data_card(corpus: Corpus) -> str:
         size, tokens = int(bytes_D[inside].sum()) / 1e6, int(tokens_D[inside].sum())
         lines.append(f"| {name} | {len(part):,} | {size:,.2f} | {tokens:,} |")
     sizes = task_sizes(corpus)
-    lines += ["", *(f"- {size}" for size in sizes if size.task not in corpus.practice)]
+    if own := [f"- {size}" for size in sizes if size.task not in corpus.practice]:
+        lines += ["", *own]
     lines += _practice(corpus.practice, [size for size in sizes if size.task in corpus.practice])
     for count, number in corpus.counts.items():
         lines += ["", f"{number:,} {count}."]

@@ -52,7 +52,7 @@ def practice_tasks(sample: Sample, number: int, taken: set[bytes], known: Decont
     common = common_paragraphs(sampled.values())
     units = {
         unit: documents
-        for unit, documents in _fresh(sampled, taken, known)
+        for unit, documents in _fresh(sampled, taken, known, common)
         if len(documents) <= max(1, each // len(REFERENCE_PARTS)) and _is_own(documents, common)
     }
     share = min(1.0, OF_CLUSTER * sample.number / _size(sampled))
@@ -82,15 +82,17 @@ def _first(units: dict[bytes, list[Document]], documents: int) -> dict[bytes, li
 
 
 def _fresh(
-    units: dict[bytes, list[Document]], taken: set[bytes], known: Decontamination
+    units: dict[bytes, list[Document]], taken: set[bytes], known: Decontamination, common: set[bytes]
 ) -> Iterator[tuple[bytes, list[Document]]]:
-    """The units of which no text is taken, is in a unit before, or repeats reference text."""
+    """The units of which no text is taken, and no text or paragraph is in a unit before or in reference text; common
+    paragraphs may be."""
     seen = set(taken)
     for unit, documents in units.items():
-        texts = set(map(text_unit, documents))
-        if unit not in taken and seen.isdisjoint(texts) and not any(map(known.repeats, documents)):
+        own = {key for document in documents for key in paragraphs(document.text)} - common
+        keys = own.union(map(text_unit, documents))
+        if unit not in taken and seen.isdisjoint(keys) and not any(map(known.repeats, documents)):
             yield unit, documents
-        seen |= texts
+        seen |= keys
 
 
 def _is_own(documents: list[Document], common: set[bytes]) -> bool:

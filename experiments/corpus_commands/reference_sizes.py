@@ -66,12 +66,13 @@ def size_warnings(corpus: Corpus) -> list[str]:
     lines = [str(size) for size in small if size.task not in corpus.practice]
     practice = [size for size in small if size.task in corpus.practice]
     if practice:
-        numbers = [sum(size.documents.values()) for size in practice]
+        numbers = sorted({sum(size.documents.values()) for size in practice})
+        told = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
         errors = [max(size.error.values()) for size in practice]
         lines.append(
-            f"{len(practice)} practice tasks have {min(numbers):,} to {max(numbers):,} documents each; a gain measured "
-            f"on one of them has an error of up to {max(errors):.3f} nats: learn on them, and compare policies on "
-            "others, or on many of them together"
+            f"{len(practice)} practice tasks have {told} documents each; a gain measured on one of them has an error "
+            f"of up to {max(errors):.3f} nats: learn on them, and compare policies on others, or on many of them "
+            "together"
         )
     return lines
 
