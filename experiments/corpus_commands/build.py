@@ -73,10 +73,11 @@ class BuildConfig:
     """share of the documents that becomes the reference task "heldout", as in: 0.01. It is natural's own text, which no
     selection serves better than natural; so by default it counts only where it is the one task"""
     practice: int = 0
-    """hold out so many practice reference tasks, practice-01, practice-02, ..., to learn policies on: clusters of the
-    training text (k-means on its words), each text of one kind, of whole sources if there is --columns.group. All
-    together they are at most a tenth of the documents, each is 24 to 400 (of little text 6 or more). A policy that was
-    learned on many kinds of text serves one it has not met better. The text is read twice"""
+    """hold out so many practice reference tasks to learn policies on, besides yours: practice-01, practice-02, and so
+    on, as in: 20. Each is a cluster of the training text (k-means on its words), so its text is of one kind;
+    --columns.group keeps sources whole. They are at most a tenth of the documents in all, and 24 to 400 each (6 or more
+    if there is little text). The text is read twice. By default train-console learns on them, and pretrain leaves them
+    out"""
     agents: tuple[str, ...] = ("topic", "quality", "match")
     """agents that label the text; match stands for one such agent for each reference task"""
     vocab_size: int = 512
