@@ -14,7 +14,7 @@ from pretraingym.experiments.corpus_commands.practice import practice_names, pra
 from pretraingym.lm.corpus.corpus import REFERENCE_PARTS, Corpus
 from pretraingym.lm.ingest import held_out
 from pretraingym.lm.ingest.documents import Document
-from pretraingym.lm.ingest.held_out import REPEATS, Decontamination, Sample
+from pretraingym.lm.ingest.held_out import REPEATS, Decontamination, Sample, text_unit
 from pretraingym.lm.ingest.near_duplicates import OF_REFERENCE
 from pretraingym.lm.io.errors import InputError
 
@@ -104,7 +104,9 @@ def test_the_order_of_the_text_does_not_matter() -> None:
 
 @pytest.mark.parametrize("flag", [("--columns.group", "source"), ("--reference-group", "t", "source")])
 def test_sources_stay_together(flag: tuple[str, ...]) -> None:
-    corpus = build("--practice", 3, "--columns.domain", "kind", "--reference", "t", "domain=0", *flag)
+    """Also sources of which another task has only some documents."""
+    write([row | {"place": f"{i % 3}"} for i, row in enumerate(ROWS)])
+    corpus = build("--practice", 3, "--columns.domain", "place", "--reference", "t", "domain=0", *flag)
     assert corpus.reference_tasks == ("t", *TASKS)
     sources = [{OF_TEXT[text]["source"] for text in texts(corpus, split)} for split in corpus.splits]
     assert len(sources) == 13
@@ -113,6 +115,28 @@ def test_sources_stay_together(flag: tuple[str, ...]) -> None:
     for task in TASKS:
         assert 20 <= len(held(corpus, task)) <= 24
         assert len({OF_TEXT[text]["kind"] for text in held(corpus, task)}) == 1
+
+
+def test_half_of_a_small_cluster_stays() -> None:
+    of_kind: dict[str, list[dict[str, Any]]] = {"0": [], "1": []}
+    for row in rows(1800):
+        of_kind.setdefault(row["kind"], []).append(row)
+    write(of_kind["0"][:540] + of_kind["1"][:60])
+    corpus = build("--practice", 2)
+    assert [len(held(corpus, task)) for task in ("practice-01", "practice-02")] == [30, 30]
+    write(of_kind["0"][:540] + of_kind["1"][:50])
+    assert len(held(build("--practice", 2), "practice-02")) == 25
+
+
+def test_text_that_is_mostly_common_is_not_chosen() -> None:
+    headers = "\n\n".join(
+        f"{i} words of a licence that stands here, in all these files, once and again " * 2 for i in "ab"
+    )
+    write(ROWS + [row | {"text": f"{headers}\n\n{row['text']}"} for row in ROWS])
+    corpus = build("--practice", 3)
+    found = [text for task in TASKS for text in held(corpus, task)]
+    assert len(found) > 100
+    assert not any(text.startswith(headers) for text in found)
 
 
 def test_they_go_with_other_references() -> None:
@@ -203,7 +227,7 @@ def test_a_name_that_does_not_collide_is_taken() -> None:
 def test_large_corpora_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the order in which they are read, and within the memory of twice the sample."""
     monkeypatch.setattr(practice, "SAMPLED", 120)
-    monkeypatch.setattr(practice, "MOST", 20)
+    monkeypatch.setattr(practice, "SHARE", 0.5)
     documents = [Document(row["text"], "d") for row in ROWS]
     found = []
     for order in (documents, documents[::-1]):
@@ -214,7 +238,8 @@ def test_large_corpora_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
         tasks = practice_tasks(sample, 3, set(), Decontamination([]))
         found.append({task: [document.text for document in made.documents] for task, made in tasks.items()})
     assert found[0] == found[1]
-    assert [len(each) for each in found[0].values()] == [20, 20, 20]
+    least = sorted(documents, key=text_unit)[:120]
+    assert {text for task in found[0].values() for text in task} == {document.text for document in least}
 
 
 def test_a_source_that_is_too_large_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
