@@ -90,7 +90,7 @@ def _fresh(
     for unit, documents in units.items():
         own = {key for document in documents for key in paragraphs(document.text)} - common
         keys = own.union(map(text_unit, documents))
-        if unit not in taken and seen.isdisjoint(keys) and not any(map(known.repeats, documents)):
+        if seen.isdisjoint(keys) and not any(map(known.repeats, documents)):
             yield unit, documents
         seen |= keys
 
