@@ -56,7 +56,7 @@ def practice_tasks(sample: Sample, number: int, taken: set[bytes], known: Decont
         if len(documents) <= max(1, each // len(REFERENCE_PARTS)) and _is_own(documents, common)
     }
     share = min(1.0, OF_CLUSTER * sample.number / _size(sampled))
-    heads = [[document.text[:HEAD] for document in documents] for documents in units.values()]
+    heads = [[_own(document.text, common)[:HEAD] for document in documents] for documents in units.values()]
     least = int(min(LEAST, each) / share)
     found = clusters(heads, number, least, LEAST_UNITS)
     if not found:
@@ -95,10 +95,15 @@ def _fresh(
         seen |= keys
 
 
+def _own(text: str, common: set[bytes]) -> str:
+    """The text without common paragraphs; with them all texts of one licence would make a cluster."""
+    return "\n\n".join(block for block in text.split("\n\n") if common.isdisjoint(paragraphs(block)))
+
+
 def _is_own(documents: list[Document], common: set[bytes]) -> bool:
-    """Whether at most half of the paragraphs stand elsewhere too, where they may be trained on."""
-    found = [key for document in documents for key in paragraphs(document.text)]
-    return 2 * sum(key in common for key in found) <= len(found)
+    """Whether half of the text or more stands nowhere else, where it may be trained on."""
+    own = sum(len(_own(document.text, common)) for document in documents)
+    return 2 * own >= sum(len(document.text) for document in documents)
 
 
 def _too_little(sample: Sample, number: int) -> str:

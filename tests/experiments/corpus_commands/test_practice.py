@@ -117,6 +117,14 @@ def test_sources_stay_together(flag: tuple[str, ...]) -> None:
         assert len({OF_TEXT[text]["kind"] for text in held(corpus, task)}) == 1
 
 
+def test_texts_with_one_licence_are_not_one_kind() -> None:
+    headers = [" ".join(f"{licence}{a}{b}" for a in "abcdefg" for b in "abcdefg") for licence in ("mit", "bsd")]
+    write([row | {"text": f"{headers[i % 2]}\n\n{row['text']}\n\n{'.' * 600}{i}"} for i, row in enumerate(ROWS)])
+    corpus = build("--practice", 3)
+    for task in TASKS:
+        assert len({OF_TEXT[text.split("\n\n")[1]]["kind"] for text in held(corpus, task)}) == 1
+
+
 def test_half_of_a_small_cluster_stays() -> None:
     of_kind: dict[str, list[dict[str, Any]]] = {"0": [], "1": []}
     for row in rows(1800):
