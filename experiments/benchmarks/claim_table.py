@@ -216,8 +216,8 @@ def _markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def _number(value: float | None) -> str:
-    return NONE if value is None else f"{value:.3f}"
+    return NONE if value is None else f"{value:.{DIGITS}f}"
 
 
 def _interval(ends: tuple[float, float] | None) -> str:
-    return NONE if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+    return NONE if ends is None else f"{ends[0]:.{DIGITS}f} to {ends[1]:.{DIGITS}f}"

@@ -110,6 +110,7 @@ def test_parts_run_apart_and_are_pooled(
     assert not (folder / "results.json").exists()
     with pytest.raises(InputError, match="add --resume"):
         claim()
+    assert not (folder / "one").exists()  # refused before the other corpus ran
     summary = claim(resume=True)
     assert (folder / "claim.md").read_text() in capsys.readouterr().out
     results = json.loads((folder / "results.json").read_text())
