@@ -128,7 +128,10 @@ def claim_page(protocol: Protocol, results: Mapping[str, Any]) -> str:
         parts += [f"## {HEADINGS[group]} ({harm.scenarios if harm else 0})", _markdown(*gain_cells(table))]
     over = tables[ALL][protocol.claimed].over or {}
     rows = [[rival, signed(gain.nats), interval(gain), gain.verdict] for rival, gain in over.items()]
-    parts += [f"## {protocol.claimed} over the others", _markdown(["rival", "gain over it", "95% interval", "verdict"], rows)]
+    parts += [
+        f"## {protocol.claimed} over the others",
+        _markdown(["rival", "gain over it", "95% interval", "verdict"], rows),
+    ]
     parts += ["## By corpus: gain, and harmed share", _markdown(*_corpus_cells(results))]
     told = (
         f"Gains are nats per token over natural on the test text, of {len(results['scenarios'])} scenarios of "
