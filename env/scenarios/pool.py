@@ -81,10 +81,13 @@ def check_reference_weights(reference: dict[str, float], tasks: tuple[str, ...])
 
 def whole_corpus_scenario(task: Task, budget_tokens: int, reference: dict[str, float]) -> Scenario:
     """The scenario of a real run of `budget_tokens`: the whole corpus as the pool. reference: the user's weight of each
-    reference task (empty: all of `default_tasks` the same). InputError: as check_reference_weights."""
+    reference task (empty: all of `default_tasks` the same, but for practice tasks, if there are others). InputError: as
+    check_reference_weights."""
     check_reference_weights(reference, task.reference_tasks)
     pool = float(task.cells.tokens_C.sum()) / budget_tokens
-    return Scenario(as_reference(reference or dict.fromkeys(default_tasks(task.reference_tasks), 1.0)), pool)
+    tasks = default_tasks(task.reference_tasks)
+    own = [name for name in tasks if name not in task.corpus.practice]
+    return Scenario(as_reference(reference or dict.fromkeys(own or tasks, 1.0)), pool)
 
 
 def as_reference(weights: dict[str, float]) -> tuple[tuple[str, float], ...]:

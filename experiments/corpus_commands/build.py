@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from ...env.agents.labelling import label_corpus
 from ...env.agents.registry import check_column_name, make_labellers
-from ...lm.corpus.corpus import Corpus
+from ...lm.corpus.corpus import PRACTICE_WORDS, Corpus
 from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
 from ...lm.ingest.build import build_corpus
@@ -20,6 +20,7 @@ from ...lm.ingest.synthetic import build_synthetic
 from ...lm.io.errors import InputError
 from ..progress import Progress
 from .data_card import CARD, data_card, large_documents, write_card
+from .practice import practice_names
 from .reference_sizes import size_warnings
 from .references import NO_REFERENCE, Benchmark, Source, source_of
 from .splits import Splits
@@ -71,6 +72,12 @@ class BuildConfig:
     hold_out: float | None = None
     """share of the documents that becomes the reference task "heldout", as in: 0.01. It is natural's own text, which no
     selection serves better than natural; so by default it counts only where it is the one task"""
+    practice: int = 0
+    """hold out so many practice reference tasks to learn policies on, besides yours: practice-01, practice-02, and so
+    on, as in: 20. Each is a cluster of the training text (k-means on its words), so its text is of one kind;
+    --columns.group keeps sources whole. They are at most a tenth of the documents in all, and 24 to 400 each (6 or more
+    if there is little text). The text is read twice. By default train-console learns on them, and pretrain leaves them
+    out"""
     agents: tuple[str, ...] = ("topic", "quality", "match")
     """agents that label the text; match stands for one such agent for each reference task"""
     vocab_size: int = 512
@@ -103,6 +110,12 @@ class BuildConfig:
             raise InputError(f"a reference task is called '{HELD_OUT_TASK}', as what --hold-out makes; rename it")
         if self.hold_out is not None:
             check_share(self.hold_out)
+        if self.practice < 0:
+            raise InputError(f"practice is {self.practice}, expected a number of tasks from 0 up, such as 10")
+        if both := self.reference.keys() & set(practice_names(self.practice)):
+            raise InputError(
+                f"a reference task is called '{min(both)}', as one that --practice {self.practice} makes; rename it"
+            )
         check_vocab_size(self.vocab_size)
         if not 0 <= self.max_bad <= 1:
             raise InputError(f"max_bad is {self.max_bad}, expected a share of the rows, from 0 to 1")
@@ -121,7 +134,8 @@ class BuildConfig:
     @property
     def tasks(self) -> tuple[str, ...]:
         """The names of the reference tasks."""
-        return (*self.reference, *([] if self.hold_out is None else [HELD_OUT_TASK]))
+        held_out = () if self.hold_out is None else (HELD_OUT_TASK,)
+        return (*self.reference, *practice_names(self.practice), *held_out)
 
     @property
     def numeric_cuts(self) -> dict[str, tuple[float, ...]]:
@@ -168,7 +182,7 @@ def _checked(config: BuildConfig) -> dict[str, Source]:
             )
     if config.source in ("installed", "synthetic"):
         if config.tasks:
-            flag = "--reference" if config.reference else "--hold-out"
+            flag = "--reference" if config.reference else "--practice" if config.practice else "--hold-out"
             raise InputError(
                 f"{flag} is given, and the source '{config.source}' has its own reference tasks; leave it out"
             )
@@ -215,12 +229,14 @@ def _build(config: BuildConfig, sources: Mapping[str, Source], tell: Any) -> Cor
     splits = Splits(config, sources, tell)
     labellers = make_labellers(config.agents, default_tasks(config.tasks))
     annotate = partial(label_corpus, agents=labellers) if config.agents else None
+    documents = splits.documents()
     about = asdict(config)
     for where in ("corpus", "overwrite"):
         del about[where]
+    about[PRACTICE_WORDS] = {task: " ".join(practice.words) for task, practice in splits.practice.items()}
     return build_corpus(
         config.corpus,
-        splits.documents(),
+        documents,
         config.tasks,
         config.tokenizer or config.vocab_size,
         annotate,

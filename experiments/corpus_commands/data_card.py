@@ -7,7 +7,7 @@ import numpy as np
 from ...lm.corpus.corpus import TRAIN, Corpus, Labels
 from ...lm.io.files import write_atomic
 from ...lm.io.markdown import table_cell
-from .reference_sizes import task_sizes
+from .reference_sizes import TaskSize, task_sizes
 
 CARD = "card.md"
 LARGE, NAMED = 0.01, 3  # share of the training tokens from which a document is large; how many of them are named
@@ -34,7 +34,10 @@ def data_card(corpus: Corpus) -> str:
         inside = slice(part.start, part.stop)
         size, tokens = int(bytes_D[inside].sum()) / 1e6, int(tokens_D[inside].sum())
         lines.append(f"| {name} | {len(part):,} | {size:,.2f} | {tokens:,} |")
-    lines += ["", *(f"- {size}" for size in task_sizes(corpus))]
+    sizes = task_sizes(corpus)
+    if own := [f"- {size}" for size in sizes if size.task not in corpus.practice]:
+        lines += ["", *own]
+    lines += _practice(corpus.practice, [size for size in sizes if size.task in corpus.practice])
     for count, number in corpus.counts.items():
         lines += ["", f"{number:,} {count}."]
     without = int((tokens_D <= (corpus.end_of_text is not None)).sum())
@@ -65,6 +68,18 @@ def large_documents(corpus: Corpus) -> list[str]:
     if more := len(large[NAMED:]):
         lines.append(f"{more:,} more documents are more than {LARGE:.0%} of the training tokens each")
     return lines
+
+
+def _practice(words: dict[str, str], sizes: list[TaskSize]) -> list[str]:
+    """What the practice tasks are about, and how large they are."""
+    if not sizes:
+        return []
+    head = ["", "| practice task | typical words | documents | error of a gain |", "| --- | --- | ---: | ---: |"]
+    return head + [
+        f"| {size.task} | {table_cell(words[size.task])} | {sum(size.documents.values()):,} | "
+        f"{max(size.error.values()):.3f} |"
+        for size in sizes
+    ]
 
 
 def _bad_rows(source: dict[str, Any]) -> list[str]:

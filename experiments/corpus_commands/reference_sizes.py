@@ -61,8 +61,20 @@ def task_sizes(corpus: Corpus) -> list[TaskSize]:
 
 
 def size_warnings(corpus: Corpus) -> list[str]:
-    """A line for each reference task with too few documents."""
-    return [str(size) for size in task_sizes(corpus) if size.is_small]
+    """A line for each reference task with too few documents, and one line for all practice tasks."""
+    small = [size for size in task_sizes(corpus) if size.is_small]
+    lines = [str(size) for size in small if size.task not in corpus.practice]
+    practice = [size for size in small if size.task in corpus.practice]
+    if practice:
+        numbers = sorted({sum(size.documents.values()) for size in practice})
+        told = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
+        errors = [max(size.error.values()) for size in practice]
+        lines.append(
+            f"{len(practice)} practice tasks have {told} documents each; a gain measured on one of them has an error "
+            f"of up to {max(errors):.3f} nats: learn on them, and compare policies on others, or on many of them "
+            "together"
+        )
+    return lines
 
 
 def gain_error(windows_D: NDArray[np.int64]) -> float:

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from ...lm.ingest.documents import Columns, Document
-from ...lm.ingest.held_out import Category, Decontamination, HeldOut, Survey, parts, text_unit, without
+from ...lm.ingest.held_out import Category, Decontamination, HeldOut, Sample, Survey, parts, without
 from ...lm.ingest.near_duplicates import NearDuplicates
 from ...lm.io.errors import InputError
 from ...lm.records.data_files import expand
@@ -17,6 +17,7 @@ from ...lm.records.faults import Faults
 from ...lm.records.hub_datasets import dataset_records
 from ...lm.records.readers import FileReader
 from ...lm.records.record import BadFile, BadRow, Record
+from .practice import SAMPLED, Practice, practice_tasks
 from .references import Benchmark, Files, NamedDataset, Source
 
 if TYPE_CHECKING:
@@ -29,43 +30,52 @@ Records = Iterable[Record | BadRow | BadFile]
 @dataclass
 class Splits:
     """Reads what a configuration names. sources: of each reference task; tell: is told (stage, share that is done);
-    counts: what is left out or mended; faults: of each source that is read."""
+    counts: what is left out or mended; faults: of each source that is read; practice: the practice reference tasks,
+    once `documents` was called."""
 
     config: "BuildConfig"
     sources: Mapping[str, Source]
     tell: Callable[[str, float], None]
     counts: Counter[str] = field(default_factory=Counter)
     faults: list[Faults] = field(default_factory=list)
+    practice: dict[str, Practice] = field(default_factory=dict)
 
     def documents(self) -> Mapping[str, Iterable[Document]]:
         """Documents by split: first the training documents, as a stream; then the reference documents, few, in memory.
         Reference text from elsewhere is read here, and the bad rows of it are decided on, before the long reading; so
-        is what is held out of a category, for which the training text is read once more."""
+        is what is held out of the training text for categories and practice, for which it is read once more."""
         config, references, taken = self.config, dict[str, list[Document]](), set[bytes]()
         train = self._train(self.counts, self.faults, READ)
-        held_out = self._held_out_of_categories(taken)
+        sample = Sample(SAMPLED) if config.practice else None
+        held_out = self._survey(taken, sample)
         for task, source in self.sources.items():
             found = held_out[task] if isinstance(source, Category) else self._reference(task, source)
             references |= parts(task, found)
-        reference = [document for documents in references.values() for document in documents]
+        known = Decontamination(document for documents in references.values() for document in documents)
+        if sample is not None:
+            self.practice = practice_tasks(sample, config.practice, taken, known)
+            for task, practice in self.practice.items():
+                held_out[task] = practice.documents
+                references |= parts(task, practice.documents)
         if held_out:
-            taken |= {text_unit(document) for documents in held_out.values() for document in documents}
             train = without(train, taken, sum(map(len, held_out.values())), self.counts)
         if references:
-            train = Decontamination(reference).clean(train, self.counts)
-        train = self._first_ones(train, reference)
+            train = known.clean(train, self.counts)
+        train = self._first_ones(train, [document for documents in references.values() for document in documents])
         if config.hold_out is None:
             return {"train": train, **references}
         held = HeldOut(config.hold_out, self.counts, config.max_documents)
         return {"train": held.train(train), **references, **held.splits()}
 
-    def _held_out_of_categories(self, taken: set[bytes]) -> dict[str, list[Document]]:
-        """What is held out for each task that is a category. `taken` gets the hashes of its sources."""
+    def _survey(self, taken: set[bytes], sample: Sample | None) -> dict[str, list[Document]]:
+        """What is held out for each task that is a category. `taken` gets the hashes of its sources. `sample` is shown
+        all training documents too."""
         surveys = {name: Survey(name, of) for name, of in self.sources.items() if isinstance(of, Category)}
-        if surveys:
+        watching: list[Survey | Sample] = [*surveys.values(), *([] if sample is None else [sample])]
+        if watching:
             for document in self._train(Counter(), [], "choose what to hold out"):
-                for survey in surveys.values():
-                    survey.see(document)
+                for each in watching:
+                    each.see(document)
         return {task: survey.chosen(taken) for task, survey in surveys.items()}
 
     def _reference(self, task: str, source: Source) -> list[Document]:

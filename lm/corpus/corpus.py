@@ -33,6 +33,7 @@ TRAIN = "train"
 # The parts of a reference task: one steers the draw and is what agents are fitted to; on another a trial is scored
 # before a run; the last is for reports alone.
 REFERENCE_PARTS = ("validation", "trial", "test")
+PRACTICE_WORDS = "practice_words"  # in `about`: the words of each practice reference task
 RETRIES, PAUSE_S = 4, 0.05  # an exchange takes two renames
 
 
@@ -113,6 +114,12 @@ class Corpus:
         manifest = read_manifest(path)
         check_files(path, manifest["files"], verify)
         return cls(path, manifest, verify)
+
+    @property
+    def practice(self) -> dict[str, str]:
+        """What each practice reference task is about, in a few words: clusters of the corpus's own text, on which
+        policies are learned."""
+        return dict(self.about.get(PRACTICE_WORDS, {}))
 
     def with_tokenizer(self, folder: Path, progress: "Callable[[float], None] | None" = None) -> "Corpus":
         """This corpus in the tokens of the tokenizer.json in `folder`. On first use the corpus is tokenised anew."""

@@ -43,8 +43,8 @@ class Columns:
     scores: dict[str, str] = field(default_factory=dict)
     """label name and its column of scores, which are cut into bins, as in: quality attr-fineweb-edu"""
     group: str = ""
-    """the column of a source or title: of a category that becomes a reference task, whole sources are held out
-    (default: single documents)"""
+    """the column of a source or title: for a reference task of the training text (a category, or --practice) whole
+    sources are held out (default: single documents)"""
     nan_is_missing: bool = False
     """take NaN scores for missing ones instead of refusing them"""
 

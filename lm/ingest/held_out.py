@@ -17,6 +17,7 @@ REPEATS = "documents that share a paragraph with reference text, left out"
 COPIES = "copies of documents that are held out, left out"
 OF_HELD_OUT = "documents of sources that are held out, or copies of held-out ones, left out"
 MIN_PARAGRAPH = 80  # characters; shorter ones often repeat by chance
+COMMON_UNITS = 4  # a paragraph of so many sources belongs to none of them
 MAX_HELD_OUT = 4000  # documents; enough for any validation loss
 HELD_OUT_TASK = "heldout"
 CATEGORY_SHARE = 0.1  # of a category's documents, held out at most
@@ -61,15 +62,23 @@ class Decontamination:
     at its ends ignored)."""
 
     def __init__(self, references: Iterable[Document]) -> None:
-        self.seen = {key for document in references for key in _paragraphs(document.text)}
+        self.seen = {key for document in references for key in paragraphs(document.text)}
+
+    def add(self, references: Iterable[Document], common: set[bytes]) -> None:
+        """More reference text, whose `common` paragraphs training documents may share."""
+        self.seen |= {key for document in references for key in paragraphs(document.text)} - common
+
+    def repeats(self, document: Document) -> bool:
+        """Whether the document shares such a paragraph."""
+        return not self.seen.isdisjoint(paragraphs(document.text))
 
     def clean(self, documents: Iterable[Document], counts: Counter[str]) -> Iterator[Document]:
         """The documents that share no such paragraph; the others are counted."""
         for document in documents:
-            if self.seen.isdisjoint(_paragraphs(document.text)):
-                yield document
-            else:
+            if self.repeats(document):
                 counts[REPEATS] += 1
+            else:
+                yield document
 
 
 @dataclass
@@ -163,25 +172,20 @@ class Category:
         return found == self.value
 
 
-class Survey:
-    """Chooses what is held out of a category for a reference task, while the training text is read for the first time:
-    whole sources where documents have a group, else single documents. Those with the least hashes are taken, so that
-    the choice does not depend on their order. Memory: twice MAX_HELD_OUT documents."""
+class Sample:
+    """Whole sources of the documents that it is shown, or where they have no group single documents: those with the
+    least hashes, so that the choice does not depend on their order. size: documents that it has at least, if there are
+    so many; number: of all that it was shown. Memory: twice `size` documents."""
 
-    def __init__(self, task: str, category: Category) -> None:
-        self.task, self.category, self.number = task, category, 0  # the number of its documents
-        self._others: set[str] = set()  # values of the label, of other documents
+    def __init__(self, size: int) -> None:
+        self.size, self.number = size, 0
         self._of_unit: dict[bytes, list[Document]] = {}
         self._large: set[bytes] = set()
         self._bound: bytes | None = None  # hashes from this one on are not taken
-        self._size = 0
+        self._kept = 0
 
     def see(self, document: Document) -> None:
-        """Take note of a training document."""
-        if not self.category.has(document):
-            if len(self._others) < VALUES and (value := self.category.of(document)) is not None:
-                self._others.add(str(value))
-            return
+        """Take note of a document."""
         self.number += 1
         unit = unit_of(document)
         known = self._of_unit.get(unit, [])
@@ -189,66 +193,95 @@ class Survey:
         if is_copy or unit in self._large or (self._bound is not None and unit >= self._bound):
             return
         self._of_unit[unit] = [*known, document] if len(known) < LARGEST_SOURCE else []
-        self._size += 1
+        self._kept += 1
         if not self._of_unit[unit]:
             self._large.add(unit)
-        if self._size > 2 * MAX_HELD_OUT:
+        if self._kept > 2 * self.size:
             self._forget()
 
     def _forget(self) -> None:
-        """Keep the units of the least hashes, up to MAX_HELD_OUT documents."""
+        """Keep the units of the least hashes, up to `size` documents."""
         kept: dict[bytes, list[Document]] = {}
-        self._size = 0
+        self._kept = 0
         for unit in sorted(self._of_unit):
-            if self._size >= MAX_HELD_OUT:
+            if self._kept >= self.size:
                 self._bound = unit
                 break
             kept[unit] = self._of_unit[unit]
-            self._size += len(kept[unit])
+            self._kept += len(kept[unit])
         self._of_unit = kept
+
+    def units(self) -> dict[bytes, list[Document]]:
+        """The documents of each unit by its hash, the least first; none of more than LARGEST_SOURCE."""
+        return {unit: found for unit, found in sorted(self._of_unit.items()) if found}
+
+
+class Survey:
+    """Chooses what is held out of a category for a reference task, while the training text is read for the first
+    time."""
+
+    def __init__(self, task: str, category: Category) -> None:
+        self.task, self.category, self.sample = task, category, Sample(MAX_HELD_OUT)
+        self._others: set[str] = set()  # values of the label, of other documents
+
+    def see(self, document: Document) -> None:
+        """Take note of a training document."""
+        if self.category.has(document):
+            self.sample.see(document)
+        elif len(self._others) < VALUES and (value := self.category.of(document)) is not None:
+            self._others.add(str(value))
 
     def chosen(self, taken: set[bytes]) -> list[Document]:
         """The documents to hold out: at most CATEGORY_SHARE of them and MAX_HELD_OUT, but at least one unit for each
-        part. Their units are added to `taken`, those in it are passed over. InputError: there are too few."""
-        units = [unit for unit in sorted(self._of_unit) if self._of_unit[unit] and unit not in taken]
-        room, chosen = min(MAX_HELD_OUT, int(self.number * CATEGORY_SHARE)), list[bytes]()
-        for unit in units:
-            if len(self._of_unit[unit]) <= room:
-                chosen.append(unit)
-                room -= len(self._of_unit[unit])
-        if len(chosen) < len(REFERENCE_PARTS):  # of few, the smallest
-            chosen = sorted(units, key=lambda unit: (len(self._of_unit[unit]), unit))[: len(REFERENCE_PARTS)]
-        found = [document for unit in self._balanced(chosen) for document in self._of_unit[unit]]
-        if len(chosen) < len(REFERENCE_PARTS) or 2 * len(found) > self.number:
+        part. Their units and texts are added to `taken`, units in it are passed over. InputError: there are too few."""
+        number = self.sample.number
+        units = {unit: found for unit, found in self.sample.units().items() if unit not in taken}
+        chosen = fitting(units, min(MAX_HELD_OUT, int(number * CATEGORY_SHARE)))
+        found = balanced(list(chosen.values()))
+        if len(chosen) < len(REFERENCE_PARTS) or 2 * len(found) > number:
             raise InputError(self._too_few(len(units)))
-        taken.update(chosen)
+        taken.update(chosen, map(text_unit, found))
         return found
-
-    def _balanced(self, units: list[bytes]) -> list[bytes]:
-        """The units in such an order that `parts`, which cuts at whole units, comes near its shares: the largest units
-        first, each goes to the part that lacks most."""
-        size = {unit: len(self._of_unit[unit]) for unit in units}
-        if max(size.values(), default=1) == 1:
-            return units
-        lacks = list(np.diff(ENDS, prepend=0.0) * sum(size.values()))
-        of_part: list[list[bytes]] = [[] for _ in ENDS]
-        for unit in sorted(units, key=lambda unit: (-size[unit], unit)):
-            part = int(np.argmax(lacks))
-            of_part[part].append(unit)
-            lacks[part] -= size[unit]
-        return [unit for part in of_part for unit in part]
 
     def _too_few(self, units: int) -> str:
         told = f"reference task '{self.task}' is {self.category.given}, which"
-        if not self.number:
+        if not self.sample.number:
             label, seen = self.category.label, self._others
             return f"{told} no training document has; {label}: {_range(seen, self.category)}"
-        what = f"{self.number} training documents have, of {units} sources that can be held out whole"
+        what = f"{self.sample.number} training documents have, of {units} sources that can be held out whole"
         least = len(REFERENCE_PARTS)
         return (
             f"{told} {what}; expected {2 * least} documents or more, of which {least} sources are at most half: name a "
             "category with more, or give files of your own"
         )
+
+
+def fitting(units: dict[bytes, list[Document]], room: int) -> dict[bytes, list[Document]]:
+    """The first units, each whole, of which `room` documents are left room for; but at least one for each part: if
+    fewer fit, the smallest."""
+    chosen: dict[bytes, list[Document]] = {}
+    for unit, documents in units.items():
+        if len(documents) <= room:
+            chosen[unit] = documents
+            room -= len(documents)
+    if len(chosen) >= len(REFERENCE_PARTS):
+        return chosen
+    smallest = sorted(units, key=lambda unit: (len(units[unit]), unit))[: len(REFERENCE_PARTS)]
+    return {unit: units[unit] for unit in smallest}
+
+
+def balanced(units: list[list[Document]]) -> list[Document]:
+    """The documents of the units in such an order that `parts`, which cuts at whole units, comes near its shares: the
+    largest units first, each goes to the part that lacks most."""
+    if max(map(len, units), default=1) > 1:
+        lacks = list(np.diff(ENDS, prepend=0.0) * sum(map(len, units)))
+        of_part: list[list[list[Document]]] = [[] for _ in ENDS]
+        for documents in sorted(units, key=lambda unit: (-len(unit), unit_of(unit[0]))):
+            part = int(np.argmax(lacks))
+            of_part[part].append(documents)
+            lacks[part] -= len(documents)
+        units = [documents for part in of_part for documents in part]
+    return [document for documents in units for document in documents]
 
 
 def unit_of(document: Document) -> bytes:
@@ -287,8 +320,15 @@ def _range(seen: set[str], category: Category) -> str:
     return f"its scores go from {numbers[0]:.4g} to {numbers[-1]:.4g}" if numbers else "no document has a score"
 
 
-def _paragraphs(text: str) -> Iterator[bytes]:
+def paragraphs(text: str) -> Iterator[bytes]:
+    """The hashes of the paragraphs of `text` that are long enough."""
     for block in text.split("\n\n"):
         paragraph = block.strip()
         if len(paragraph) >= MIN_PARAGRAPH:
             yield _hash(paragraph)
+
+
+def common_paragraphs(units: Iterable[list[Document]]) -> set[bytes]:
+    """The hashes of paragraphs that stand in COMMON_UNITS units or more: licence headers, menus, footers."""
+    number = Counter(key for unit in units for key in {key for document in unit for key in paragraphs(document.text)})
+    return {key for key, count in number.items() if count >= COMMON_UNITS}

@@ -11,7 +11,7 @@ from pretraingym.env.scenarios.pool import make_pool, whole_corpus_scenario
 from pretraingym.env.scenarios.roster import Roster
 from pretraingym.env.scenarios.scenario import Scenario
 from pretraingym.env.scenarios.task import Task
-from pretraingym.lm.corpus.corpus import REFERENCE_PARTS, Corpus, reference_split
+from pretraingym.lm.corpus.corpus import PRACTICE_WORDS, REFERENCE_PARTS, Corpus, reference_split
 from pretraingym.lm.ingest.held_out import HELD_OUT_TASK
 from pretraingym.lm.ingest.synthetic import DOMAINS, build_synthetic
 from pretraingym.lm.io.errors import InputError
@@ -69,6 +69,18 @@ def test_a_random_share_is_no_reference_unless_it_is_named(tmp_path: Path) -> No
     assert ScenarioDistribution(references=(HELD_OUT_TASK,)).reference_tasks(task) == (HELD_OUT_TASK,)
     assert whole_corpus_scenario(task, 100, {}).reference == (("prose", 1.0),)
     assert whole_corpus_scenario(task, 100, {HELD_OUT_TASK: 2.0}).reference == ((HELD_OUT_TASK, 1.0),)
+
+
+def test_practice_tasks_are_for_learning(tiny_corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenarios have them; a run leaves them out, unless they are named or all there is."""
+    task = Task(tiny_corpus, 16, ("null", "domain"))
+    tasks = tiny_corpus.reference_tasks
+    monkeypatch.setitem(tiny_corpus.about, PRACTICE_WORDS, {tasks[0]: "some words"})
+    assert EVERYTHING.reference_tasks(task) == tasks
+    assert [name for name, _ in whole_corpus_scenario(task, 100, {}).reference] == list(tasks[1:])
+    assert whole_corpus_scenario(task, 100, {tasks[0]: 1.0}).reference == ((tasks[0], 1.0),)
+    monkeypatch.setitem(tiny_corpus.about, PRACTICE_WORDS, dict.fromkeys(tasks, "some words"))
+    assert [name for name, _ in whole_corpus_scenario(task, 100, {}).reference] == list(tasks)
 
 
 def test_text_of_every_kind(drawn: list[Scenario]) -> None:

@@ -147,7 +147,7 @@ def test_a_large_category_gives_no_more_than_is_needed(monkeypatch: pytest.Monke
     survey = Survey("t", Category("domain=d", "domain", "d"))
     for document in DOCUMENTS:
         survey.see(document)
-        assert len(survey._of_unit) <= 101
+        assert len(survey.sample._of_unit) <= 101
 
 
 def test_few_sources_of_many_sizes_fill_the_parts_by_their_shares() -> None:
