@@ -31,39 +31,36 @@ FLOPS_RATIOS = (1, 10, 100, 1000, 10_000)  # of a target's training over a proxy
 
 
 @dataclass(frozen=True)
-class ScenarioRuns:
-    """The runs of natural and the policies on some scenarios: one record a scenario and seed."""
+class PairedRuns:
+    """The runs of natural and the policies on some scenarios, of one corpus or, where records tell their `corpus`, of
+    several: one record a scenario and seed. names: what the policies are called, with those that share the name."""
 
-    setting: Setting
-    task: Task
     records: Sequence[Record]
-    policies: Mapping[str, Policy]
+    names: Mapping[str, Sequence[str]]
 
     @property
-    def numbers(self) -> list[int]:
-        """Numbers of the scenarios, in their order."""
-        return list(dict.fromkeys(record["number"] for record in self.records))
+    def firsts(self) -> list[Record]:
+        """The first record of each scenario, in their order."""
+        first: dict[tuple[str, int], Record] = {}
+        for record in self.records:
+            first.setdefault((_corpus(record), record["number"]), record)
+        return list(first.values())
 
     @property
     def scenarios(self) -> list[Mapping[str, Any]]:
         """The scenarios, as JSON has them."""
-        first = {record["number"]: record for record in reversed(self.records)}
-        return [first[number]["scenario"] for number in self.numbers]
+        return [record["scenario"] for record in self.firsts]
 
     @property
     def clusters(self) -> list[str]:
-        """The reference task that counts most, by scenario: those that share it are not independent."""
-        return [main_task(scenario) for scenario in self.scenarios]
+        """The corpus and the reference task that counts most, by scenario: those that share it are not independent."""
+        corpora = [f"{name}: " if (name := _corpus(record)) else "" for record in self.firsts]
+        return [corpus + main_task(scenario) for corpus, scenario in zip(corpora, self.scenarios, strict=True)]
 
     @property
     def nulls(self) -> list[str]:
         """By scenario: the name of its kind, if it is one where the right answer is natural; else nothing."""
         return [scenario.get("null", "") for scenario in self.scenarios]
-
-    @property
-    def names(self) -> dict[str, list[str]]:
-        """What the policies are called, with those that share the name."""
-        return group_by_shared_name(list(self.policies))
 
     @property
     def ran_anew(self) -> bool:
@@ -75,7 +72,7 @@ class ScenarioRuns:
         name). kind: "test" or "validation"."""
         members = self.names.get(name, [name])
         losses = [[_loss(record["policies"][member], record, kind) for member in members] for record in self.records]
-        return np.array(losses).reshape(len(self.numbers), -1, len(members))
+        return np.array(losses).reshape(len(self.firsts), -1, len(members))
 
     def rung(self, scale: str) -> tuple[float, float]:
         """(tokens, mean test loss) of natural's complete runs on about `scale` budgets."""
@@ -92,6 +89,20 @@ class ScenarioRuns:
         """Resampled means (bootstrap.py) of each, paired."""
         weights = bootstrap_weights(self.clusters, next(iter(gains.values())).shape[1])
         return {name: resampled(weights, gain, seed) for seed, (name, gain) in enumerate(gains.items())}
+
+
+@dataclass(frozen=True)
+class ScenarioRuns:
+    """The records of one comparison, and what they are of."""
+
+    setting: Setting
+    task: Task
+    records: Sequence[Record]
+    policies: Mapping[str, Policy]
+
+    @property
+    def paired(self) -> PairedRuns:
+        return PairedRuns(self.records, group_by_shared_name(list(self.policies)))
 
 
 def main_task(scenario: Mapping[str, Any]) -> str:
@@ -122,28 +133,43 @@ def without_diverged_scenarios(records: Sequence[Record]) -> list[Record]:
     return kept
 
 
+def policy_rows(runs: PairedRuns) -> dict[str, PolicyRow]:
+    """What natural, every policy and, where it ran, natural from another seed come to: gains over natural and over each
+    other policy with intervals, and harm."""
+    anew = [NATURAL_ANEW] * runs.ran_anew
+    gains = {name: runs.gains(name) for name in [*runs.names, *anew]}
+    draws = runs.resampled(gains)
+    table = {NATURAL: PolicyRow(test_loss_mean=float(runs.losses(NATURAL, "test").mean()))}
+    for name, members in runs.names.items():
+        over = {
+            rival: Gain(float(gains[name].mean() - gains[rival].mean()), None, ci95(draws[name] - draws[rival]))
+            for rival in runs.names
+            if rival != name
+        }
+        table[name] = replace(_gain_row(runs, name, gains, draws), over=over, policies=len(members))
+    for name in anew:
+        # Its validation windows are a sample of their own, so these would hold the noise of two samples.
+        table[name] = replace(_gain_row(runs, name, gains, draws), validation_gain_nats=None, overfit_nats=None)
+    return table
+
+
 def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     """Print a table, and return what results.json holds beside the records: `policies` (policy_table.py), `costs`,
     `natural_ladder` and `scenarios`."""
-    gains = {name: runs.gains(name) for name in [*runs.names, *[NATURAL_ANEW] * runs.ran_anew]}
-    draws = runs.resampled(gains)
+    paired = runs.paired
+    table = policy_rows(paired)
     params = num_parameters(runs.setting.model_config(runs.task.corpus.vocab_size))
     charges, labels = run_charges(runs.setting, params, len(runs.task.reference_tasks)), label_flops(runs.task)
-    natural, budget = float(runs.losses(NATURAL, "test").mean()), float(runs.setting.budget_tokens)
-    scales = list(runs.records[0]["ladder"])
-    rungs = [(budget, natural), *map(runs.rung, scales)]
-    table = {NATURAL: PolicyRow(test_loss_mean=natural)}
-    for name, members in runs.names.items():
-        row = _policy_row(runs, name, gains, draws)
+    budget, scales = float(runs.setting.budget_tokens), list(runs.records[0]["ladder"])
+    rungs = [(budget, table[NATURAL].test_loss_mean), *map(paired.rung, scales)]
+    for name, members in paired.names.items():
+        policy = runs.policies[members[0]]
+        row = replace(table[name], describe=policy.describe())
         if scales:
             fast = speedup(row.test_loss_mean, budget, rungs)
-            row = replace(row, speedup=fast, all_in=_all_in(runs.policies[members[0]], fast, charges, labels))
+            row = replace(row, speedup=fast, all_in=_all_in(policy, fast, charges, labels))
         table[name] = row
-    if runs.ran_anew:
-        row = _gain_row(runs, NATURAL_ANEW, gains, draws)
-        # Its validation windows are a sample of their own, so these would hold the noise of two samples.
-        table[NATURAL_ANEW] = replace(row, validation_gain_nats=None, overfit_nats=None)
-    if (count := len(set(runs.clusters))) < LEAST_CLUSTERS:
+    if (count := len(set(paired.clusters))) < LEAST_CLUSTERS:
         warnings.warn(
             f"{FEW_CLUSTERS.format(count)}. Take a gain for real only where it is far above 0, or compare on a corpus "
             f"with {LEAST_CLUSTERS} or more",
@@ -161,25 +187,13 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
         },
         "natural_ladder": rungs,
         "scenarios": [
-            {"number": number, "cluster": of, "null": null}
-            for number, of, null in zip(runs.numbers, runs.clusters, runs.nulls, strict=True)
+            {"number": record["number"], "cluster": of, "null": null}
+            for record, of, null in zip(paired.firsts, paired.clusters, paired.nulls, strict=True)
         ],
     }
 
 
-def _policy_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
-    """What one policy gains: over natural, over each other policy, by scenario and by main reference task."""
-    members, mean = runs.names[name], gains[name].mean()
-    over = {
-        rival: Gain(float(mean - gains[rival].mean()), None, ci95(draws[name] - draws[rival]))
-        for rival in runs.names
-        if rival != name
-    }
-    row = _gain_row(runs, name, gains, draws)
-    return replace(row, over=over, describe=runs.policies[members[0]].describe(), policies=len(members))
-
-
-def _gain_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
+def _gain_row(runs: PairedRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
     """What one policy, or natural from another seed, gains over natural."""
     mean, by_scenario = gains[name].mean(), gains[name].mean((1, 2))
     validation, test = (runs.losses(NATURAL, kind) - runs.losses(name, kind) for kind in ("validation", "test"))
@@ -202,9 +216,14 @@ def _gain_row(runs: ScenarioRuns, name: str, gains: Mapping[str, Array], draws: 
 
 def _harm_by_kind(by_scenario: Array, nulls: Sequence[str]) -> dict[str, Harm] | None:
     """The harm by kind of scenario; None if all are of one kind."""
-    kind = np.array([NULL if null in NATURAL_IS_RIGHT else RISKY if null else ORDINARY for null in nulls])
+    kind = np.array(list(map(kind_of, nulls)))
     kinds = [each for each in (NULL, RISKY, ORDINARY) if (kind == each).any()]
     return {each: harm_of(by_scenario[kind == each]) for each in kinds} if len(kinds) > 1 else None
+
+
+def kind_of(null: str) -> str:
+    """The kind of a scenario by its `null`: what natural is in it."""
+    return NULL if null in NATURAL_IS_RIGHT else RISKY if null else ORDINARY
 
 
 def _mean_of_finite(values: Array) -> float | None:
@@ -233,6 +252,11 @@ def _loss(run: Mapping[str, Any], record: Record, kind: str) -> float:
         return _float(run["validation_loss_nats"])
     losses = run["test_loss_nats"]
     return float(sum(weight * _float(losses[name]) for name, weight in record["scenario"]["reference"]))
+
+
+def _corpus(record: Record) -> str:
+    name: str = record.get("corpus", "")
+    return name
 
 
 def _float(value: float | None) -> float:

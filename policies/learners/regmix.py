@@ -40,35 +40,39 @@ class RegMix(EpisodeSearch):
         assert isinstance(self.policy.actor, ScheduleActor)
         self.rng, self.explained = rng, 0.0
         self._candidate = copy.deepcopy(self.policy.actor)
-        self._tried: list[Array] = []
-        self._returns: list[Array] = []
+        self.tried: list[Array] = []
+        self.returns: list[Array] = []
 
     def try_round(self, callback: BaseCallback) -> Array | None:
-        candidates = [as_parameters(weights) for weights in self._random(self.n_envs)]
+        candidates = [as_parameters(weights) for weights in self.to_try(self.n_envs)]
         seen = self.seen()
         actions = self.actions_of(candidates, self._candidate, seen)
         returns_N = self.play(lambda _: actions, callback)
         if returns_N is None:
             return None
         in_force = self._candidate.weights_of(actions, seen.mask)
-        self._tried.append(self._candidate.by_family(in_force))
-        self._returns.append(standardised(returns_N.reshape(-1, self.group_size)).reshape(-1))
+        self.tried.append(self._candidate.by_family(in_force))
+        self.returns.append(standardised(returns_N.reshape(-1, self.group_size)).reshape(-1))
         load(self.policy.actor, as_parameters(self.best()))
         return returns_N
+
+    def to_try(self, count: int) -> Array:
+        """Weights of the families for so many slots, (count, families)."""
+        return self.random_weights(count)
 
     def best(self) -> Array:
         """A weight for each family; they sum to the strength."""
         trees = boosted_trees()
-        tried, returns = np.concatenate(self._tried), np.concatenate(self._returns)
+        tried, returns = np.concatenate(self.tried), np.concatenate(self.returns)
         trees.fit(tried, returns)
         self.explained = float(trees.score(tried, returns))
-        simulated = self._random(SIMULATED)
+        simulated = self.random_weights(SIMULATED)
         return mean_of_best(simulated, trees.predict(simulated))
 
     def values_to_log(self) -> dict[str, float]:
         return {"train/explained": self.explained}
 
-    def _random(self, count: int) -> Array:
+    def random_weights(self, count: int) -> Array:
         """Weights of the families, (count, families): strength log-uniform, shares Dirichlet of about one family's."""
         families = len(self._candidate.config.families)
         strengths = random_strengths(count, self.rng)[:, None]

@@ -15,6 +15,7 @@ from ..actors.gain_actor import GainActor, GainConfig
 from ..baselines.rules import Lift
 from . import cma_es, open_loop
 from .cma_es import CMAES
+from .d_optimal import DOptimal
 from .off_policy import make_sac, make_tqc
 from .open_loop import KNOTS, even_weights
 from .ppo import make_ppo
@@ -79,6 +80,7 @@ _TABLE = (
     Learner("regression", "regression of gains on weights and observation", False, _no_gain, GainRegression),
     Learner("best-static", "constant weights by CMA-ES, open loop", False, _even_weights(1), _open_loop_search),
     Learner("regmix", "constant weights by RegMix, open loop", False, _even_weights(1), RegMix),
+    Learner("d-optimal", "constant weights by a designed experiment", False, _even_weights(1), DOptimal),
     Learner("schedule", "a schedule of weights by CMA-ES, open loop", False, _even_weights(KNOTS), _open_loop_search),
 )
 LEARNERS = {learner.name: learner for learner in _TABLE}

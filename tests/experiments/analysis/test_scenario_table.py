@@ -7,7 +7,13 @@ import pytest
 from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.analysis.policy_table import NULL, ORDINARY, RISKY, gain_cells, read_table
-from pretraingym.experiments.analysis.scenario_table import ScenarioRuns, summarise, without_diverged_scenarios
+from pretraingym.experiments.analysis.scenario_table import (
+    PairedRuns,
+    ScenarioRuns,
+    policy_rows,
+    summarise,
+    without_diverged_scenarios,
+)
 from pretraingym.experiments.analysis.statistics import NATURAL_ANEW, Speedup
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
@@ -118,3 +124,22 @@ def test_natural_from_another_seed_is_a_row_but_no_rival(tiny_corpus: Corpus, ti
     assert [cell[5:7] for cell in cells if cell[0] == NATURAL_ANEW] == [["–", "–"]]
     del records[1]["policies"][NATURAL_ANEW]  # a comparison that an earlier version began
     assert summarise(runs)["policies"] == before
+
+
+def test_runs_of_several_corpora_are_pooled() -> None:
+    """The same numbers and reference tasks on two corpora are other scenarios, in other clusters."""
+    records = [
+        {**record(number, 3.0, loss, {}), "corpus": corpus}
+        for corpus, losses in (("one", (2.5, 2.5)), ("two", (3.5, 3.0)))
+        for number, loss in enumerate(losses)
+    ]
+    runs = PairedRuns(records, {"uniform": ["uniform"]})
+    assert runs.clusters == ["one: prose", "one: prose", "two: prose", "two: prose"]
+    row = policy_rows(runs)["uniform"]
+    assert row.gain_by_scenario == (0.5, 0.5, -0.5, 0.0)
+    assert row.gain_by_task == {"one: prose": 0.5, "two: prose": -0.25}
+    assert row.gain_ci95 == (-0.375, 0.5)  # a quarter of the resamples have the second corpus alone
+    assert row.harm is not None
+    assert (row.harm.scenarios, row.harm.harmed_share) == (4, 0.25)
+    of_one = policy_rows(PairedRuns(records[:2], {"uniform": ["uniform"]}))["uniform"]
+    assert of_one.gain_ci95 == (0.5, 0.5)

@@ -63,6 +63,7 @@ def test_ppo_gets_nine_tenths_of_the_way_to_the_best_constant(tiny_corpus: Corpu
         ("response", 0.9),
         ("best-static", 0.9),
         ("regmix", 0.75),
+        ("d-optimal", 0.75),
         ("schedule", 0.9),
         ("regression", 0.75),
         ("sac", 0.8),

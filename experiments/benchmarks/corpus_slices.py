@@ -1,35 +1,55 @@
 """Slices of the text of eight domains, which are like corpora of different users.
 
-    python experiments/results/corpora/slices.py DATA FOLDER
+    python -m pretraingym.experiments.benchmarks.corpus_slices --data DATA --folder FOLDER
 
-DATA has the files `corpus/train-<domain>.parquet` of the data card beside this file; FOLDER gets a parquet file a
-slice. Repositories are split in two: about a third of each domain's text is for sealed comparisons, the rest for
+DATA has the files `corpus/train-DOMAIN.parquet` of the data card in experiments/results/corpora; FOLDER gets a parquet
+file a slice. Repositories are split in two: about a third of each domain's text is for sealed comparisons, the rest for
 learning, so that no slice of one kind shares a repository with one of the other. A slice is of 3 to 40 repositories,
-drawn by its seed, and has 8 to 32 MB; its column `domain` is the text's domain, in every other slice the repository.
+drawn by its seed, and has 8 to 32 MB where there is as much; its column `domain` is the text's domain, in every other
+slice the repository.
 """
 
 import hashlib
-import sys
+import json
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tyro
+
+from ...lm.io.errors import InputError
 
 LEARNING, SEALED = 20, 6  # slices of each kind
 SEALED_SHARE = 0.3  # of a domain's text, at least; a repository of more than half of its domain is for learning
 SMALLEST, LARGEST = 8e6, 32e6  # bytes of text
 
 
-def main(data: Path, folder: Path) -> None:
-    """Write all slices."""
-    tables = [pq.read_table(path) for path in sorted((data / "corpus").glob("train-*.parquet"))]
+@dataclass(frozen=True)
+class SlicesConfig:
+    """From where to where."""
+
+    data: Path
+    """folder that has corpus/train-DOMAIN.parquet"""
+    folder: Path
+    """new folder for the slices"""
+
+
+def write_slices(config: SlicesConfig) -> list[Path]:
+    """Write all slices; their files. InputError: there is no text, or the folder exists."""
+    paths = sorted((config.data / "corpus").glob("train-*.parquet"))
+    if not paths:
+        raise InputError(f"{config.data} has no corpus/train-*.parquet, expected the folder of the data card's text")
+    if config.folder.exists():
+        raise InputError(f"{config.folder} exists; name a new --folder")
+    tables, written = [pq.read_table(path) for path in paths], list[Path]()
     table = pa.concat_tables(tables).select(["text", "domain", "source"])
     size = np.array([len(text.encode()) for text in table["text"].to_pylist()])
     repository = np.array([source.partition(":")[0] for source in table["source"].to_pylist()])
     sealed = _sealed(np.array(table["domain"].to_pylist()), repository, size)
-    folder.mkdir(parents=True)
+    config.folder.mkdir(parents=True)
     for kind, count in (("learning", LEARNING), ("sealed", SEALED)):
         own = np.flatnonzero(np.isin(repository, list(sealed)) == (kind == "sealed"))
         for number in range(1, count + 1):
@@ -37,7 +57,9 @@ def main(data: Path, folder: Path) -> None:
             chosen = table.take(rows)
             if number % 2 == 0:
                 chosen = chosen.set_column(1, "domain", pa.array(repository[rows]))
-            pq.write_table(chosen, folder / f"{kind}-{number:02}.parquet", compression="zstd")
+            written.append(config.folder / f"{kind}-{number:02}.parquet")
+            pq.write_table(chosen, written[-1], compression="zstd")
+    return written
 
 
 def _sealed(domain: np.ndarray, repository: np.ndarray, size: np.ndarray) -> set[str]:
@@ -74,4 +96,4 @@ def _slice(repository: np.ndarray, size: np.ndarray, rng: np.random.Generator) -
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    print(json.dumps([str(path) for path in write_slices(tyro.cli(SlicesConfig, description=__doc__))]))

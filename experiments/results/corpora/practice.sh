@@ -1,0 +1,8 @@
+# Corpora of 20 users to learn on, and of six that no learner meets: DATA=folder sh practice.sh
+# Each has eight practice tasks, which are clusters of its own text, and a random share of it as the task `heldout`.
+set -u
+python -m pretraingym.experiments.benchmarks.corpus_slices --data "$DATA" --folder runs/slices
+for slice in runs/slices/*.parquet; do
+    pretraingym corpus build --corpus "runs/$(basename "$slice" .parquet)" \
+        --files "$slice" --columns.group source --practice 8 --hold-out 0.03
+done

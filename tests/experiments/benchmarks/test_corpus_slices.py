@@ -1,0 +1,50 @@
+"""Slices of a text by repository, which do not mix what is for learning with what is sealed."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pretraingym.experiments.benchmarks import corpus_slices
+from pretraingym.experiments.benchmarks.corpus_slices import LEARNING, SEALED, SlicesConfig, write_slices
+from pretraingym.lm.io.errors import InputError
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Two domains of twelve repositories each; one of them is most of its domain."""
+    (tmp_path / "corpus").mkdir()
+    for domain in ("code", "web"):
+        of = [f"{domain}/{place % 12 if place < 60 else 0}" for place in range(120)]
+        columns = {
+            "text": [f"{domain} {place} " * 20 for place in range(120)],
+            "domain": [domain] * 120,
+            "source": [f"{repository}:file-{place}" for place, repository in enumerate(of)],
+        }
+        pq.write_table(pa.table(columns), tmp_path / "corpus" / f"train-{domain}.parquet")
+    return tmp_path
+
+
+def test_no_repository_is_in_slices_of_both_kinds(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_slices, "SMALLEST", 4e3)
+    monkeypatch.setattr(corpus_slices, "LARGEST", 2e4)
+    written = write_slices(SlicesConfig(data, data / "slices"))
+    assert len(written) == LEARNING + SEALED
+    of_kind: dict[str, set[str]] = {"learning": set(), "sealed": set()}
+    for number, path in enumerate(written):
+        table = pq.read_table(path)
+        repositories = [source.partition(":")[0] for source in table["source"].to_pylist()]
+        of_kind[path.name.partition("-")[0]] |= set(repositories)
+        place = number + 1 if number < LEARNING else number + 1 - LEARNING
+        expected = repositories if place % 2 == 0 else [name.partition("/")[0] for name in repositories]
+        assert table["domain"].to_pylist() == expected
+        assert 0 < sum(map(len, table["text"].to_pylist())) <= 2e4
+    assert of_kind["learning"].isdisjoint(of_kind["sealed"])
+    assert {"code/0", "web/0"} <= of_kind["learning"]  # most of their domains
+    assert {name.partition("/")[0] for name in of_kind["sealed"]} == {"code", "web"}
+
+
+def test_refuses_a_folder_without_text(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has no corpus/train-"):
+        write_slices(SlicesConfig(tmp_path, tmp_path / "slices"))
