@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import tyro
 
+from pretraingym.experiments.benchmarks.corpus_slices import SlicesConfig
 from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.corpus_commands.build import BuildConfig, main
 from pretraingym.lm.corpus.corpus import Corpus
@@ -15,6 +17,7 @@ ROOT = Path(__file__).parents[3]
 CORPORA = ROOT / "experiments" / "results" / "corpora"
 DATA = ROOT.parent / "shared"  # the text is no part of the project: where it is not, nothing is built
 PAPER_TASKS = ("lambada", "squad", "jeopardy")
+PRACTICE = "practice"  # it builds many corpora
 TASKS = {"mini": 3, "full": 3, "ten-tasks": 10}
 
 
@@ -30,7 +33,17 @@ def scripted(name: str) -> BuildConfig:
 
 
 def test_every_script_is_known() -> None:
-    assert {path.stem for path in CORPORA.glob("*.sh")} == set(TASKS)
+    assert {path.stem for path in CORPORA.glob("*.sh")} == {*TASKS, PRACTICE}
+
+
+def test_the_script_of_practice_corpora_makes_slices_and_builds_a_corpus_of_each() -> None:
+    script = (CORPORA / f"{PRACTICE}.sh").read_text().replace("\\\n", "")
+    words = shlex.split(script.replace('"$(basename "$slice" .parquet)"', "name"), comments=True)
+    slices = words[words.index("python") + 3 : words.index("for")]
+    assert tyro.cli(SlicesConfig, args=slices) == SlicesConfig(Path("$DATA"), Path("runs/slices"))
+    _, config = parse(words[words.index("pretraingym") + 1 : words.index("done")])
+    assert isinstance(config, BuildConfig)
+    assert (config.practice, config.hold_out, config.columns.group) == (8, 0.03, "source")
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -55,7 +68,7 @@ def test_the_commands_of_the_data_card_are_true() -> None:
     lines = re.findall(r"```sh\n(.*?)```", (CORPORA / "README.md").read_text(), re.DOTALL)
     commands = [shlex.split(line, comments=True) for line in "".join(lines).splitlines()]
     scripts = [words[-1] for words in commands if words[0] == "DATA=data"]
-    assert sorted(scripts) == sorted(f"experiments/results/corpora/{name}.sh" for name in TASKS)
+    assert sorted(scripts) == sorted(f"experiments/results/corpora/{name}.sh" for name in [*TASKS, PRACTICE])
     for words in commands:
         if words[0] == "pretraingym":
             parse(words[1:])
