@@ -34,8 +34,8 @@ class ByteCodes:
         place = np.flatnonzero(inside)
         byte, context = joined[place], np.zeros(len(place), np.uint32)
         for back in range(BEFORE, 0, -1):
-            context = context << 8 | joined[place - back]
-        return cls(byte, _hashed(context), _hashed(context << 8 | byte), length - BEFORE)
+            context = _followed(context, joined[place - back])
+        return cls(byte, _hashed(context), _hashed(_followed(context, byte)), length - BEFORE)
 
     def means(self, values: NDArray[Any]) -> NDArray[np.float64]:
         """Mean of values (B,) over the bytes of each document, (D,); 0 of an empty one."""
@@ -44,6 +44,11 @@ class ByteCodes:
         if filled.any():
             total[filled] = np.add.reduceat(values.astype(np.float64), first[filled])
         return total / np.maximum(self.count, 1)
+
+
+def _followed(value: NDArray[np.uint32], byte: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """These bytes behind those of `value`, the last four of all."""
+    return (value << 8 | byte).astype(np.uint32)
 
 
 def _hashed(value: NDArray[np.uint32]) -> NDArray[np.int32]:
