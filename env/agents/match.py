@@ -1,8 +1,14 @@
 """match-<task>: how similar a document is to the text of a reference task.
 
-The idea of DSIR (arXiv 2302.03169): the ratio of the hashed n-gram distributions of the target and of the corpus.
-Departures: a logistic regression estimates it in place of two bags of n-grams, and it becomes a category instead of a
-resampling weight.
+The idea of DSIR (arXiv 2302.03169): the ratio of the n-gram distributions of the target and of the corpus. Departures:
+it becomes a category instead of a resampling weight, and two estimates of it are added, since each finds what the other
+misses. One is a logistic regression on words and pairs of words, of pieces of a paragraph's length; a document has the
+mean over its pieces, so that its length does not count. The other is the ratio of two models of the next byte, which
+sees spelling, numbers and layout.
+
+Measured by what the rule `lift` gains on 48 training scenarios: .188 nats, where the regression on whole documents
+alone gave .169 (difference .019, standard error .007). Pieces and bytes have about half of it each; finer categories at
+the top add nothing (experiments/results/2026-11-30-labels/).
 """
 
 import numpy as np
@@ -11,13 +17,16 @@ from ...lm.io.errors import InputError
 from ...lm.io.files import nearest
 from ..text.contrast import Contrast
 from ..text.corpus_text import CorpusText, TextBatch
+from ..text.likelihood import Likelihood
 from .base import Array, LabelAgent
 
 PREFIX = "match-"
+LIKELIHOOD_BYTES = 14.0  # of the log-likelihood ratio, beside the log-odds of a piece: both then spread about alike
 
 
 class MatchAgent(LabelAgent):
-    """The score of a classifier of the task's validation text against training text. It never sees the other parts."""
+    """Log-odds of a classifier of the task's validation text against training text, and the log-likelihood ratio of a
+    model of that text over one of the corpus. It never sees the other parts."""
 
     shares = (0.3, 0.6, 0.8, 0.9, 0.97)  # finer at the top, which a console selects
 
@@ -27,7 +36,8 @@ class MatchAgent(LabelAgent):
     def fit(self, documents: CorpusText, rng: np.random.Generator) -> None:
         if self.task not in documents.tasks:
             raise InputError(f"agent '{self.name}' matches an unknown task; {nearest(self.task, documents.tasks)}")
-        self.contrast = Contrast(documents, documents.validation(self.task), rng)
+        own = documents.validation(self.task)
+        self.contrast, self.likelihood = Contrast(documents, own, rng), Likelihood(documents, own)
 
     def measure(self, batch: TextBatch) -> Array:
-        return self.contrast.log_odds(batch)
+        return self.contrast.log_odds(batch) + LIKELIHOOD_BYTES * self.likelihood.a_byte(batch)

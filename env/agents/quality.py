@@ -40,7 +40,7 @@ class QualityAgent(LabelAgent):
             self.classifier = SequenceClassifier(self.model)
         else:
             good = np.sort(rng.permutation(_good(documents))[:MAX_GOOD])
-            self.contrast = Contrast(documents, good, rng)
+            self.contrast = Contrast(documents, good, rng, whole=True)
 
     def measure(self, batch: TextBatch) -> Array:
         return self.classifier.scores(batch.texts) if self.model else self.contrast.log_odds(batch)

@@ -1,5 +1,6 @@
 """A corpus as agents see it when they label it: texts, splits, domains, and features computed once for all agents."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from scipy.sparse import csr_matrix
 
 from ...lm.corpus.corpus import reference_split
 from ...lm.corpus.texts import Texts
+from .byte_codes import ByteCodes, ByteCounts
+from .pieces import Pieces, cut, piece_counts
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 NUM_FEATURES = 1 << 18
 TOKEN = r"[^\W\d_]{2,}|\d|[^\w\s]"  # a word (identifiers fall into several), a digit or a punctuation mark
 SAMPLE_DOCUMENTS, SAMPLE_BYTES = 16_000, 64_000_000  # at most, that agents are fitted on: they bound the memory
+CODED_BYTES = 1_000_000  # about so many at a time
 
 
 def vectorizer() -> "HashingVectorizer":
@@ -50,6 +54,23 @@ class TextBatch:
     def features(self) -> csr_matrix:
         """(D, NUM_FEATURES) float32: log counts times inverse document frequency, each document's of unit length."""
         return self.weigh.transform(vectorizer().transform(self.texts), copy=False)
+
+    @property
+    def whole(self) -> Pieces:
+        """The documents, each in one piece."""
+        return Pieces(self.features, np.ones(len(self.texts), np.int64))
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        """The documents' pieces, with features as `features` has them of documents."""
+        count = piece_counts(self.sizes)
+        texts = (piece for text, number in zip(self.texts, count.tolist(), strict=True) for piece in cut(text, number))
+        return Pieces(self.weigh.transform(vectorizer().transform(texts), copy=False), count)
+
+    @cached_property
+    def byte_codes(self) -> ByteCodes:
+        """Of the documents' bytes."""
+        return ByteCodes.of(self.texts)
 
 
 @dataclass(frozen=True)
@@ -94,6 +115,22 @@ class CorpusText:
         known, features = self._fitted
         return features[np.searchsorted(known, documents)]
 
+    def some_pieces(
+        self, documents: NDArray[np.int64], most: int, rng: np.random.Generator, whole: bool = False
+    ) -> tuple[NDArray[np.int64], csr_matrix]:
+        """Pieces of these documents (D,), at most `most`, by chance: the place in `documents` of each one's document
+        (pieces,), rising, and features (pieces, NUM_FEATURES), as TextBatch.pieces has them. whole: documents are not
+        cut."""
+        count = np.ones(len(documents), np.int64) if whole else piece_counts(self.sizes[documents])
+        first = np.cumsum(count) - count
+        number = np.sort(rng.permutation(count.sum())[:most])
+        place = np.searchsorted(first, number, side="right") - 1
+        texts: list[str] = []
+        for at in np.unique(place):
+            pieces = cut(self.texts[int(documents[at])], int(count[at]))
+            texts += [pieces[piece] for piece in number[place == at] - first[at]]
+        return place, self.weigh.transform(vectorizer().transform(texts), copy=False)
+
     def batch(self, documents: range) -> TextBatch:
         """A batch of those documents, to be measured."""
         at = slice(documents.start, documents.stop)
@@ -105,6 +142,21 @@ class CorpusText:
         from .language_model import LanguageModel  # it needs torch
 
         return LanguageModel(self.texts, self.sample, np.random.default_rng(0))
+
+    def coded(self, documents: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], ByteCodes]]:
+        """The bytes of these documents (D,), some documents at a time: their places in `documents`, and their codes."""
+        group = np.cumsum(self.sizes[documents]) // CODED_BYTES
+        for number in np.unique(group):
+            place = np.flatnonzero(group == number)
+            yield place, ByteCodes.of(self.texts[int(document)] for document in documents[place])
+
+    @cached_property
+    def byte_counts(self) -> ByteCounts:
+        """Of the sample's bytes."""
+        counts = ByteCounts()
+        for _, codes in self.coded(self.sample):
+            counts.add(codes)
+        return counts
 
     @property
     def weigh(self) -> Any:
