@@ -112,7 +112,7 @@ def check_corpus(protocol: Protocol, corpus: ClaimCorpus, comparison: CompareCon
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
     check_folder(comparison.folder, comparison, comparison.resume, learned=hashes)
-    drawn = [comparison.distribution.numbered(task, protocol.seed, place)[0] for place in range(corpus.scenarios)]
+    drawn = [comparison.distribution.numbered(task, comparison.seed, place)[0] for place in range(corpus.scenarios)]
     groups = Counter(group_of(scenario.as_json(), corpus.new_references) for scenario in drawn)
     per_seed = 2 + len(policies) + len(protocol.ladder)  # with natural, twice
     return {"runs": corpus.scenarios * protocol.seeds * per_seed, "scenarios": dict(groups)}

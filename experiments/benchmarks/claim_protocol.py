@@ -59,10 +59,11 @@ class ClaimCorpus:
 
 @dataclass(frozen=True)
 class Protocol:
-    """claim: what is claimed, in a sentence; seeds: runs of each scenario; nulls: share of null scenarios; ladder:
-    further budgets of natural; setting: of the proxies, None: the default; policies: those that run on all corpora, as
-    `compare` takes them; hashes: SHA-256 of the weights of the learned ones, as policy.json has it, by name; claimed:
-    the policy that the claim is about; rival: the one that it is compared with."""
+    """claim: what is claimed, in a sentence; seed: of the first corpus's scenarios, the second has the next one and so
+    on, or all would draw alike; seeds: runs of each scenario; nulls: share of null scenarios; ladder: further budgets
+    of natural; setting: of the proxies, None: the default; policies: those that run on all corpora, as `compare` takes
+    them; hashes: SHA-256 of the weights of the learned ones, as policy.json has it, by name; claimed: the policy that
+    the claim is about; rival: the one that it is compared with."""
 
     claim: str
     split: Literal["train", "development", "sealed"]
@@ -114,7 +115,7 @@ class Protocol:
                 self.seeds,
                 self.ladder,
                 self.test_windows,
-                seed=self.seed,
+                seed=self.seed + self.corpora.index(corpus),
                 resume=resume,
             )
         except InputError as error:

@@ -14,7 +14,7 @@ import pytest
 
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.benchmarks.claim import ClaimConfig, measure
-from pretraingym.experiments.benchmarks.claim_protocol import Protocol
+from pretraingym.experiments.benchmarks.claim_protocol import Protocol, read_protocol
 from pretraingym.lm.ingest.synthetic import build_synthetic
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.io.typed_json import from_json, to_json
@@ -88,6 +88,13 @@ def claim(corpora: Path, tiny_setting: Setting, tmp_path: Path) -> Callable[...,
         return measure(ClaimConfig(tmp_path / "protocol.json", corpora, tmp_path / "claim", **flags))
 
     return run
+
+
+def test_no_two_corpora_draw_alike(tmp_path: Path) -> None:
+    (tmp_path / "protocol.json").write_text(json.dumps(PROTOCOL))
+    protocol = read_protocol(tmp_path / "protocol.json")[0]
+    seeds = [protocol.comparison(corpus, tmp_path, tmp_path, False).seed for corpus in protocol.corpora]
+    assert seeds == [3, 4]
 
 
 def test_a_dry_run_tells_the_runs_and_writes_nothing(claim: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
