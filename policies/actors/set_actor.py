@@ -117,7 +117,8 @@ class SetActor(Actor):
 
     @torch.no_grad()
     def clone(self, rule: Agreement | Lift) -> None:
-        """Become that rule, up to the action map's floor and range."""
+        """Become that rule, up to the action map's floor and range; where the rule is sure of nothing and selects
+        nothing, all but nothing is selected."""
         wanted = {"agreement": 1 / rule.temperature}
         if isinstance(rule, Lift):
             wanted["lift_log"] = rule.power
