@@ -1,6 +1,6 @@
 """A console policy drives an ordinary transformers Trainer: about ten lines around what a Trainer user has already.
 
-    python -m pretraingym.experiments.examples.trainer --corpus FOLDER --policy ten-tasks
+    python -m pretraingym.experiments.examples.trainer --corpus FOLDER --policy lift
 
 Last line: one JSON object with the losses and weights of each interval.
 """
@@ -27,7 +27,7 @@ class TrainerConfig:
 
     corpus: Path
     """folder of a built corpus"""
-    policy: str = "ten-tasks"
+    policy: str = "lift"
     """a rule's or shipped policy's name, or a run folder"""
     folder: Path = Path("runs/trainer")
     """the Trainer's output"""
