@@ -21,7 +21,7 @@ from ..agents.labelling import label_corpus
 from ..agents.registry import make_labellers
 
 AGENTS = ("topic", "quality", "match")
-BUILD_VERSION = 6  # to be raised whenever a change of the code changes what is built
+BUILD_VERSION = 7  # to be raised whenever a change of the code changes what is built
 
 
 def default_corpus(vocab_size: int = 512, progress: Progress | None = None, cache: Path | None = None) -> Corpus:

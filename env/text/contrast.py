@@ -36,7 +36,8 @@ class Contrast:
         self.columns = np.unique(features.indices)  # the others would get no weight and cost time
         features = features[:, self.columns]
         truth = np.arange(features.shape[0]) < len(like)
-        positive_fold, other_fold = neighbours_together(len(positives)), np.arange(len(others)) % FOLDS
+        # The others' neighbours are parted at random, or in text that takes its sources in turn a fold has one of them.
+        positive_fold, other_fold = neighbours_together(len(positives)), rng.permutation(len(others)) % FOLDS
         fold = np.concatenate([positive_fold[like], other_fold[unlike]])
         self.weights = np.zeros((FOLDS, len(self.columns)), np.float32)
         self.intercept = np.zeros(FOLDS)

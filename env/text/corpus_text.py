@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix
 from ...lm.corpus.corpus import reference_split
 from ...lm.corpus.texts import Texts
 from .byte_codes import ByteCodes, ByteCounts
-from .pieces import Pieces, cut, piece_counts
+from .pieces import Pieces, chosen, cut, piece_counts
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -118,12 +118,12 @@ class CorpusText:
     def some_pieces(
         self, documents: NDArray[np.int64], most: int, rng: np.random.Generator, whole: bool = False
     ) -> tuple[NDArray[np.int64], csr_matrix]:
-        """Pieces of these documents (D,), at most `most`, by chance: the place in `documents` of each one's document
-        (pieces,), rising, and features (pieces, NUM_FEATURES), as TextBatch.pieces has them. whole: documents are not
-        cut."""
+        """Pieces of these documents (D,), at most `most`, as `pieces.chosen` has them: the place in `documents` of each
+        one's document (pieces,), rising, and features (pieces, NUM_FEATURES), as TextBatch.pieces has them. whole:
+        documents are not cut."""
         count = np.ones(len(documents), np.int64) if whole else piece_counts(self.sizes[documents])
         first = np.cumsum(count) - count
-        number = np.sort(rng.permutation(count.sum())[:most])
+        number = chosen(count, most, rng)
         place = np.searchsorted(first, number, side="right") - 1
         texts: list[str] = []
         for at in np.unique(place):

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
 PIECE_BYTES = 400  # about a paragraph
+OF_ONE = 1 / 6  # of the pieces that are chosen, those of one document at most
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,19 @@ def cut(text: str, count: int) -> list[str]:
     """`count` pieces of the text, with as many characters each."""
     edges = [len(text) * place // count for place in range(count + 1)]
     return [text[begin:end] for begin, end in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def chosen(count: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Numbers of at most `most` pieces of documents that have so many (D,), rising, by chance: no document has more
+    than OF_ONE of them, and of up to most / 2 documents each has one, however long the others are."""
+    first = np.cumsum(count) - count
+    order = rng.permutation(count.sum())
+    owner = np.searchsorted(first, order, side="right") - 1
+    by_owner = np.argsort(owner, kind="stable")
+    rank = np.empty_like(order)  # among the pieces of its document
+    rank[by_owner] = np.arange(len(order)) - first[owner[by_owner]]
+    kept = rank < max(1, int(most * OF_ONE))
+    order, rank = order[kept], rank[kept]
+    if len(count) <= most / 2:
+        order = np.concatenate([order[rank == 0], order[rank > 0]])
+    return np.sort(order[:most])

@@ -31,7 +31,7 @@ FLOPS_RATIOS = (1, 10, 100, 1000, 10_000)  # of a target's training over a proxy
 
 
 @dataclass(frozen=True)
-class PairedRuns:
+class PairedRecords:
     """The runs of natural and the policies on some scenarios, of one corpus or, where records tell their `corpus`, of
     several: one record a scenario and seed. names: what the policies are called, with those that share the name."""
 
@@ -101,8 +101,8 @@ class ScenarioRuns:
     policies: Mapping[str, Policy]
 
     @property
-    def paired(self) -> PairedRuns:
-        return PairedRuns(self.records, group_by_shared_name(list(self.policies)))
+    def paired(self) -> PairedRecords:
+        return PairedRecords(self.records, group_by_shared_name(list(self.policies)))
 
 
 def main_task(scenario: Mapping[str, Any]) -> str:
@@ -133,7 +133,7 @@ def without_diverged_scenarios(records: Sequence[Record]) -> list[Record]:
     return kept
 
 
-def policy_rows(runs: PairedRuns) -> dict[str, PolicyRow]:
+def policy_rows(runs: PairedRecords) -> dict[str, PolicyRow]:
     """What natural, every policy and, where it ran, natural from another seed come to: gains over natural and over each
     other policy with intervals, and harm."""
     anew = [NATURAL_ANEW] * runs.ran_anew
@@ -193,7 +193,7 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     }
 
 
-def _gain_row(runs: PairedRuns, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
+def _gain_row(runs: PairedRecords, name: str, gains: Mapping[str, Array], draws: Mapping[str, Array]) -> PolicyRow:
     """What one policy, or natural from another seed, gains over natural."""
     mean, by_scenario = gains[name].mean(), gains[name].mean((1, 2))
     validation, test = (runs.losses(NATURAL, kind) - runs.losses(name, kind) for kind in ("validation", "test"))

@@ -34,7 +34,7 @@ from ...policies.learners.cma_es import diagonal_search
 from ...policies.named import check_names, make_policies, warn_beyond_training
 from ...policies.trials.side_by_side import run_side_by_side
 from ..analysis.bootstrap import ci95
-from ..analysis.scenario_table import PairedRuns, ScenarioRuns, summarise
+from ..analysis.scenario_table import PairedRecords, ScenarioRuns, summarise
 from ..analysis.statistics import NATURAL
 from ..evaluation.outcomes import outcomes
 from ..progress import Progress
@@ -159,7 +159,7 @@ def _constant(names: list[str], point: Array) -> Constant:
     return Constant(float(strength), dict(zip(names, (shares / shares.sum()).tolist(), strict=True)))
 
 
-def fractions(runs: PairedRuns) -> dict[str, dict[str, Any]]:
+def fractions(runs: PairedRecords) -> dict[str, dict[str, Any]]:
     """Mean gain over natural as a share of that of the weights searched anew, with its 95% interval, by policy."""
     gains = {name: runs.gains(name) for name in runs.names}
     draws = runs.resampled(gains)

@@ -33,6 +33,10 @@ class Bars:
     def __post_init__(self) -> None:
         if self.harm_nats != HARM_NATS:
             raise InputError(f"harm_nats is {self.harm_nats}, expected {HARM_NATS}, from which harm is counted")
+        if self.harmed_share is not None and not 0 <= self.harmed_share <= 1:
+            raise InputError(f"harmed_share is {self.harmed_share}, expected a share of the scenarios, from 0 to 1")
+        if all(bar is None for name, bar in vars(self).items() if name != "harm_nats"):
+            raise InputError("no bar is given, expected one that is not null: a claim of nothing is always met")
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,8 @@ class ClaimCorpus:
     hashes: dict[str, str]
 
     def __post_init__(self) -> None:
+        if self.references and (stray := set(self.new_references) - set(self.references)):
+            raise InputError(f"new_references of '{self.name}' name '{min(stray)}', which is none of its references")
         if not self.name.replace("-", "").replace("_", "").isalnum():  # so that no folder is outside the claim's
             raise InputError(f"a corpus is called '{self.name}', expected letters, digits, hyphens and underscores")
 

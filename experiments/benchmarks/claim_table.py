@@ -10,7 +10,7 @@ from ...lm.io.typed_json import to_json
 from ...policies.named import group_by_shared_name
 from ..analysis.harm import HARM_NATS
 from ..analysis.policy_table import NULL, ORDINARY, RISKY, TITLES, PolicyRow, gain_cells, read_table, table_json
-from ..analysis.scenario_table import PairedRuns, Record, kind_of, main_task, policy_rows
+from ..analysis.scenario_table import PairedRecords, Record, kind_of, main_task, policy_rows
 from ..analysis.statistics import NATURAL, NATURAL_ANEW, NONE, interval, signed
 from .claim_protocol import Protocol
 
@@ -51,7 +51,7 @@ def pool(protocol: Protocol, found: Found) -> dict[str, Any]:
     names = _shared_names(protocol, found)
     tables = pooled_tables(protocol, records, names)
     verdicts = judge(protocol, tables)
-    runs = PairedRuns(records, names)
+    runs = PairedRecords(records, names)
     policies = [*names, *[NATURAL_ANEW] * runs.ran_anew]
     content = {
         "claim": protocol.claim,
@@ -79,7 +79,7 @@ def pooled_tables(protocol: Protocol, records: list[Record], names: Mapping[str,
         NEW: lambda each: each == NEW,
     }
     own = {name: [r for r, each in zip(records, group, strict=True) if is_in(each)] for name, is_in in within.items()}
-    return {name: policy_rows(PairedRuns(rows, names)) for name, rows in own.items() if rows}
+    return {name: policy_rows(PairedRecords(rows, names)) for name, rows in own.items() if rows}
 
 
 def judge(protocol: Protocol, tables: Tables) -> list[Verdict]:
@@ -175,7 +175,7 @@ def _own(results: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _compact(runs: PairedRuns, policies: list[str]) -> list[dict[str, Any]]:
+def _compact(runs: PairedRecords, policies: list[str]) -> list[dict[str, Any]]:
     """A short record of each scenario. The validation gain of natural from another seed is on other windows: None."""
     test = {name: runs.gains(name).mean((1, 2)) for name in policies}
     natural = runs.losses(NATURAL, "validation")

@@ -67,6 +67,11 @@ class CompareConfig:
         if not self.policies:
             raise InputError("no policies given, expected at least one beside natural, such as --policies lift")
         check_names(self.policies, (NATURAL, NATURAL_ANEW))
+        if self.distribution.loss_part != "validation":
+            raise InputError(
+                f"loss_part is {self.distribution.loss_part}, expected validation: a comparison tells the loss on the "
+                "text that steers beside that of the test part; the trial part is for learning"
+            )
 
 
 def main(config: CompareConfig) -> dict[str, Any]:

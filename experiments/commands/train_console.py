@@ -90,8 +90,8 @@ class TrainConsoleConfig:
     corpus: Path | None = None
     """folder of a built corpus (default: the installed packages' text)"""
     more_corpora: tuple[Path, ...] = ()
-    """further corpora to learn on: rounds of episodes take the corpora in turn. They must have the same agents, as
-    corpora built with the same --practice have"""
+    """further corpora to learn on: rounds of episodes take the corpora in turn. They must have the same
+    agents and size of vocabulary, as corpora have that were built with the same flags, --practice among them"""
     proxy: Setting = field(default_factory=Setting)
     learn: LearnConfig = field(default_factory=LearnConfig)
     resume: bool = False
@@ -174,13 +174,19 @@ def _card(
     )
 
 
-def _further(path: Path, proxy: Setting, agents: tuple[str, ...]) -> Corpus:
-    """A corpus to learn on beside the first. InputError: it has other agents than `agents`."""
+def _further(path: Path, first: Corpus, proxy: Setting, agents: tuple[str, ...]) -> Corpus:
+    """A corpus to learn on beside the first. InputError: it has another size of vocabulary, or other agents than
+    `agents`, the first's."""
     corpus = Corpus.open(path, verify=True)
+    if corpus.vocab_size != first.vocab_size:
+        raise InputError(
+            f"{path} has a vocabulary of {corpus.vocab_size} tokens, expected {first.vocab_size}, as the first corpus: "
+            "nats per token mean the same only then; build it with the same --vocab-size or --tokenizer"
+        )
     if (found := preflight_task(proxy, corpus).agent_names) != agents:
         raise InputError(
             f"{path} has the agents {', '.join(found)}, expected {', '.join(agents)}, as the first corpus: build the "
-            "corpora with the same --practice and --agents, or name the agents in --proxy.agents"
+            "corpora with the same --practice, --agents and names of --reference, or name the agents in --proxy.agents"
         )
     return corpus
 
@@ -190,7 +196,7 @@ def main(config: TrainConsoleConfig) -> dict[str, Any]:
     with Progress() as progress:
         corpus = corpus_of_run(config.folder, config.corpus, progress)
         agents = preflight_task(config.proxy, corpus).agent_names
-        corpora = [corpus, *(_further(path, config.proxy, agents) for path in config.more_corpora)]
+        corpora = [corpus, *(_further(path, corpus, config.proxy, agents) for path in config.more_corpora)]
         start = checked_start(make_policy(config.learn.start))
         learner = learner_named(config.learn.algorithm)
         learner.start_actor(config.proxy.episode.action_map, agents, 0, start)  # refuses what it cannot be

@@ -16,8 +16,9 @@ class EnvsInTurn(VectorEnv):
     """Round r, one episode of every slot, is played by environment r % len(envs), as its episode number r. So a policy
     is learned on several corpora, by a learner that sees one environment.
 
-    The environments' autoreset_mode is DISABLED, and so is this one's: a `reset` with a mask of all slots begins the
-    next round. InputError: another mode, or environments that differ in agents, action map, horizon or slots."""
+    The environments' autoreset_mode is DISABLED, and so is this one's: a `reset` with a mask of all slots, at the
+    horizon, begins the next round. InputError: another mode, or environments that differ in agents, action map, horizon
+    or slots."""
 
     metadata: dict[str, Any] = {"autoreset_mode": AutoresetMode.DISABLED}
     agent_names: tuple[str, ...]
@@ -41,7 +42,7 @@ class EnvsInTurn(VectorEnv):
         self.single_action_space = first.single_action_space
         self.observation_space, self.action_space = first.observation_space, first.action_space
         self._seed: int | None = None
-        self._round = 0
+        self._round, self._steps = -1, 0  # none has begun
 
     @property
     def present(self) -> VectorEnv:
@@ -52,16 +53,19 @@ class EnvsInTurn(VectorEnv):
         self, *, seed: int | list[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Batch, dict[str, Any]]:
         options = dict(options or {})
-        if "reset_mask" in options and not np.all(options["reset_mask"]):
-            return self.present.reset(options=options)
-        if options.pop("reset_mask", None) is not None:
+        if "reset_mask" in options:
+            if self._steps < self.horizon or not np.all(options["reset_mask"]):  # some ended early, in their own round
+                return self.present.reset(options=options)
+            del options["reset_mask"]
             options["episode"] = self._round + 1
         assert not isinstance(seed, list), "a list of seeds has no next round"
         self._seed = self._seed if seed is None else seed
         self._round = options.setdefault("episode", 0 if seed is not None else self._round + 1)
+        self._steps = 0
         return self.present.reset(seed=self._seed, options=options)
 
     def step(self, actions: np.ndarray) -> tuple[Batch, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]:
+        self._steps += 1
         return self.present.step(actions)
 
     def close_extras(self, **kwargs: Any) -> None:

@@ -9,6 +9,7 @@ from pretraingym.env.agents import labelling
 from pretraingym.env.agents.labelling import label_corpus
 from pretraingym.env.agents.match import MatchAgent
 from pretraingym.env.agents.registry import make_labellers
+from pretraingym.env.text import contrast
 from pretraingym.env.text.contrast import Contrast
 from pretraingym.env.text.corpus_text import CorpusText
 from pretraingym.lm.corpus.corpus import REFERENCE_PARTS, Corpus, Labels, reference_split
@@ -124,10 +125,38 @@ def test_a_long_document_scores_as_its_parts_do(tmp_path: Path) -> None:
     splits = {reference_split("own", part): [Document(kinds[0], "all")] * 9 for part in REFERENCE_PARTS}
     corpus = build_corpus(tmp_path / "corpus", {"train": train, **splits}, ("own",), 300)
     documents = CorpusText(corpus.texts, corpus.splits, corpus.labels["domain"].column)
-    contrast = Contrast(documents, documents.validation("own"), np.random.default_rng(0))
-    scores = contrast.log_odds(documents.batch(documents.train)).reshape(-1, 4).mean(0)
+    fitted = Contrast(documents, documents.validation("own"), np.random.default_rng(0))
+    scores = fitted.log_odds(documents.batch(documents.train)).reshape(-1, 4).mean(0)
     assert scores[0] - scores[1] > 1
     np.testing.assert_allclose(scores[:2], scores[2:], atol=0.1 * (scores[0] - scores[1]))
+
+
+def built(path: Path, train: list[str], own: list[str]) -> CorpusText:
+    """A corpus of these texts, with a task `own` that has the same text in all parts."""
+    splits = {reference_split("own", part): [Document(text, "all") for text in own] for part in REFERENCE_PARTS}
+    corpus = build_corpus(path, {"train": [Document(text, "all") for text in train], **splits}, ("own",), 300)
+    return CorpusText(corpus.texts, corpus.splits, corpus.labels["domain"].column)
+
+
+@pytest.mark.parametrize("long", ["own", "train"])
+def test_one_huge_document_leaves_something_in_every_fold(
+    tmp_path: Path, long: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(contrast, "MAX_PIECES", 60)
+    short, huge = [f"{name} ash birch cedar" * 9 for name in ("elm", "fir", "gum")], "delta echo fox " * 8_000
+    texts = {"own": short * 3, "train": short * 20} | {long: [*short[:2], huge]}
+    documents = built(tmp_path / "corpus", texts["train"], texts["own"])
+    for seed in range(3):
+        Contrast(documents, documents.validation("own"), np.random.default_rng(seed))
+
+
+def test_sources_that_take_turns_are_in_every_fold(tmp_path: Path) -> None:
+    kinds = [f"{name} " * 100 for name in ("amber", "birch", "cedar")]
+    documents = built(tmp_path / "corpus", kinds * 30, ["delta echo " * 50] * 9)
+    fitted = Contrast(documents, documents.validation("own"), np.random.default_rng(0))
+    training = np.isin(fitted.fitted, documents.train)
+    for kind in range(3):
+        assert len(np.unique(fitted.fold[training][fitted.fitted[training] % 3 == kind])) == 3
 
 
 def test_too_few_documents_for_a_classifier(documents: CorpusText) -> None:

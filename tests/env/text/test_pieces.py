@@ -4,7 +4,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from pretraingym.env.text.corpus_text import CorpusText
-from pretraingym.env.text.pieces import PIECE_BYTES, Pieces, cut, piece_counts
+from pretraingym.env.text.pieces import OF_ONE, PIECE_BYTES, Pieces, chosen, cut, piece_counts
 from pretraingym.lm.corpus.corpus import Corpus
 
 
@@ -36,3 +36,18 @@ def test_pieces_are_the_same_in_a_batch_as_where_agents_are_fitted(tiny_corpus: 
     for at, row in zip(some, fewer, strict=True):
         own = pieces.features[place == at]
         assert min(abs(own[index] - row).max() for index in range(own.shape[0])) == 0
+
+
+def test_a_long_document_takes_no_others_place() -> None:
+    count = np.array([1, 100_000, 1, 3, *[40] * 20])
+    owner = np.repeat(np.arange(len(count)), count)
+    for seed in range(5):
+        number = chosen(count, 600, np.random.default_rng(seed))
+        assert (np.diff(number) > 0).all()
+        of_each = np.bincount(owner[number], minlength=len(count))
+        assert of_each.sum() == 600
+        assert of_each.min() >= 1
+        assert of_each.max() <= 600 * OF_ONE
+    many = chosen(np.ones(1000, np.int64), 600, np.random.default_rng(0))  # not all can have one
+    assert len(np.unique(many)) == 600
+    assert chosen(np.array([2, 1]), 600, np.random.default_rng(0)).tolist() == [0, 1, 2]

@@ -8,7 +8,7 @@ from pretraingym.env.scenarios.task import Task
 from pretraingym.env.settings.setting import Setting
 from pretraingym.experiments.analysis.policy_table import NULL, ORDINARY, RISKY, gain_cells, read_table
 from pretraingym.experiments.analysis.scenario_table import (
-    PairedRuns,
+    PairedRecords,
     ScenarioRuns,
     policy_rows,
     summarise,
@@ -133,7 +133,7 @@ def test_runs_of_several_corpora_are_pooled() -> None:
         for corpus, losses in (("one", (2.5, 2.5)), ("two", (3.5, 3.0)))
         for number, loss in enumerate(losses)
     ]
-    runs = PairedRuns(records, {"uniform": ["uniform"]})
+    runs = PairedRecords(records, {"uniform": ["uniform"]})
     assert runs.clusters == ["one: prose", "one: prose", "two: prose", "two: prose"]
     row = policy_rows(runs)["uniform"]
     assert row.gain_by_scenario == (0.5, 0.5, -0.5, 0.0)
@@ -141,5 +141,5 @@ def test_runs_of_several_corpora_are_pooled() -> None:
     assert row.gain_ci95 == (-0.375, 0.5)  # a quarter of the resamples have the second corpus alone
     assert row.harm is not None
     assert (row.harm.scenarios, row.harm.harmed_share) == (4, 0.25)
-    of_one = policy_rows(PairedRuns(records[:2], {"uniform": ["uniform"]}))["uniform"]
+    of_one = policy_rows(PairedRecords(records[:2], {"uniform": ["uniform"]}))["uniform"]
     assert of_one.gain_ci95 == (0.5, 0.5)

@@ -83,6 +83,11 @@ def test_an_agent_that_is_left_out_is_no_copy_either(
         _scenario(replace(config, without=("nonsense",)), task, 0)
 
 
+def test_the_loss_that_steers_is_that_of_the_validation_part() -> None:
+    with pytest.raises(InputError, match="loss_part is trial, expected validation"):
+        CompareConfig(distribution=ScenarioDistribution("development", loss_part="trial"))
+
+
 def test_the_name_of_natural_from_another_seed_is_taken() -> None:
     with pytest.raises(InputError, match="expected different names, none of them natural or natural, another seed"):
         CompareConfig(("runs/natural, another seed",))

@@ -46,6 +46,12 @@ def test_refuses_a_corpus_with_other_agents(config: TrainConsoleConfig, tmp_path
     assert not config.folder.exists()
 
 
+def test_refuses_a_corpus_with_another_vocabulary(config: TrainConsoleConfig, tmp_path: Path) -> None:
+    larger = build_synthetic(tmp_path / "larger", vocab_size=400)
+    with pytest.raises(InputError, match="larger has a vocabulary of 400 tokens, expected 320, as the first corpus"):
+        train_console.main(replace(config, more_corpora=(larger.path,)))
+
+
 def test_does_not_go_on_with_another_corpus_in_the_place_of_one(config: TrainConsoleConfig, tmp_path: Path) -> None:
     train_console.main(config)
     (tmp_path / "other").rename(tmp_path / "before")

@@ -77,12 +77,27 @@ def test_a_slot_that_ends_early_goes_on_in_its_own_round(toy: Callable[..., Any]
     first, second = Disabled(), Disabled()
     env = EnvsInTurn([first, second])
     env.reset(seed=1)
-    env.reset(options={"reset_mask": np.arange(8) == 2})
+    everyone, early = np.ones(8, bool), np.arange(8) == 2
+    for mask in (early, everyone):  # before the horizon, all may have diverged
+        env.reset(options={"reset_mask": mask})
     assert second.resets == []
-    env.reset(options={"reset_mask": np.ones(8, bool)})
+    for step in range(env.horizon):
+        env.step(actions(env, step))
+    env.reset(options={"reset_mask": early})
+    assert second.resets == []
+    env.reset(options={"reset_mask": everyone})
     assert second.resets == [(1, {"episode": 1})]
     env.reset(options={"episode": 4})
     assert first.resets[-1] == (1, {"episode": 4})
+
+
+def test_the_first_round_is_the_first_environments(toy: Callable[..., Any]) -> None:
+    class Disabled(toy):  # type: ignore[misc, valid-type]
+        metadata = {"autoreset_mode": AutoresetMode.DISABLED}
+
+    first, second = Disabled(), Disabled()
+    EnvsInTurn([first, second]).reset()
+    assert (first.resets, second.resets) == ([(None, {"episode": 0})], [])
 
 
 def test_refuses_environments_that_do_not_look_alike() -> None:
