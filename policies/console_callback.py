@@ -37,7 +37,8 @@ CURES = (  # of a policy that lost its trial
     "give another policy (compare tells which gains here), or more reference text; to try none give trial=False, to "
     "let it drive all the same anyway=True"
 )
-# 4: without the episode's steering text, 3: without the corpus, 2: without the intervals; earlier ones have no number
+# 5: without the part whose loss counts, 4: without the steering text, 3: without the corpus, 2: without the intervals;
+# earlier ones have no number.
 FILE, SCHEMA = "console.safetensors", 6
 # What else a Trainer's arguments must be, the default first, and why.
 EXPECTED: dict[str, tuple[tuple[Any, ...], str]] = {

@@ -30,8 +30,8 @@ def check_strength(strength: float, evidence: float = 0.0) -> None:
 def mix_by_evidence(strength: float, evidence: float, shares: Weights, observation: Observation) -> Weights:
     """The agents mixed by `shares` (N, K) as strongly as is known of them. The odds of the strength, s / (1 - s), are
     those of `strength` times t to the power `evidence`, where t is the mean over the agents, by their shares, of the
-    lift that is sure (`lift_sure`), up to 1. At LEAST_SURE or less nothing is selected: where no agent is known to
-    prefer the reference text the run is natural's, bit for bit, and cannot end worse. evidence 0: always `strength`."""
+    lift that is sure (`lift_sure`), up to 1. At LEAST_SURE or less nothing is selected; a run in which it is so
+    throughout is natural's, bit for bit, and cannot end worse. evidence 0: always `strength`."""
     sure = (shares * observation.agents[..., LIFT_SURE].astype(np.float64)).sum(1) / np.maximum(shares.sum(1), 1e-12)
     odds = strength * np.clip(sure, LEAST_SURE, 1) ** evidence
     if evidence:
