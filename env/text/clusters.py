@@ -25,12 +25,13 @@ class Cluster:
 
 def clusters(units: Sequence[Sequence[str]], number: int, texts: int, least_units: int) -> list[Cluster]:
     """`number` clusters of units, which are texts that stay together; each has `texts` texts and `least_units` units or
-    more. The largest come first. None at all if there cannot be so many, or hardly: with twice the texts there are.
+    more. The largest come first. None at all if there cannot be so many, or hardly: with twice the texts there are; nor
+    of one unit.
 
     k-means on tf-idf of words of middling frequency, reduced by truncated SVD. Units of clusters that are too small go
     to the nearest other one, and the largest cluster is split in two until there are enough."""
     words, columns = content_words((text for unit in units for text in unit), COMMON)
-    if len(words) < 2 or len(units) < number:
+    if len(words) < 2 or len(units) < max(2, number):
         return []
     features = _features(units, columns)
     parting = _Parting(_points(features), np.array([len(unit) for unit in units]), texts, least_units)
@@ -67,7 +68,7 @@ class _Parting:
             if not all(map(self._enough, halves)):
                 return []
             found[:1] = halves
-        return sorted(found, key=self._order)
+        return sorted(found, key=self._order) if all(map(self._enough, found)) else []
 
     def _order(self, part: NDArray[np.int64]) -> tuple[int, int]:
         return -int(self.sizes[part].sum()), int(part[0])

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from math import ceil
 
 from ...env.text.clusters import clusters
-from ...lm.corpus.corpus import REFERENCE_PARTS
+from ...env.text.contrast import FOLDS
+from ...lm.corpus.corpus import REFERENCE_PARTS, reference_split
 from ...lm.ingest.documents import Document
 from ...lm.ingest.held_out import (
     Decontamination,
@@ -14,12 +15,13 @@ from ...lm.ingest.held_out import (
     common_paragraphs,
     fitting,
     paragraphs,
+    parts,
     text_unit,
 )
 from ...lm.io.errors import InputError
 
 PREFIX = "practice-"
-SAMPLED = 8000  # documents that are clustered, at most
+SAMPLED, SAMPLED_BYTES = 8000, 64_000_000  # that are clustered, at most, of documents and of their UTF-8 bytes
 HEAD = 4000  # characters of each that are read for it
 SHARE = 0.1  # of the training documents, held out at most for all practice tasks together
 OF_CLUSTER = 0.5  # of a cluster, held out at most: else no text of its kind is left to train on
@@ -43,49 +45,52 @@ def practice_names(number: int) -> tuple[str, ...]:
 
 def practice_tasks(sample: Sample, number: int, taken: set[bytes], known: Decontamination) -> dict[str, Practice]:
     """`number` practice tasks by name, each of whole units of one cluster of the sample, at most SHARE of its documents
-    in all. Units in `taken` and text that `known` has are passed over; both get what is chosen. InputError: there is
-    too little text."""
+    in all. Units in `taken` and text that `known` has are passed over; both get what is chosen, but for paragraphs that
+    are common in the sample. InputError: there is too little text."""
     each = min(MOST, int(sample.number * SHARE) // number)
     if each < FEWEST:
         raise InputError(_too_little(sample, number))
-    sampled = _first(sample.units(), SAMPLED)
+    sampled = sample.least()
     common = common_paragraphs(sampled.values())
     units = {
         unit: documents
         for unit, documents in _fresh(sampled, taken, known, common)
-        if len(documents) <= max(1, each // len(REFERENCE_PARTS)) and _is_own(documents, common)
+        if len(documents) <= _largest(each) and _is_own(documents, common)
     }
-    share = min(1.0, OF_CLUSTER * sample.number / _size(sampled))
+    share = min(1.0, OF_CLUSTER * sample.number / max(1, _size(sampled)))
     heads = [[_own(document.text, common)[:HEAD] for document in documents] for documents in units.values()]
-    least = int(min(LEAST, each) / share)
+    least = ceil(min(LEAST, each) / share)
     found = clusters(heads, number, least, LEAST_UNITS)
     if not found:
-        raise InputError(_too_few(units, number, least))
+        raise InputError(_too_few(sampled, units, number, least))
     tasks, keys = {}, list(units)
     for name, cluster in zip(practice_names(number), found, strict=True):
         inside = {keys[member]: units[keys[member]] for member in cluster.members}
         chosen = fitting(inside, min(each, int(share * _size(inside))))
         tasks[name] = Practice(balanced(list(chosen.values())), cluster.words)
+        validation = parts(name, tasks[name].documents)[reference_split(name, "validation")]
+        if len(validation) < FOLDS:
+            raise InputError(_too_uneven(name, number, len(validation)))
         taken.update(chosen, map(text_unit, tasks[name].documents))
         known.add(tasks[name].documents, common)
     return tasks
+
+
+def _largest(each: int) -> int:
+    """Documents of a unit, at most: as a part has on average, but of small tasks fewer, or of three units that fill a
+    task of six documents none would have FOLDS for validation."""
+    return max(1, min(each // len(REFERENCE_PARTS), each - 2 * FOLDS))
 
 
 def _size(units: dict[bytes, list[Document]]) -> int:
     return sum(map(len, units.values()))
 
 
-def _first(units: dict[bytes, list[Document]], documents: int) -> dict[bytes, list[Document]]:
-    """The first units, until they have so many documents."""
-    before = accumulate(map(len, units.values()), initial=0)
-    return {unit: found for (unit, found), number in zip(units.items(), before, strict=False) if number < documents}
-
-
 def _fresh(
     units: dict[bytes, list[Document]], taken: set[bytes], known: Decontamination, common: set[bytes]
 ) -> Iterator[tuple[bytes, list[Document]]]:
-    """The units of which no text is taken, and no text or paragraph is in a unit before or in reference text; common
-    paragraphs may be."""
+    """The units of which no text is taken, and no text or paragraph is in a unit before or in reference text, but for
+    paragraphs that are common in the sample."""
     seen = set(taken)
     for unit, documents in units.items():
         own = {key for document in documents for key in paragraphs(document.text)} - common
@@ -115,10 +120,23 @@ def _too_little(sample: Sample, number: int) -> str:
     )
 
 
-def _too_few(units: dict[bytes, list[Document]], number: int, least: int) -> str:
-    grouped = any(documents[0].group for documents in units.values())
+def _too_few(sampled: dict[bytes, list[Document]], units: dict[bytes, list[Document]], number: int, least: int) -> str:
+    grouped = not sampled or any(documents[0].group for documents in sampled.values())  # none: all sources are large
     return (
-        f"--practice {number} is given, and {len(units):,} {'sources' if grouped else 'documents'} can be held out; "
-        f"expected {number} clusters of {least} documents and {LEAST_UNITS} {'sources' if grouped else 'texts'} or "
-        f"more: give a smaller --practice, or more text{', or leave out the column of sources' if grouped else ''}"
+        f"--practice {number} is given, and {_count(len(units), 'source' if grouped else 'document')} can be held out; "
+        f"expected {_count(number, 'cluster')} of {least} documents and {LEAST_UNITS} "
+        f"{'sources' if grouped else 'texts'} or more: give a smaller --practice, or more text"
+        f"{', or leave out the column of sources' if grouped else ''}"
     )
+
+
+def _too_uneven(name: str, number: int, validation: int) -> str:
+    return (
+        f"'{name}' of --practice {number} has {_count(validation, 'document')} for validation, as the sources of its "
+        f"cluster are few and uneven; expected {FOLDS} or more: give another --practice, or more text, or leave out "
+        "the column of sources"
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -68,12 +68,13 @@ def size_warnings(corpus: Corpus) -> list[str]:
     if practice:
         numbers = sorted({sum(size.documents.values()) for size in practice})
         told = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
-        errors = [max(size.error.values()) for size in practice]
-        lines.append(
-            f"{len(practice)} practice tasks have {told} documents each; a gain measured on one of them has an error "
-            f"of up to {max(errors):.3f} nats: learn on them, and compare policies on others, or on many of them "
-            "together"
-        )
+        error = f"has an error of up to {max(max(size.error.values()) for size in practice):.3f} nats"
+        if len(practice) == 1:
+            line = f"1 practice task has {told} documents; a gain measured on it {error}: learn on it, and compare "
+            lines.append(line + "policies on others")
+        else:
+            line = f"{len(practice)} practice tasks have {told} documents each; a gain measured on one of them {error}"
+            lines.append(f"{line}: learn on them, and compare policies on others, or on many of them together")
     return lines
 
 

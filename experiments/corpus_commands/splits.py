@@ -17,7 +17,7 @@ from ...lm.records.faults import Faults
 from ...lm.records.hub_datasets import dataset_records
 from ...lm.records.readers import FileReader
 from ...lm.records.record import BadFile, BadRow, Record
-from .practice import SAMPLED, Practice, practice_tasks
+from .practice import SAMPLED, SAMPLED_BYTES, Practice, practice_tasks
 from .references import Benchmark, Files, NamedDataset, Source
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Splits:
         is what is held out of the training text for categories and practice, for which it is read once more."""
         config, references, taken = self.config, dict[str, list[Document]](), set[bytes]()
         train = self._train(self.counts, self.faults, READ)
-        sample = Sample(SAMPLED) if config.practice else None
+        sample = Sample(SAMPLED, SAMPLED_BYTES) if config.practice else None
         held_out = self._survey(taken, sample)
         for task, source in self.sources.items():
             found = held_out[task] if isinstance(source, Category) else self._reference(task, source)

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from math import inf
 
 import numpy as np
 
@@ -17,7 +18,7 @@ REPEATS = "documents that share a paragraph with reference text, left out"
 COPIES = "copies of documents that are held out, left out"
 OF_HELD_OUT = "documents of sources that are held out, or copies of held-out ones, left out"
 MIN_PARAGRAPH = 80  # characters; shorter ones often repeat by chance
-COMMON_UNITS = 4  # a paragraph of so many sources belongs to none of them
+COMMON_UNITS = 4  # a paragraph of so many sources of the sampled text belongs to none of them
 MAX_HELD_OUT = 4000  # documents; enough for any validation loss
 HELD_OUT_TASK = "heldout"
 CATEGORY_SHARE = 0.1  # of a category's documents, held out at most
@@ -174,46 +175,59 @@ class Category:
 
 class Sample:
     """Whole sources of the documents that it is shown, or where they have no group single documents: those with the
-    least hashes, so that the choice does not depend on their order. size: documents that it has at least, if there are
-    so many; number: of all that it was shown. Memory: twice `size` documents."""
+    least hashes, so that the choice does not depend on their order (but for sources that turn out to be too large only
+    after it was cut to size). size: documents that it has at least, if there are so many, or else it has `room` bytes
+    of text; number: of all that it was shown. Memory: twice `size` documents and twice `room` bytes."""
 
-    def __init__(self, size: int) -> None:
-        self.size, self.number = size, 0
+    def __init__(self, size: int, room: float = inf) -> None:
+        self.size, self.room, self.number = size, room, 0
         self._of_unit: dict[bytes, list[Document]] = {}
+        self._bytes = Counter[bytes]()  # of each unit
         self._large: set[bytes] = set()
         self._bound: bytes | None = None  # hashes from this one on are not taken
-        self._kept = 0
+        self._kept = self._kept_bytes = 0  # of all units
 
     def see(self, document: Document) -> None:
         """Take note of a document."""
         self.number += 1
         unit = unit_of(document)
-        known = self._of_unit.get(unit, [])
-        is_copy = known and not document.group
+        is_copy = unit in self._of_unit and not document.group
         if is_copy or unit in self._large or (self._bound is not None and unit >= self._bound):
             return
-        self._of_unit[unit] = [*known, document] if len(known) < LARGEST_SOURCE else []
+        size = len(document.text.encode("utf-8", "replace"))
+        self._of_unit.setdefault(unit, []).append(document)
+        self._bytes[unit] += size
         self._kept += 1
-        if not self._of_unit[unit]:
+        self._kept_bytes += size
+        if len(self._of_unit[unit]) > LARGEST_SOURCE or self._bytes[unit] > self.room:
             self._large.add(unit)
-        if self._kept > 2 * self.size:
-            self._forget()
+            self._drop(unit)
+        if self._kept > 2 * self.size or self._kept_bytes > 2 * self.room:
+            least = self.least()
+            for unit in self._of_unit.keys() - least.keys():
+                self._bound = unit if self._bound is None else min(self._bound, unit)
+                self._drop(unit)
 
-    def _forget(self) -> None:
-        """Keep the units of the least hashes, up to `size` documents."""
-        kept: dict[bytes, list[Document]] = {}
-        self._kept = 0
-        for unit in sorted(self._of_unit):
-            if self._kept >= self.size:
-                self._bound = unit
+    def _drop(self, unit: bytes) -> None:
+        self._kept -= len(self._of_unit.pop(unit))
+        self._kept_bytes -= self._bytes.pop(unit)
+
+    def least(self) -> dict[bytes, list[Document]]:
+        """The first of `units`, until they have `size` documents or `room` bytes."""
+        found: dict[bytes, list[Document]] = {}
+        documents = size = 0
+        for unit, of_unit in self.units().items():
+            if documents >= self.size or size >= self.room:
                 break
-            kept[unit] = self._of_unit[unit]
-            self._kept += len(kept[unit])
-        self._of_unit = kept
+            found[unit] = of_unit
+            documents += len(of_unit)
+            size += self._bytes[unit]
+        return found
 
     def units(self) -> dict[bytes, list[Document]]:
-        """The documents of each unit by its hash, the least first; none of more than LARGEST_SOURCE."""
-        return {unit: found for unit, found in sorted(self._of_unit.items()) if found}
+        """The documents of each unit by its hash, the least first; none of more than LARGEST_SOURCE documents, or of
+        more than `room` bytes."""
+        return dict(sorted(self._of_unit.items()))
 
 
 class Survey:
@@ -329,6 +343,7 @@ def paragraphs(text: str) -> Iterator[bytes]:
 
 
 def common_paragraphs(units: Iterable[list[Document]]) -> set[bytes]:
-    """The hashes of paragraphs that stand in COMMON_UNITS units or more: licence headers, menus, footers."""
+    """The hashes of paragraphs that stand in COMMON_UNITS or more of these units: licence headers, menus, footers. Of a
+    sample's units they are those that are common in the sample, not all that are common in the text."""
     number = Counter(key for unit in units for key in {key for document in unit for key in paragraphs(document.text)})
     return {key for key, count in number.items() if count >= COMMON_UNITS}

@@ -47,3 +47,14 @@ def test_texts_that_are_all_alike(texts: list[str]) -> None:
     """They are split all the same, or nothing is found; there is no failure."""
     found = clusters([[text] for text in texts], 3, 5, 3)
     assert [len(cluster.members) >= 5 for cluster in found] in ([], [True] * 3)
+
+
+def test_one_text_is_no_cluster() -> None:
+    assert clusters([["same words here"]], 1, 1, 1) == []
+
+
+def test_one_cluster_has_the_size_too() -> None:
+    units, _ = units_of([4, 4])
+    assert [len(cluster.members) for cluster in clusters(units, 1, 8, 8)] == [8]
+    assert clusters(units, 1, 9, 3) == []
+    assert clusters(units, 1, 8, 9) == []

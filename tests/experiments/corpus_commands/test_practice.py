@@ -215,7 +215,7 @@ def test_the_card_and_one_warning_tell_their_sizes() -> None:
             "and a tenth of the training text.*is 72 documents; expected 6 .*give --practice 3, or more",
         ),
         (("--practice", 1, "--max-documents", 50), "is 5 documents; expected 6 or more for each: give more text$"),
-        (("--practice", 9, "--columns.group", "kind"), "0 documents can be held out; expected 9 clusters of 16 docum"),
+        (("--practice", 9, "--columns.group", "kind"), "0 sources can be held out; expected 9 clusters of 16 docum"),
         (("--source", "synthetic", "--practice", 2), "--practice is given, and the source 'synthetic' has its own"),
     ],
 )
@@ -226,6 +226,38 @@ def test_what_cannot_be_is_told_in_a_line(arguments: tuple[object, ...], line: s
     assert not Path("c").exists()
 
 
+@pytest.mark.parametrize(
+    ("number", "sources", "line"),
+    [
+        (2, [600] * 3, "2 is given, and 0 sources can be held out; expected 2 clusters of 24 .*, or leave out the col"),
+        (1, [97, 1, 1, 1], "1 is given, and 3 sources can be held out; expected 1 cluster of 20 documents and 6 sourc"),
+        (3, [2] * 90, "3 is given, and 0 sources can be held out; expected 3 clusters of 12 documents"),
+        (1, [43, 1, 1, 1, 1, 1, 400, 400, 452], "'practice-01' of --practice 1 has 2 documents for validation, as"),
+    ],
+)
+def test_sources_of_which_no_task_can_be_made_are_told_in_a_line(number: int, sources: list[int], line: str) -> None:
+    of_row = np.repeat(np.arange(len(sources)), sources)
+    write([row | {"source": f"{source}"} for row, source in zip(rows(1800), of_row, strict=False)])
+    with pytest.raises(InputError, match=line) as error:
+        build("--practice", number, "--columns.group", "source", agents=("match",))
+    assert "\n" not in str(error.value)
+    assert not Path("c").exists()
+
+
+def test_copies_of_one_text_make_no_task() -> None:
+    write(ROWS[:1] * 100)
+    with pytest.raises(InputError, match="1 document can be held out; expected 1 cluster of 10 documents"):
+        build("--practice", 1)
+
+
+def test_the_validation_part_of_the_smallest_tasks_will_do_for_an_agent() -> None:
+    """Of sources of two texts too, where single texts would do."""
+    sources = [f"pair d{i // 2}" if i < 90 else f"{i}" for i in range(180)]
+    write([row | {"source": source} for row, source in zip(ROWS, sources, strict=False)])
+    corpus = build("--practice", 3, "--columns.group", "source", agents=("match",))
+    assert [len(corpus.splits[f"{task}/validation"]) for task in TASKS] == [3, 3, 3]
+
+
 def test_a_name_that_does_not_collide_is_taken() -> None:
     corpus = build("--practice", 3, "--reference", "practice-9", "domain=0", "--columns.domain", "kind")
     assert corpus.reference_tasks == ("practice-9", *TASKS)
@@ -234,15 +266,32 @@ def test_a_name_that_does_not_collide_is_taken() -> None:
 
 def test_large_corpora_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the order in which they are read, and within the memory of twice the sample."""
-    monkeypatch.setattr(practice, "SAMPLED", 120)
     monkeypatch.setattr(practice, "SHARE", 0.5)
     documents = [Document(row["text"], "d") for row in ROWS]
     found = []
     for order in (documents, documents[::-1]):
-        sample = Sample(practice.SAMPLED)
+        sample = Sample(120)
         for document in order:
             sample.see(document)
             assert len(sample._of_unit) <= 241
+        tasks = practice_tasks(sample, 3, set(), Decontamination([]))
+        found.append({task: [document.text for document in made.documents] for task, made in tasks.items()})
+    assert found[0] == found[1]
+    least = sorted(documents, key=text_unit)[:120]
+    assert {text for task in found[0].values() for text in task} == {document.text for document in least}
+
+
+def test_few_long_documents_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more than the bytes that are given, whatever the order in which they are read."""
+    documents = [Document(row["text"], "d") for row in ROWS]
+    room = sum(len(document.text) for document in sorted(documents, key=text_unit)[:120])
+    monkeypatch.setattr(practice, "SHARE", 0.5)
+    found = []
+    for order in (documents, documents[::-1]):
+        sample = Sample(720, room)
+        for document in order:
+            sample.see(document)
+            assert sum(len(text.text) for (text,) in sample.units().values()) <= 2 * room
         tasks = practice_tasks(sample, 3, set(), Decontamination([]))
         found.append({task: [document.text for document in made.documents] for task, made in tasks.items()})
     assert found[0] == found[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pretraingym.experiments.corpus_commands.practice import practice_names
 from pretraingym.experiments.corpus_commands.reference_sizes import (
     DOCUMENT_SD,
     GOAL,
@@ -14,7 +15,7 @@ from pretraingym.experiments.corpus_commands.reference_sizes import (
     size_warnings,
     task_sizes,
 )
-from pretraingym.lm.corpus.corpus import REFERENCE_PARTS, Corpus
+from pretraingym.lm.corpus.corpus import PRACTICE_WORDS, REFERENCE_PARTS, Corpus
 from pretraingym.lm.ingest.build import build_corpus
 from pretraingym.lm.ingest.documents import Document
 
@@ -37,10 +38,17 @@ def test_as_many_documents_as_are_named_would_do() -> None:
     assert gain_error(few) / 2 < gain_error(few * 4) < gain_error(few)
 
 
-def corpus_of(folder: Path, documents: int) -> Corpus:
+def corpus_of(folder: Path, documents: int, practice: int = 0) -> Corpus:
+    """With the task "t", or practice tasks, each of so many documents a part."""
     text = "many words that are read as several windows of tokens each " * 10
-    splits = {f"t/{part}": [Document(f"{text}{part} {i}", "t") for i in range(documents)] for part in REFERENCE_PARTS}
-    return build_corpus(folder, {"train": [Document("text of training", "d")], **splits}, ("t",), 260)
+    tasks = practice_names(practice) or ("t",)
+    splits = {
+        f"{task}/{part}": [Document(f"{text}{part} {i}", task) for i in range(documents)]
+        for task in tasks
+        for part in REFERENCE_PARTS
+    }
+    about = {PRACTICE_WORDS: dict.fromkeys(practice_names(practice), "words")}
+    return build_corpus(folder, {"train": [Document("text of training", "d")], **splits}, tasks, 260, about=about)
 
 
 def test_small_tasks_are_told_and_large_ones_are_not(tmp_path: Path) -> None:
@@ -52,3 +60,20 @@ def test_small_tasks_are_told_and_large_ones_are_not(tmp_path: Path) -> None:
     (size,) = task_sizes(large)
     assert str(size).startswith("reference task 't' has 200 documents for validation, 200 for trials, 200 for the test")
     assert str(size).endswith(" nats")
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (1, "1 practice task has 3 documents; a gain measured on it has an error of up to 0."),
+        (2, "2 practice tasks have 3 documents each; a gain measured on one of them has an error of up to 0."),
+    ],
+)
+def test_practice_tasks_have_one_line(tmp_path: Path, number: int, line: str) -> None:
+    (found,) = size_warnings(corpus_of(tmp_path / "c", 1, number))
+    assert found.startswith(line)
+    ends = {
+        1: "it, and compare policies on others",
+        2: "them, and compare policies on others, or on many of them together",
+    }
+    assert found.endswith(f" nats: learn on {ends[number]}")

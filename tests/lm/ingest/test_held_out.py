@@ -12,9 +12,11 @@ from pretraingym.lm.ingest.held_out import (
     Category,
     Decontamination,
     HeldOut,
+    Sample,
     Survey,
     default_tasks,
     parts,
+    unit_of,
 )
 from pretraingym.lm.io.errors import InputError
 
@@ -178,3 +180,27 @@ def test_of_few_sources_the_smallest_are_held_out() -> None:
         InputError, match="'t' is domain=d, which 17 training documents have, of 2 sources.*6 documents"
     ):
         surveyed([document for document in documents if document.group in "ad"])
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_a_sample_is_bounded_in_bytes(grouped: bool) -> None:
+    """It is of whole sources, the same in whatever order they come, and none has more bytes than all may have."""
+    lengths = [(7 * i) % 90 + 1 for i in range(600)]
+    documents = [
+        Document("é" * length + f" {i}", "d", group=f"g{i // 3}" if grouped else "") for i, length in enumerate(lengths)
+    ]
+    large = Document("é" * 3000, "d", group="large" if grouped else "")
+    found = []
+    for order in (documents, documents[::-1], documents[300:] + documents[:300]):
+        sample = Sample(1000, 5000)
+        for document in [large, *order]:
+            sample.see(document)
+            kept = [each for texts in sample.units().values() for each in texts]
+            assert sum(len(each.text.encode()) for each in kept) <= 2 * 5000
+        found.append({unit: sorted(each.text for each in texts) for unit, texts in sample.least().items()})
+    assert found[0] == found[1] == found[2]
+    sizes = [sum(len(text.encode()) for text in texts) for texts in found[0].values()]
+    assert sum(sizes[:-1]) < 5000 <= sum(sizes)
+    units = sorted({unit_of(document) for document in documents})
+    assert list(found[0]) == units[: len(sizes)]
+    assert all(len(texts) == (3 if grouped else 1) for texts in found[0].values())
