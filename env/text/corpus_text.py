@@ -144,11 +144,14 @@ class CorpusText:
         return LanguageModel(self.texts, self.sample, np.random.default_rng(0))
 
     def coded(self, documents: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.intp], ByteCodes]]:
-        """The bytes of these documents (D,), some documents at a time: their places in `documents`, and their codes."""
+        """The bytes of these documents (D,), some at a time, a long document in several pieces: each piece's place in
+        `documents`, and the pieces' codes."""
         group = np.cumsum(self.sizes[documents]) // CODED_BYTES
         for number in np.unique(group):
             place = np.flatnonzero(group == number)
-            yield place, ByteCodes.of(self.texts[int(document)] for document in documents[place])
+            codes = ByteCodes.of(self.texts[int(document)] for document in documents[place])
+            for piece, part in codes.parts():
+                yield place[piece], part
 
     @cached_property
     def byte_counts(self) -> ByteCounts:

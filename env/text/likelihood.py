@@ -30,7 +30,8 @@ class Likelihood:
         for place, codes in documents.coded(chosen):
             for number in np.unique(fold[place]):
                 here = fold[place] == number
-                self.unseen[place[here]] = _a_byte(models[number], codes)[here]
+                np.add.at(self.unseen, place[here], _sums(models[number], codes)[here])
+        self.unseen /= np.maximum(documents.sizes[chosen], 1)
         mean = np.mean(models, 0).ravel()
         self.read = np.flatnonzero(mean).astype(np.int32)  # the other entries are 0, and many
         self.entries = mean[self.read]
@@ -39,7 +40,10 @@ class Likelihood:
         """Of the documents in `batch`, (D,)."""
         entries = np.zeros(2 * NUM_CODES, np.float32)
         entries[self.read] = self.entries
-        ratio = _a_byte(entries.reshape(2, NUM_CODES), batch.byte_codes)
+        ratio = np.zeros(len(batch.sizes))
+        for document, codes in batch.byte_codes.parts():
+            np.add.at(ratio, document, _sums(entries.reshape(2, NUM_CODES), codes))
+        ratio /= np.maximum(batch.sizes, 1)
         place = self.chosen - batch.first
         inside = (place >= 0) & (place < len(ratio))
         ratio[place[inside]] = self.unseen[inside]
@@ -53,6 +57,6 @@ def _entries(count: NDArray[np.float64], expected: NDArray[np.float64]) -> NDArr
     return np.log1p(count / np.stack([expected, np.full(NUM_CODES, CORPUS_BYTES)])).astype(np.float32)
 
 
-def _a_byte(entries: NDArray[np.float32], codes: ByteCodes) -> NDArray[np.float64]:
-    """Mean ratio of the bytes of each document, (D,)."""
-    return codes.means(entries[0, codes.gram] - entries[1, codes.context])
+def _sums(entries: NDArray[np.float32], codes: ByteCodes) -> NDArray[np.float64]:
+    """Sum of the ratios of each document's bytes, (D,)."""
+    return codes.sums(entries[0, codes.gram] - entries[1, codes.context])

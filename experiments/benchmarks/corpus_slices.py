@@ -5,12 +5,15 @@
 DATA has the files `corpus/train-DOMAIN.parquet` of the data card in experiments/results/corpora; FOLDER gets a parquet
 file a slice. Repositories are split in two: about a third of each domain's text is for sealed comparisons, the rest for
 learning, so that no slice of one kind shares a repository with one of the other. A slice is of 3 to 40 repositories,
-drawn by its seed, and has 8 to 32 MB where there is as much; its column `domain` is the text's domain, in every other
-slice the repository.
+drawn by its seed, and of more where these have less than 8 MB. It has 8 to 32 MB where there is as much, and at least
+one document. Its column `domain` is the text's domain, in every other slice the repository. Rows without a text, domain
+or source are left out.
 """
 
 import hashlib
 import json
+import os
+import shutil
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +24,7 @@ import pyarrow.parquet as pq
 import tyro
 
 from ...lm.io.errors import InputError
+from ...lm.io.files import remove_dead_parts, sync_folder
 
 LEARNING, SEALED = 20, 6  # slices of each kind
 SEALED_SHARE = 0.3  # of a domain's text, at least; a repository of more than half of its domain is for learning
@@ -38,28 +42,50 @@ class SlicesConfig:
 
 
 def write_slices(config: SlicesConfig) -> list[Path]:
-    """Write all slices; their files. InputError: there is no text, or the folder exists."""
+    """Write all slices, in a folder beside config.folder that is renamed to it; their files. InputError: there is no
+    text, or none for one of the kinds, or the folder exists."""
     paths = sorted((config.data / "corpus").glob("train-*.parquet"))
     if not paths:
         raise InputError(f"{config.data} has no corpus/train-*.parquet, expected the folder of the data card's text")
     if config.folder.exists():
         raise InputError(f"{config.folder} exists; name a new --folder")
-    tables, written = [pq.read_table(path) for path in paths], list[Path]()
-    table = pa.concat_tables(tables).select(["text", "domain", "source"])
-    size = np.array([len(text.encode()) for text in table["text"].to_pylist()])
-    repository = np.array([source.partition(":")[0] for source in table["source"].to_pylist()])
-    sealed = _sealed(np.array(table["domain"].to_pylist()), repository, size)
-    config.folder.mkdir(parents=True)
+    tables = [pq.read_table(path) for path in paths]
+    table = pa.concat_tables(tables).select(["text", "domain", "source"]).drop_null()
+    repository = np.array([source.partition(":")[0] for source in table["source"].to_pylist()], str)
+    size = np.array([len(text.encode()) for text in table["text"].to_pylist()], np.int64)
+    sealed = np.isin(repository, list(_sealed(np.array(table["domain"].to_pylist()), repository, size)))
+    if sealed.all() or not sealed.any():
+        raise InputError(
+            f"{config.data} has no repositories for {'learning' if sealed.any() else 'sealed'} slices; give text of "
+            "several repositories, none of which is more than half of its domain"
+        )
+    config.folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_dead_parts(config.folder)
+    part = config.folder.with_name(f".{config.folder.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        names = _write(part, table, repository, size, sealed)
+        sync_folder(part)
+        os.replace(part, config.folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return [config.folder / name for name in names]
+
+
+def _write(folder: Path, table: pa.Table, repository: np.ndarray, size: np.ndarray, sealed: np.ndarray) -> list[str]:
+    """Write the slices of a table's rows; their names. sealed: whether each row is for sealed comparisons."""
+    names = list[str]()
     for kind, count in (("learning", LEARNING), ("sealed", SEALED)):
-        own = np.flatnonzero(np.isin(repository, list(sealed)) == (kind == "sealed"))
+        own = np.flatnonzero(sealed == (kind == "sealed"))
         for number in range(1, count + 1):
             rows = own[_slice(repository[own], size[own], np.random.default_rng([number, count]))]
             chosen = table.take(rows)
             if number % 2 == 0:
                 chosen = chosen.set_column(1, "domain", pa.array(repository[rows]))
-            written.append(config.folder / f"{kind}-{number:02}.parquet")
-            pq.write_table(chosen, written[-1], compression="zstd")
-    return written
+            names.append(f"{kind}-{number:02}.parquet")
+            pq.write_table(chosen, folder / names[-1], compression="zstd")
+    return names
 
 
 def _sealed(domain: np.ndarray, repository: np.ndarray, size: np.ndarray) -> set[str]:
@@ -80,7 +106,7 @@ def _sealed(domain: np.ndarray, repository: np.ndarray, size: np.ndarray) -> set
 
 def _slice(repository: np.ndarray, size: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rising positions of a slice's documents: whole text of some repositories, then a random part of it if that is too
-    much."""
+    much, of at least one document."""
     names = np.unique(repository)
     wanted = np.exp(rng.uniform(np.log(SMALLEST), np.log(LARGEST)))
     number = round(np.exp(rng.uniform(np.log(3), np.log(40))))
@@ -92,7 +118,8 @@ def _slice(repository: np.ndarray, size: np.ndarray, rng: np.random.Generator) -
             chosen.append(str(name))
             total += bytes_of[name]
     rows = rng.permutation(np.flatnonzero(np.isin(repository, chosen)))
-    return np.sort(rows[np.cumsum(size[rows]) <= wanted])
+    fitting = np.count_nonzero(np.cumsum(size[rows]) <= wanted)
+    return np.sort(rows[: max(fitting, 1)])
 
 
 if __name__ == "__main__":
