@@ -56,9 +56,8 @@ class Contrast:
         pieces = batch.whole if self.whole else batch.pieces
         by_model = pieces.means(pieces.features @ weights) + self.intercept
         scores = np.asarray(by_model.mean(1), np.float64)
-        place = self.fitted - batch.first
-        inside = (place >= 0) & (place < len(scores))
-        scores[place[inside]] = by_model[place[inside], self.fold[inside]]
+        place, inside = batch.places(self.fitted)
+        scores[place] = by_model[place, self.fold[inside]]
         return scores
 
 

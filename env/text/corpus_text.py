@@ -55,6 +55,12 @@ class TextBatch:
         """(D, NUM_FEATURES) float32: log counts times inverse document frequency, each document's of unit length."""
         return self.weigh.transform(vectorizer().transform(self.texts), copy=False)
 
+    def places(self, documents: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Where in the batch those of these documents (numbers) are that it has, and which of them these are."""
+        place = documents - self.first
+        inside = (place >= 0) & (place < len(self.sizes))
+        return place[inside], inside
+
     @property
     def whole(self) -> Pieces:
         """The documents, each in one piece."""
@@ -111,9 +117,8 @@ class CorpusText:
         return np.array(self.splits[reference_split(task, "validation")], np.int64)
 
     def features(self, documents: NDArray[np.int64]) -> csr_matrix:
-        """As TextBatch.features, of these documents (D,), each of the sample or of a validation part."""
-        known, features = self._fitted
-        return features[np.searchsorted(known, documents)]
+        """As TextBatch.features, of these documents (D,), each of the sample."""
+        return self.weigh.transform(self._counts[np.searchsorted(self.sample, documents)], copy=False)
 
     def some_pieces(
         self, documents: NDArray[np.int64], most: int, rng: np.random.Generator, whole: bool = False
@@ -161,21 +166,14 @@ class CorpusText:
             counts.add(codes)
         return counts
 
-    @property
+    @cached_property
     def weigh(self) -> Any:
         """The transformer of counts into features: weights by inverse document frequency, fitted on the sample."""
-        return self._counted[2]
-
-    @cached_property
-    def _counted(self) -> tuple[NDArray[np.int64], csr_matrix, Any]:
         from sklearn.feature_extraction.text import TfidfTransformer
 
-        known = np.unique(np.concatenate([self.sample, *map(self.validation, self.tasks)]))
-        counts = vectorizer().transform(self.texts[int(document)] for document in known)
-        weigh = TfidfTransformer(sublinear_tf=True).fit(counts[np.searchsorted(known, self.sample)])
-        return known, counts, weigh
+        return TfidfTransformer(sublinear_tf=True).fit(self._counts)
 
     @cached_property
-    def _fitted(self) -> tuple[NDArray[np.int64], csr_matrix]:
-        known, counts, weigh = self._counted
-        return known, weigh.transform(counts, copy=True)
+    def _counts(self) -> csr_matrix:
+        """(sample, NUM_FEATURES), of the words of each document of the sample."""
+        return vectorizer().transform(self.texts[int(document)] for document in self.sample)

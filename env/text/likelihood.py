@@ -44,9 +44,8 @@ class Likelihood:
         for document, codes in batch.byte_codes.parts():
             np.add.at(ratio, document, _sums(entries.reshape(2, NUM_CODES), codes))
         ratio /= np.maximum(batch.sizes, 1)
-        place = self.chosen - batch.first
-        inside = (place >= 0) & (place < len(ratio))
-        ratio[place[inside]] = self.unseen[inside]
+        place, inside = batch.places(self.chosen)
+        ratio[place] = self.unseen[inside]
         return ratio
 
 

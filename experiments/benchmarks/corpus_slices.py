@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import tyro
 
 from ...lm.io.errors import InputError
-from ...lm.io.files import remove_dead_parts, sync_folder
+from ...lm.io.files import new_part, sync_folder
 
 LEARNING, SEALED = 20, 6  # slices of each kind
 SEALED_SHARE = 0.3  # of a domain's text, at least; a repository of more than half of its domain is for learning
@@ -59,11 +59,7 @@ def write_slices(config: SlicesConfig) -> list[Path]:
             f"{config.data} has no repositories for {'learning' if sealed.any() else 'sealed'} slices; give text of "
             "several repositories, none of which is more than half of its domain"
         )
-    config.folder.parent.mkdir(parents=True, exist_ok=True)
-    remove_dead_parts(config.folder)
-    part = config.folder.with_name(f".{config.folder.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir()
+    part = new_part(config.folder)
     try:
         names = _write(part, table, repository, size, sealed)
         sync_folder(part)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..io.errors import InputError
-from ..io.files import remove_dead_parts, sync_folder, write_atomic
+from ..io.files import new_part, sync_folder, write_atomic
 from ..io.flat_files import STORED, file_facts
 from .corpus import REFERENCE_PARTS, TRAIN, Corpus, Labels, reference_split
 from .exchange import end_exchange, locked_corpus
@@ -47,11 +47,7 @@ class CorpusWriter:
         self._offsets = array("q", [0])
 
     def __enter__(self) -> "CorpusWriter":
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        remove_dead_parts(self.path)
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        shutil.rmtree(self._part, ignore_errors=True)
-        self._part.mkdir()
+        self._part = new_part(self.path)
         self._text = open(self._part / TEXT, "wb")
         return self
 

@@ -33,6 +33,17 @@ def sync_folder(folder: Path) -> None:
             os.fsync(file.fileno())
 
 
+def new_part(path: Path) -> Path:
+    """A new folder beside `path`, to be filled and renamed to it. What builds of `path` that were killed left there
+    is removed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_dead_parts(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    return part
+
+
 def remove_dead_parts(path: Path) -> None:
     """Remove what builds of `path` that were killed left beside it; parts of builds that live stay."""
     for part in path.parent.glob(f".{path.name}.*.part"):

@@ -1,6 +1,7 @@
 """corpus build --practice: what the practice tasks are made of, and that nothing of theirs is trained on."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -264,39 +265,38 @@ def test_a_name_that_does_not_collide_is_taken() -> None:
     assert tuple(corpus.practice) == TASKS
 
 
-def test_large_corpora_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the order in which they are read, and within the memory of twice the sample."""
-    monkeypatch.setattr(practice, "SHARE", 0.5)
+def assert_the_least_are_clustered(make: Callable[[], Sample], is_bounded: Callable[[Sample], bool]) -> None:
+    """Practice tasks of ROWS have the 120 documents of least hash, in whatever order the sample is shown all of them,
+    and it is bounded all the while."""
     documents = [Document(row["text"], "d") for row in ROWS]
     found = []
     for order in (documents, documents[::-1]):
-        sample = Sample(120)
+        sample = make()
         for document in order:
             sample.see(document)
-            assert len(sample._of_unit) <= 241
+            assert is_bounded(sample)
         tasks = practice_tasks(sample, 3, set(), Decontamination([]))
         found.append({task: [document.text for document in made.documents] for task, made in tasks.items()})
     assert found[0] == found[1]
     least = sorted(documents, key=text_unit)[:120]
     assert {text for task in found[0].values() for text in task} == {document.text for document in least}
+
+
+def test_large_corpora_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the order in which they are read, and within the memory of twice the sample."""
+    monkeypatch.setattr(practice, "SHARE", 0.5)
+    assert_the_least_are_clustered(lambda: Sample(120), lambda sample: len(sample._of_unit) <= 241)
 
 
 def test_few_long_documents_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more than the bytes that are given, whatever the order in which they are read."""
-    documents = [Document(row["text"], "d") for row in ROWS]
-    room = sum(len(document.text) for document in sorted(documents, key=text_unit)[:120])
     monkeypatch.setattr(practice, "SHARE", 0.5)
-    found = []
-    for order in (documents, documents[::-1]):
-        sample = Sample(720, room)
-        for document in order:
-            sample.see(document)
-            assert sum(len(text.text) for (text,) in sample.units().values()) <= 2 * room
-        tasks = practice_tasks(sample, 3, set(), Decontamination([]))
-        found.append({task: [document.text for document in made.documents] for task, made in tasks.items()})
-    assert found[0] == found[1]
-    least = sorted(documents, key=text_unit)[:120]
-    assert {text for task in found[0].values() for text in task} == {document.text for document in least}
+    texts = sorted((Document(row["text"], "d") for row in ROWS), key=text_unit)[:120]
+    room = sum(len(document.text) for document in texts)
+    assert_the_least_are_clustered(
+        lambda: Sample(720, room),
+        lambda sample: sum(len(text.text) for (text,) in sample.units().values()) <= 2 * room,
+    )
 
 
 def test_a_source_that_is_too_large_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
