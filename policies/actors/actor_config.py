@@ -9,7 +9,8 @@ from ...lm.io.files import nearest
 AGENT_BY_NAME = {feature.name: feature for feature in AGENT_FEATURES}
 TRAINING_BY_NAME = {feature.name: feature for feature in TRAINING_FEATURES}
 POOLS = ("max", "trusted")  # over the agents but null: the largest value; the mean, weighted by the trust in each
-EVIDENCE = "evidence"  # the log of the lift that is sure, pooled by trust, as rules.py has it
+EVIDENCE = "evidence"  # the log of the lift that is sure, pooled by trust, up to a lift of 1
+LEAST_EVIDENCE = 0.05  # which a lift counts as at least, so that it has a logarithm
 POOLED_BY_NAME = {f"{pool}.{feature.name}": feature for pool in POOLS for feature in AGENT_FEATURES}
 POOLED_BY_NAME[EVIDENCE] = replace(AGENT_BY_NAME["lift_sure"], typical=(-1.0, 1.1))
 MAX_HIDDEN = 1024

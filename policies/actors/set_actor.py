@@ -12,9 +12,9 @@ from torch.nn import functional
 from ...env.console.action_map import ActionMap
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from ...lm.io.errors import InputError
-from ..baselines.rules import LEAST_SURE, Agreement, Lift
+from ..baselines.rules import Agreement, Lift
 from .actor import Actor, other_agents
-from .actor_config import AGENT_BY_NAME, EVIDENCE, POOLED_BY_NAME, TRAINING_BY_NAME, SetActorConfig
+from .actor_config import AGENT_BY_NAME, EVIDENCE, LEAST_EVIDENCE, POOLED_BY_NAME, TRAINING_BY_NAME, SetActorConfig
 
 ABSENT = -1e9  # trust logit of null and of absent agents: finite, so that a run of null alone has no NaN
 
@@ -108,7 +108,7 @@ class SetActor(Actor):
             value = agents[..., column(AGENT_FEATURES, feature)].masked_fill(~other, 0.0)
             if pool == "trusted":
                 mean = (trust.exp().masked_fill(~other, 0.0) * value).sum(1)
-                values.append(mean.clamp(LEAST_SURE, 1.0).log() if name == EVIDENCE else mean)
+                values.append(mean.clamp(LEAST_EVIDENCE, 1.0).log() if name == EVIDENCE else mean)
             else:
                 highest = value.masked_fill(~other, -math.inf).amax(1)
                 values.append(torch.where(other.any(1), highest, 0.0))
@@ -117,8 +117,8 @@ class SetActor(Actor):
 
     @torch.no_grad()
     def clone(self, rule: Agreement | Lift) -> None:
-        """Become that rule, up to the action map's floor and range; where the rule is sure of nothing and selects
-        nothing, all but nothing is selected."""
+        """Become that rule, up to the action map's floor and range, and up to what makes the rule stop: where it is not
+        sure enough, this selects weakly, and a validation loss that rose changes nothing."""
         wanted = {"agreement": 1 / rule.temperature}
         if isinstance(rule, Lift):
             wanted["lift_log"] = rule.power

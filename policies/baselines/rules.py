@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...env.observation.features import AGENT_FEATURES, column
+from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
 from ...env.observation.observation import Observation
 from ...lm.io.errors import InputError
 from ..base import Policy, Weights, check_reset, mix, others
@@ -14,7 +14,9 @@ from ..base import Policy, Weights, check_reset, mix, others
 AGREEMENT = column(AGENT_FEATURES, "agreement")
 LIFT_LOG = column(AGENT_FEATURES, "lift_log")
 LIFT_SURE = column(AGENT_FEATURES, "lift_sure")
-LEAST_SURE = 0.05  # a lift that counts as evidence is above this; its square is a four-hundredth
+LOSS_FALL, LOSS_SLOPE = (column(TRAINING_FEATURES, name) for name in ("loss_fall", "loss_slope"))
+ENOUGH = 0.4  # sure lift; less makes a strength below .05, which gains .01 nats, half of what another seed changes
+RISEN = 0.01  # of the change in the first interval: a validation loss that goes up by more has not done so by chance
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
 
 
@@ -30,12 +32,18 @@ def check_strength(strength: float, evidence: float = 0.0) -> None:
 def mix_by_evidence(strength: float, evidence: float, shares: Weights, observation: Observation) -> Weights:
     """The agents mixed by `shares` (N, K) as strongly as is known of them. The odds of the strength, s / (1 - s), are
     those of `strength` times t to the power `evidence`, where t is the mean over the agents, by their shares, of the
-    lift that is sure (`lift_sure`), up to 1. At LEAST_SURE or less nothing is selected; a run in which it is so
-    throughout is natural's, bit for bit, and cannot end worse. evidence 0: always `strength`."""
+    lift that is sure (`lift_sure`), up to 1. evidence 0: always `strength`.
+
+    Nothing is selected where t is below ENOUGH, and in an interval after one in which the validation loss rose: the
+    model has begun to learn the selected text by heart, or the text misleads it. A run in which nothing is ever
+    selected is natural's, bit for bit, and cannot end worse. Both numbers are set on development scenarios
+    (experiments/RESULTS.md, entry 29)."""
     sure = (shares * observation.agents[..., LIFT_SURE].astype(np.float64)).sum(1) / np.maximum(shares.sum(1), 1e-12)
-    odds = strength * np.clip(sure, LEAST_SURE, 1) ** evidence
+    odds = strength * np.clip(sure, 0, 1) ** evidence
     if evidence:
-        odds = np.where(sure <= LEAST_SURE, 0.0, odds)
+        change, slope = observation.statistics[:, LOSS_FALL], observation.statistics[:, LOSS_SLOPE]
+        risen = (slope < 0) & (abs(change) > RISEN)  # the change is relative, and its sign that of the first, too
+        odds = np.where((sure < ENOUGH) | risen, 0.0, odds)
     return mix(odds / (odds + (1 - strength)), shares, observation.mask)
 
 

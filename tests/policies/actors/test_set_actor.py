@@ -36,14 +36,15 @@ def random_actor(hidden: int, config: SetActorConfig | None = None) -> SetActor:
 
 
 def assert_cloned(actor: SetActor, rule: Agreement | Lift, parts: tuple[torch.Tensor, ...], atol: float) -> None:
-    """It chooses the rule's weights; where the rule is sure of nothing and selects nothing, it all but does so."""
+    """It chooses the rule's weights; where the rule is not sure enough and selects nothing, it selects a little."""
     agents, mask, training = parts
+    training[:, column(TRAINING_FEATURES, "loss_slope")] = 0.1  # the validation loss has not risen
     wanted = rule.act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
     weights = actor.weights(agents, mask, training)
     selects = (wanted[:, 0] < 1) | (mask.numpy()[:, 1:].sum(1) == 0)
     assert selects.any()
     np.testing.assert_allclose(weights[selects], wanted[selects], atol=atol)
-    np.testing.assert_allclose(weights[~selects], wanted[~selects], atol=0.006)
+    assert (weights[~selects, 0] > 0.9).all()
 
 
 @pytest.mark.parametrize("hidden", [0, 8])

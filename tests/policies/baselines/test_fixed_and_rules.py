@@ -65,7 +65,7 @@ def test_a_strength_that_follows_evidence() -> None:
     seen = observation()
     sure = column(AGENT_FEATURES, "lift_sure")
     rules = Agreement(0.2, 0.4, 2.0), Ridge(0.2, 0.4, 2.0), Lift(2.0, 0.2, 0.4, 2.0), PaperRule(0.1, 0.4, 2.0)
-    for lift, expected in ((2.0, 0.4), (0.5, 1 / (1 + 4 * 1.5)), (0.051, 0.001731), (0.049, 0.0), (0.0, 0.0)):
+    for lift, expected in ((2.0, 0.4), (0.5, 1 / (1 + 4 * 1.5)), (0.41, 0.10078), (0.39, 0.0), (0.0, 0.0)):
         seen.agents[..., sure] = lift
         for rule in rules:
             rule.reset(AGENTS, 3)
@@ -78,6 +78,18 @@ def test_a_strength_that_follows_evidence() -> None:
         Lift(evidence=-1)
     with pytest.raises(InputError, match="strength is 1, whose odds no evidence lowers"):
         Lift(strength=1.0)
+
+
+def test_evidence_stops_where_the_validation_loss_rose() -> None:
+    """By more than chance, whichever way the first interval went; a rule of constant strength goes on."""
+    seen = observation()
+    seen.agents[..., column(AGENT_FEATURES, "lift_sure")] = 2.0
+    fall, slope = (column(TRAINING_FEATURES, name) for name in ("loss_fall", "loss_slope"))
+    cases = ((0.05, 0.2, 0.25), (-0.05, -0.2, 0.0), (-0.005, -0.2, 0.25), (0.05, -0.2, 0.0), (-0.05, 0.2, 0.25))
+    for change, per_log_token, expected in cases:
+        seen.statistics[:, [fall, slope]] = change, per_log_token
+        np.testing.assert_allclose(1 - Lift().act(seen)[:2, 0], expected)
+        np.testing.assert_allclose(1 - Lift(evidence=0).act(seen)[:2, 0], 0.25)
 
 
 def test_constant_weights_go_by_agent_or_family() -> None:

@@ -11,7 +11,7 @@ from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.policies.base import Weights
 from pretraingym.policies.baselines.fixed import Natural
-from pretraingym.policies.baselines.rules import LEAST_SURE, LIFT_SURE, Lift
+from pretraingym.policies.baselines.rules import ENOUGH, LIFT_SURE, Lift
 from pretraingym.policies.trials.side_by_side import run_side_by_side
 
 
@@ -19,7 +19,7 @@ from pretraingym.policies.trials.side_by_side import run_side_by_side
 class Unsure(Lift):
     """Lift that is told of so much sure lift, of every agent."""
 
-    sure: float = LEAST_SURE - 0.001
+    sure: float = ENOUGH - 0.001
 
     def act(self, observation: Observation) -> Weights:
         agents = observation.agents.copy()
