@@ -12,7 +12,7 @@ from torch.nn import functional
 from ...env.console.action_map import ActionMap
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, Feature, column
 from ...lm.io.errors import InputError
-from ..baselines.rules import Agreement, Lift
+from ..baselines.rules import Agreement, Lift, in_favour
 from .actor import Actor, other_agents
 from .actor_config import AGENT_BY_NAME, EVIDENCE, LEAST_EVIDENCE, POOLED_BY_NAME, TRAINING_BY_NAME, SetActorConfig
 
@@ -117,8 +117,9 @@ class SetActor(Actor):
 
     @torch.no_grad()
     def clone(self, rule: Agreement | Lift) -> None:
-        """Become that rule, up to the action map's floor and range, and up to what makes the rule stop: where it is not
-        sure enough, this selects weakly, and a validation loss that rose changes nothing."""
+        """Become that rule, up to the action map's floor and range. Of a rule that follows evidence only what is known
+        before training is taken over: this is as strong as the rule where measured agreement is 0, and does not stop
+        where the rule does."""
         wanted = {"agreement": 1 / rule.temperature}
         if isinstance(rule, Lift):
             wanted["lift_log"] = rule.power
@@ -137,7 +138,7 @@ class SetActor(Actor):
         if rule.evidence:
             index = self.config.strength.index(EVIDENCE)
             self.strength.weight[0, index] = self.strength_scale.scale[index] * rule.evidence
-            self.strength.bias.add_(self.strength_scale.mean[index] * rule.evidence)
+            self.strength.bias.add_(self.strength_scale.mean[index] * rule.evidence + math.log(in_favour(0.0)))
 
     def _residual_ends(self) -> list[nn.Linear]:
         if not self.config.hidden:

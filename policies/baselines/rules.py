@@ -11,11 +11,12 @@ from ...env.observation.observation import Observation
 from ...lm.io.errors import InputError
 from ..base import Policy, Weights, check_reset, mix, others
 
-AGREEMENT = column(AGENT_FEATURES, "agreement")
+AGREEMENT, AGREEMENT_T = (column(AGENT_FEATURES, name) for name in ("agreement", "agreement_t"))
 LIFT_LOG = column(AGENT_FEATURES, "lift_log")
 LIFT_SURE = column(AGENT_FEATURES, "lift_sure")
 LOSS_FALL, LOSS_SLOPE = (column(TRAINING_FEATURES, name) for name in ("loss_fall", "loss_slope"))
-ENOUGH = 0.4  # sure lift; less makes a strength below .05, which gains .01 nats, half of what another seed changes
+ENOUGH = 0.4  # sure lift; less makes a strength that gains less than another seed changes
+AGAINST, FOR = -2.0, 4.0  # t-statistics of measured agreement at which nothing and all of the strength is left
 RISEN = 0.01  # of the change in the first interval: a validation loss that goes up by more has not done so by chance
 PAPER_REWARD = column(AGENT_FEATURES, "paper_reward")
 
@@ -30,26 +31,42 @@ def check_strength(strength: float, evidence: float = 0.0) -> None:
 
 
 def mix_by_evidence(strength: float, evidence: float, shares: Weights, observation: Observation) -> Weights:
-    """The agents mixed by `shares` (N, K) as strongly as is known of them. The odds of the strength, s / (1 - s), are
-    those of `strength` times t to the power `evidence`, where t is the mean over the agents, by their shares, of the
-    lift that is sure (`lift_sure`), up to 1. evidence 0: always `strength`.
+    """The agents mixed by `shares` (N, K) as strongly as is known of them.
 
-    Nothing is selected where t is below ENOUGH, and in an interval after one in which the validation loss rose: the
-    model has begun to learn the selected text by heart, or the text misleads it. A run in which nothing is ever
-    selected is natural's, bit for bit, and cannot end worse. Both numbers are set on development scenarios
-    (experiments/RESULTS.md, entry 29)."""
-    sure = (shares * observation.agents[..., LIFT_SURE].astype(np.float64)).sum(1) / np.maximum(shares.sum(1), 1e-12)
-    odds = strength * np.clip(sure, 0, 1) ** evidence
-    if evidence:
-        change, slope = observation.statistics[:, LOSS_FALL], observation.statistics[:, LOSS_SLOPE]
-        risen = (slope < 0) & (abs(change) > RISEN)  # the change is relative, and its sign that of the first, too
-        odds = np.where((sure < ENOUGH) | risen, 0.0, odds)
+    evidence 0: always `strength`. Else the odds of the strength, s / (1 - s), are those of `strength` times two
+    numbers:
+
+    - what is known before training: the lift that is sure (`lift_sure`), up to 1, to the power `evidence`. Below ENOUGH
+      nothing is selected.
+    - what was measured: `in_favour`, of the t-statistic with which scores agree with influence.
+
+    Both are means over the agents by their shares. Nothing is selected either in an interval after one in which the
+    validation loss rose: the model has begun to learn the selected text by heart, or the text misleads it. A run in
+    which nothing is ever selected is natural's, bit for bit, and cannot end worse. All numbers are set on development
+    scenarios (experiments/RESULTS.md, entry 29)."""
+    if not evidence:
+        return mix(np.full(len(shares), strength), shares, observation.mask)
+    total = np.maximum(shares.sum(1), 1e-12)
+    sure, t = (
+        (shares * observation.agents[..., feature].astype(np.float64)).sum(1) / total
+        for feature in (LIFT_SURE, AGREEMENT_T)
+    )
+    odds = strength * np.clip(sure, 0, 1) ** evidence * in_favour(10 * t)
+    change, slope = observation.statistics[:, LOSS_FALL], observation.statistics[:, LOSS_SLOPE]
+    risen = (slope < 0) & (abs(change) > RISEN)  # the change is relative, and its sign that of the first, too
+    odds = np.where((sure < ENOUGH) | risen, 0.0, odds)
     return mix(odds / (odds + (1 - strength)), shares, observation.mask)
+
+
+def in_favour(t: float | NDArray[np.float64]) -> NDArray[np.float64]:
+    """From 0, where the t-statistic of agreement is AGAINST or less, to 1, where it is FOR or more."""
+    return np.clip((t - AGAINST) / (FOR - AGAINST), 0, 1)
 
 
 def told_strength(strength: float, evidence: float) -> str:
     """The strength in words."""
-    return f"strength {strength:g}" + (f", its odds times sure lift to the power {evidence:g}" if evidence else "")
+    follows = f", its odds times sure lift to the power {evidence:g} and the share that agreement leaves"
+    return f"strength {strength:g}" + (follows if evidence else "")
 
 
 @dataclass
@@ -109,12 +126,12 @@ class Lift(Policy):
     text, known before training; learning starts from this rule.
 
     Power and temperature are tuned: the best of six settings on 14 development scenarios
-    (experiments/results/rules.md); strength and evidence on 67 training scenarios, 18 of them null
-    (experiments/results/2026-11-30-evidence/)."""
+    (experiments/results/rules.md); evidence on 67 training scenarios (experiments/results/2026-11-30-evidence/);
+    strength, with what `mix_by_evidence` does, on 80 development scenarios (experiments/RESULTS.md, entry 29)."""
 
     power: float = 2.0
     temperature: float = 0.2
-    strength: float = 0.25
+    strength: float = 0.35
     evidence: float = 2.0
     name: str = field(default="lift", init=False)
 

@@ -36,9 +36,11 @@ def random_actor(hidden: int, config: SetActorConfig | None = None) -> SetActor:
 
 
 def assert_cloned(actor: SetActor, rule: Agreement | Lift, parts: tuple[torch.Tensor, ...], atol: float) -> None:
-    """It chooses the rule's weights; where the rule is not sure enough and selects nothing, it selects a little."""
+    """It chooses the rule's weights where nothing was measured; where the rule is not sure enough and selects nothing,
+    it selects a little."""
     agents, mask, training = parts
     training[:, column(TRAINING_FEATURES, "loss_slope")] = 0.1  # the validation loss has not risen
+    agents[..., column(AGENT_FEATURES, "agreement_t")] = 0.0
     wanted = rule.act(Observation(agents.numpy(), mask.numpy(), training.numpy()))
     weights = actor.weights(agents, mask, training)
     selects = (wanted[:, 0] < 1) | (mask.numpy()[:, 1:].sum(1) == 0)

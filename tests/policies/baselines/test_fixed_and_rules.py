@@ -7,7 +7,7 @@ from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATUR
 from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.base import Policy, mix
-from pretraingym.policies.baselines.rules import Agreement, Lift, PaperRule, Ridge
+from pretraingym.policies.baselines.rules import AGAINST, FOR, Agreement, Lift, PaperRule, Ridge
 from pretraingym.policies.named import check_names
 from pretraingym.policies.registry import POLICIES, make_policy
 
@@ -60,36 +60,49 @@ def test_agreement_is_a_softmax_over_the_agents_present() -> None:
     np.testing.assert_allclose(weights[:2, 0], 0.6)
 
 
-def test_a_strength_that_follows_evidence() -> None:
-    """Odds of the strength times the trusted agents' sure lift, to the power: all of it where the lift is sure."""
+def told(lift_sure: float, agreement_t: float, loss_fall: float = 0.1, loss_slope: float = 0.2) -> Observation:
+    """An observation with these features, the t-statistic as it is and not by ten."""
     seen = observation()
-    sure = column(AGENT_FEATURES, "lift_sure")
-    rules = Agreement(0.2, 0.4, 2.0), Ridge(0.2, 0.4, 2.0), Lift(2.0, 0.2, 0.4, 2.0), PaperRule(0.1, 0.4, 2.0)
-    for lift, expected in ((2.0, 0.4), (0.5, 1 / (1 + 4 * 1.5)), (0.41, 0.10078), (0.39, 0.0), (0.0, 0.0)):
-        seen.agents[..., sure] = lift
-        for rule in rules:
-            rule.reset(AGENTS, 3)
-            np.testing.assert_allclose(1 - rule.act(seen)[:2, 0], expected, rtol=1e-3, err_msg=rule.describe())
+    seen.agents[..., column(AGENT_FEATURES, "lift_sure")] = lift_sure
+    seen.agents[..., column(AGENT_FEATURES, "agreement_t")] = agreement_t / 10
+    columns = [column(TRAINING_FEATURES, name) for name in ("loss_fall", "loss_slope")]
+    seen.statistics[:, columns] = loss_fall, loss_slope
+    return seen
+
+
+@pytest.mark.parametrize(("lift", "expected"), [(2.0, 0.4), (0.5, 1 / 7), (0.41, 0.10078), (0.39, 0.0), (0.0, 0.0)])
+def test_a_strength_that_follows_what_is_sure(lift: float, expected: float) -> None:
+    """Odds of the strength times the trusted agents' sure lift, to the power: all of it where the lift is sure."""
+    for rule in (Agreement(0.2, 0.4, 2.0), Ridge(0.2, 0.4, 2.0), Lift(2.0, 0.2, 0.4, 2.0), PaperRule(0.1, 0.4, 2.0)):
+        rule.reset(AGENTS, 3)
+        np.testing.assert_allclose(1 - rule.act(told(lift, 9.0))[:2, 0], expected, rtol=1e-3, err_msg=rule.describe())
+
+
+@pytest.mark.parametrize(("t", "share"), [(9.0, 1.0), (FOR, 1.0), (0.0, -AGAINST / (FOR - AGAINST)), (AGAINST, 0.0)])
+def test_a_strength_that_follows_what_was_measured(t: float, share: float) -> None:
+    odds = share * 0.4 / 0.6
+    np.testing.assert_allclose(1 - Lift(strength=0.4).act(told(2.0, t))[:2, 0], odds / (1 + odds), atol=1e-7)
+
+
+def test_evidence_stops_where_the_validation_loss_rose() -> None:
+    """By more than chance, whichever way the first interval went; a rule of constant strength goes on."""
+    cases = ((0.05, 0.2, 0.3), (-0.05, -0.2, 0.0), (-0.005, -0.2, 0.3), (0.05, -0.2, 0.0), (-0.05, 0.2, 0.3))
+    for change, slope, expected in cases:
+        seen = told(2.0, 9.0, change, slope)
+        np.testing.assert_allclose(1 - Lift(strength=0.3).act(seen)[:2, 0], expected)
+        np.testing.assert_allclose(1 - Lift(strength=0.3, evidence=0).act(seen)[:2, 0], 0.3)
+
+
+def test_evidence_as_rounded_and_refused() -> None:
     assert "its odds times sure lift to the power 2" in Lift().describe()
     for strength in (0.7, 1 - 1e-9):  # as rounded, no weight is below 0
+        seen, sure = told(0.0, 1.0), column(AGENT_FEATURES, "lift_sure")
         seen.agents[..., sure] = np.random.default_rng(0).uniform(0, 1.2, seen.mask.shape)
         assert (Lift(strength=strength).act(seen) >= 0).all()
     with pytest.raises(InputError, match="evidence is -1, expected a power from 0 up"):
         Lift(evidence=-1)
     with pytest.raises(InputError, match="strength is 1, whose odds no evidence lowers"):
         Lift(strength=1.0)
-
-
-def test_evidence_stops_where_the_validation_loss_rose() -> None:
-    """By more than chance, whichever way the first interval went; a rule of constant strength goes on."""
-    seen = observation()
-    seen.agents[..., column(AGENT_FEATURES, "lift_sure")] = 2.0
-    fall, slope = (column(TRAINING_FEATURES, name) for name in ("loss_fall", "loss_slope"))
-    cases = ((0.05, 0.2, 0.25), (-0.05, -0.2, 0.0), (-0.005, -0.2, 0.25), (0.05, -0.2, 0.0), (-0.05, 0.2, 0.25))
-    for change, per_log_token, expected in cases:
-        seen.statistics[:, [fall, slope]] = change, per_log_token
-        np.testing.assert_allclose(1 - Lift().act(seen)[:2, 0], expected)
-        np.testing.assert_allclose(1 - Lift(evidence=0).act(seen)[:2, 0], 0.25)
 
 
 def test_constant_weights_go_by_agent_or_family() -> None:

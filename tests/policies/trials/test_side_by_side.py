@@ -11,7 +11,7 @@ from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.policies.base import Weights
 from pretraingym.policies.baselines.fixed import Natural
-from pretraingym.policies.baselines.rules import ENOUGH, LIFT_SURE, Lift
+from pretraingym.policies.baselines.rules import AGREEMENT_T, ENOUGH, LIFT_SURE, Lift
 from pretraingym.policies.trials.side_by_side import run_side_by_side
 
 
@@ -23,7 +23,7 @@ class Unsure(Lift):
 
     def act(self, observation: Observation) -> Weights:
         agents = observation.agents.copy()
-        agents[..., LIFT_SURE] = self.sure
+        agents[..., LIFT_SURE], agents[..., AGREEMENT_T] = self.sure, 1.0
         return super().act(replace(observation, agents=agents))
 
 
