@@ -11,6 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 LINE_EVERY_S = 15.0  # without a terminal: at least this long between two lines, besides a stage's first and last
+TOLD_FROM = 0.01  # of a stage: with less of it done, how long the rest takes is not known
 ABOUT_DONE = 0.98  # the bar stops here while a stage takes longer than expected
 
 
@@ -93,7 +94,7 @@ class Progress:
 
     def _seconds_left(self) -> float | None:
         elapsed, share = perf_counter() - self._t0, self._share()
-        if self._total and self._done:
+        if self._total and self._done / self._total >= TOLD_FROM:
             return elapsed * (1 - share) / share
         return max(self._expected_s - elapsed, 0.0) if self._expected_s else None
 

@@ -37,7 +37,7 @@ from ..progress import Progress
 from ..runs.preflight import check_policies, check_seed, task_of_run
 from ..runs.run_folder import RunFolder
 
-VERDICTS = ("harm", "unclear", "gain")
+VERDICTS = ("harm", "none", "unclear", "gain")
 
 
 @dataclass(frozen=True)

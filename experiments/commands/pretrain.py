@@ -164,11 +164,14 @@ def _check_tested(config: PretrainConfig, task: Task, tested: dict[str, Any] | N
 def _tell_gain(
     config: PretrainConfig, task: Task, result: dict[str, Any], tested: dict[str, Any], natural: dict[str, Any]
 ) -> None:
-    """Put the gain over natural's run into the result and on the model's card."""
+    """Put the gain over natural's run into the result and on the model's card, and tell it."""
     scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
     gain = target_gain.gain_beside(task, dict(scenario.reference), tested, natural[TESTED])
     result["beside"] = {"test_loss_nats": natural["test_loss_nats"], **target_gain.gain_facts(gain)}
-    result["true_gain"] = target_gain.known_gain(gain)
+    asked = dict(scenario.reference)
+    elsewhere = target_gain.harm_elsewhere(asked, result["test_loss_nats"], natural["test_loss_nats"])
+    result["true_gain"] = "; ".join(filter(None, [target_gain.known_gain(gain), elsewhere]))
+    Progress().say(result["true_gain"])
     retell_gain(config.folder / "model", result["true_gain"])
 
 

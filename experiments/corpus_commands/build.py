@@ -79,7 +79,8 @@ class BuildConfig:
     if there is little text). The text is read twice. By default train-console learns on them, and pretrain leaves them
     out"""
     agents: tuple[str, ...] = ("topic", "quality", "match")
-    """agents that label the text; match stands for one such agent for each reference task"""
+    """agents that label the text; match stands for one such agent for each reference task. A label of your files
+    (--columns.scores, --columns.categories) stands in place of an agent's of the same name"""
     vocab_size: int = 512
     """vocabulary of the tokenizer, which is trained on the text; small models need a small one"""
     tokenizer: Path | None = None
@@ -227,8 +228,9 @@ def _build(config: BuildConfig, sources: Mapping[str, Source], tell: Any) -> Cor
 
         return build_default(config.corpus, config.vocab_size, tell)
     splits = Splits(config, sources, tell)
-    labellers = make_labellers(config.agents, default_tasks(config.tasks))
-    annotate = partial(label_corpus, agents=labellers) if config.agents else None
+    own = config.columns.scores.keys() | config.columns.categories.keys()
+    labellers = [agent for agent in make_labellers(config.agents, default_tasks(config.tasks)) if agent.name not in own]
+    annotate = partial(label_corpus, agents=labellers) if labellers else None
     documents = splits.documents()
     about = asdict(config)
     for where in ("corpus", "overwrite"):

@@ -41,8 +41,8 @@ class TaskSize:
         numbers[0] = numbers[0].replace(" for", " documents for")
         errors = ", ".join(f"{error:.3f}" for error in self.error.values())
         line = (
-            f"reference task '{self.task}' has {', '.join(numbers)}; a gain measured on these has an error of "
-            f"{errors} nats"
+            f"reference task '{self.task}' has {', '.join(numbers)}; a gain measured on these has a standard "
+            f"error of {errors} nats"
         )
         if not self.is_small:
             return line
@@ -68,7 +68,7 @@ def size_warnings(corpus: Corpus) -> list[str]:
     if practice:
         numbers = sorted({sum(size.documents.values()) for size in practice})
         told = f"{numbers[0]:,}" if len(numbers) == 1 else f"{numbers[0]:,} to {numbers[-1]:,}"
-        error = f"has an error of up to {max(max(size.error.values()) for size in practice):.3f} nats"
+        error = f"has a standard error of up to {max(max(size.error.values()) for size in practice):.3f} nats"
         if len(practice) == 1:
             line = f"1 practice task has {told} documents; a gain measured on it {error}: learn on it, and compare "
             lines.append(line + "policies on others")

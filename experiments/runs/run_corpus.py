@@ -23,7 +23,7 @@ def corpus_of_run(
     packages installed since then change nothing. Another one gets `given`, or else the default corpus, which is built
     on first use. `verify`: check the hashes of all files; `may_change`: the run can go on with a corpus that was built
     anew with other documents."""
-    progress.stage("corpus", CORPUS_S)
+    progress.stage("corpus", None if given else CORPUS_S)
     record = folder / RECORD
     if not record.exists():
         return Corpus.open(given, verify) if given else _default(progress)
@@ -44,4 +44,4 @@ def read_checked(path: Path, kind: type[T]) -> T:
 
 
 def _default(progress: Progress) -> Corpus:
-    return default_corpus(progress=lambda stage, share: progress.update(share, 1.0, doing=stage))
+    return default_corpus(progress=lambda stage, share: progress.update(share, 1.0, part=stage))

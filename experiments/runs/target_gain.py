@@ -3,6 +3,7 @@
 import shlex
 import sys
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from ...lm.models.causal_lm import num_parameters
 from ...policies.trials.store import folder as trials_folder
 from ...policies.trials.store import kept, result_of
 from ...policies.trials.trial import Trial, TrialConfig, TrialResult
-from ...policies.trials.verdict import EXPECTED, refusal, told
+from ...policies.trials.verdict import refusal, told
 from ...policies.trials.window_gains import MeanGain, mean_gain, strata
 from ..analysis.charges import trial_flops
+from ..analysis.harm import HARM_NATS
 from ..progress import Progress, duration
 from .pretraining import TEST_WINDOWS
 from .run_corpus import read_checked
@@ -73,7 +75,6 @@ def trial_facts(result: TrialResult, config: TrialConfig, target_flops: float) -
         "flops": flops,
         "flops_over_the_targets": round(flops / target_flops, 5),
         "told": told(result),
-        "expected": EXPECTED,
     }
 
 
@@ -130,11 +131,21 @@ def known_gain(gain: MeanGain) -> str:
         "gain": "the policy helped this run",
         "harm": "the policy harmed this run",
         "unclear": "whether the policy helped is not known",
+        "none": "the policy selected nothing, and this run is natural's, number for number",
     }[gain.verdict]
     return (
         f"the true gain over the same target under natural, on the test part, is {gain} over documents (one seed: "
         f"the noise between seeds is not in it): {meaning}"
     )
+
+
+def harm_elsewhere(asked: Collection[str], own: dict[str, float], natural: dict[str, float]) -> str:
+    """The reference tasks that the run was not asked to serve and that ended worse than natural's, in words.
+
+    "" if there are none. own, natural: test losses by task."""
+    worse = {name: own[name] - natural[name] for name in own if name not in asked}
+    told = [f"{name} by {nats:.3f} nats" for name, nats in worse.items() if nats > HARM_NATS]
+    return f"reference tasks that it was not run for ended worse than natural's: {', '.join(told)}" if told else ""
 
 
 def gain_facts(gain: MeanGain) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..io.errors import InputError
 from ..records.faults import Faults
-from ..records.record import BadFile, BadRow, Record, Values, kind_of, listed
+from ..records.record import MISSING_CURE, BadFile, BadRow, Record, Values, kind_of, listed
 
 DOMAIN = "domain"  # the label of where a document comes from
 MAX_BYTES = 1 << 20  # of a document: more than any context; longer text is split
@@ -128,9 +128,8 @@ class Columns:
     def _present(self, record: Record, column: str) -> Any:
         value = _find(record.values, column)
         if value is _ABSENT:
-            cure = "name yours with --columns"
             found = f"only {listed(record.values)}" if record.values else "it is empty"
-            raise BadRow(record.place, f"without column '{column}'", cure, found)
+            raise BadRow(record.place, f"without column '{column}'", MISSING_CURE, found)
         return value
 
     def _score(self, record: Record, column: str) -> float | None:

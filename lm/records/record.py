@@ -9,6 +9,8 @@ from ..io.errors import InputError
 
 Values = dict[str, Any]
 
+MISSING_CURE = "name yours with --columns, or of a reference task with --reference-text or --reference-group"
+
 
 class Record(NamedTuple):
     """One record of a data file or dataset. place: file and line or row, for messages; stem: the name of its file
@@ -41,7 +43,7 @@ class BadFile(InputError):
 def missing_columns(required: Iterable[str], present: Collection[str]) -> str:
     """What to say of a table without a required column (a name, or a path into a nested column); "" if it has all."""
     missing = [path for path in required if path not in present and path.split(".")[0] not in present]
-    return f"has no column {listed(missing)}, only {listed(present)}; name yours with --columns" if missing else ""
+    return f"has no column {listed(missing)}, only {listed(present)}; {MISSING_CURE}" if missing else ""
 
 
 def kind_of(value: Any) -> str:

@@ -23,7 +23,10 @@ class MeanGain:
 
     @property
     def verdict(self) -> str:
-        """One of "gain", "harm" and "unclear": the last where the interval holds 0, or there is none."""
+        """One of "gain", "harm", "unclear", where the interval holds 0 or there is none, and "none", where the runs are
+        natural's, bit for bit: nothing was selected."""
+        if self.ci95 == (0.0, 0.0):
+            return "none"
         if self.ci95 is None or self.ci95[0] <= 0 <= self.ci95[1]:
             return "unclear"
         return "gain" if self.nats > 0 else "harm"

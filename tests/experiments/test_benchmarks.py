@@ -332,6 +332,6 @@ def test_shares_of_verdicts() -> None:
 
     rows = [row("harm", "harm", [-2, -1]), row("harm", "unclear", [-1, 1]), row("gain", "harm", [-2, -1])]
     found = trial_verdicts.figures([*rows, row("unclear", "unclear", [-1, 1])])
-    assert found["counts"]["harm"] == {"harm": 1, "unclear": 1, "gain": 0}
+    assert found["counts"]["harm"] == {"harm": 1, "none": 0, "unclear": 1, "gain": 0}
     assert (found["harm_found"], found["gain_found"]) == (0.5, 0.0)
     assert (found["false_harm"], found["false_gain"], found["held"]) == (0.5, None, 0.5)

@@ -74,6 +74,9 @@ def test_time_left_comes_from_what_is_done_else_from_what_was_expected(clock: Cl
         progress.stage("learn", 30)
         clock.now += 50
         progress.update(0, 4)  # later than expected
+        progress.stage("label")
+        clock.now += 50
+        progress.update(0.0001, 1)  # too little to tell
     assert [line.rsplit(", ")[-1] for line in stream.getvalue().splitlines() if "left" in line] == [
         "0:40 left",
         "2:00 left",

@@ -75,7 +75,7 @@ def test_the_commands_of_the_data_card_are_true() -> None:
 
 
 @pytest.mark.skipif(not (DATA / "corpus").is_dir(), reason="the text of the results is not beside the project")
-@pytest.mark.filterwarnings("ignore:.* of the training tokens", "ignore:.* has an error of")
+@pytest.mark.filterwarnings("ignore:.* of the training tokens", "ignore:.* has a standard error of")
 @pytest.mark.parametrize("name", ["full", "ten-tasks"])
 def test_a_script_builds_its_corpus(name: str, tmp_path: Path) -> None:
     main(replace(scripted(name), corpus=tmp_path / "c", max_documents=200, agents=("match-jeopardy",)))

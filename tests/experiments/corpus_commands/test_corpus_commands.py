@@ -23,7 +23,7 @@ from pretraingym.lm.io.errors import InputError
 
 COMMAND = ("-m", "pretraingym.experiments", "corpus")
 SHARE = ("--hold-out", "0.01")
-pytestmark = pytest.mark.filterwarnings("ignore:reference task .* an error of")
+pytestmark = pytest.mark.filterwarnings("ignore:reference task .* standard error of")
 
 
 def run(*arguments: object) -> dict[str, Any]:
@@ -68,6 +68,15 @@ def test_the_labelled_slimpajama(rows: Path, tmp_path: Path, capsys: pytest.Capt
         inside = np.flatnonzero(corpus.labels["domain"].column[: train.stop] == index)
         tokens = int(np.diff(corpus.token_offsets)[inside].sum())
         assert f"| {name} |  | {len(inside):,} | {tokens:,} |" in card
+
+
+def test_a_label_of_the_files_stands_in_place_of_an_agents(rows: Path, tmp_path: Path) -> None:
+    score = ("--columns.scores", "quality", "attr-fineweb-edu")
+    result = run("build", "--files", rows, "--corpus", tmp_path / "c", "--hold-out", 0.1, *score)
+    assert result["labels"] == ["domain", "match-heldout", "quality", "topic"]
+    values = Corpus.open(tmp_path / "c").labels["quality"].values
+    assert values is not None
+    assert set(np.round(values, 2)) <= {0.0, 1.67, 3.33, 5.0}
 
 
 def test_the_same_bytes_again_and_after_a_kill(rows: Path, tmp_path: Path) -> None:
@@ -144,13 +153,13 @@ def test_large_documents_are_named(tmp_path: Path) -> None:
     texts = [f"a few words of the document {i}" for i in range(400)]
     texts[100:105] = ["word " * 600, "word " * 100, "word " * 900, "word " * 800, "word " * 400]
     files = lines(tmp_path / "mail.jsonl", texts)
-    with pytest.warns(UserWarning, match="alone is|more doc|an error of") as warned:
+    with pytest.warns(UserWarning, match="alone is|more doc|standard error of") as warned:
         run("build", "--files", files, "--agents", "--hold-out", "0.05", "--corpus", tmp_path / "c")
     corpus = Corpus.open(tmp_path / "c")
     train = corpus.splits["train"]
     tokens = np.diff(corpus.token_offsets[train.start : train.stop + 1])
     largest = [train.start + int(number) for number in np.argsort(-tokens)[:3]]
-    (warning,) = [each for each in warned if "an error of" not in str(each.message)]
+    (warning,) = [each for each in warned if "standard error of" not in str(each.message)]
     whole, _, advice = str(warning.message).partition(": ")
     told = whole.split("; ")
     assert advice.startswith("what selects them trains on little else. Split them")
@@ -431,7 +440,7 @@ def test_a_damaged_corpus_is_not_labelled(built: Path) -> None:
         (("--files", "x", "--csv-delimiter", "::"), "csv_delimiter is '::', expected one character, as ';'"),
         (
             ("--files", "x", *SHARE, "--columns.text", "body"),
-            "2 rows without column 'body' (name yours with --columns): x/a.jsonl",
+            "2 rows without column 'body' (name yours with --columns, or of a reference task with --reference-text",
         ),
         (("--files", "x", *SHARE, "--tokenizer", "x"), "no tokenizer.json in x"),
         (("--files", "x", *SHARE, "--agents", "qualty"), "unknown agent 'qualty'; did you mean 'quality'"),

@@ -65,8 +65,8 @@ def test_small_tasks_are_told_and_large_ones_are_not(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "line"),
     [
-        (1, "1 practice task has 3 documents; a gain measured on it has an error of up to 0."),
-        (2, "2 practice tasks have 3 documents each; a gain measured on one of them has an error of up to 0."),
+        (1, "1 practice task has 3 documents; a gain measured on it has a standard error of up to 0."),
+        (2, "2 practice tasks have 3 documents each; a gain measured on one of them has a standard error of up to 0."),
     ],
 )
 def test_practice_tasks_have_one_line(tmp_path: Path, number: int, line: str) -> None:

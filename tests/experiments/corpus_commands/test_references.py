@@ -136,7 +136,7 @@ def held(corpus: Corpus) -> set[str]:
     return set().union(*(texts(corpus, split) for split in PARTS))
 
 
-small = pytest.mark.filterwarnings("ignore:reference task .* an error of")
+small = pytest.mark.filterwarnings("ignore:reference task .* standard error of")
 
 
 @small

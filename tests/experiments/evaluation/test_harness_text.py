@@ -55,7 +55,7 @@ def test_a_task_of_one_split_warns(tmp_path: Path) -> None:
         assert len(list(benchmark_records(str(path)))) == 8
 
 
-@pytest.mark.filterwarnings("ignore:reference task .* an error of")
+@pytest.mark.filterwarnings("ignore:reference task .* standard error of")
 @pytest.mark.filterwarnings("ignore:.* of the training tokens")
 def test_a_corpus_with_a_benchmark_as_its_task(tmp_path: Path) -> None:
     path, text = task(tmp_path, "training", "test"), tmp_path / "text.jsonl"

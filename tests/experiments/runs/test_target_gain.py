@@ -154,7 +154,9 @@ def test_a_dry_run_tells_the_cost_and_tries_nothing(config: PretrainConfig, monk
     assert trial_flops(proxy, 4, 10, 1000, 2) == 8 * (run_charges(proxy, 1000, 2).total + measured)
 
 
-def test_natural_beside_it_tells_the_true_gain(config: PretrainConfig, stopped: Stopped, tmp_path: Path) -> None:
+def test_natural_beside_it_tells_the_true_gain(
+    config: PretrainConfig, stopped: Stopped, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     beside = replace(config, beside="natural", no_trial=True)
     whole = main(replace(beside, folder=tmp_path / "whole"))
     gain = whole["beside"]
@@ -162,6 +164,10 @@ def test_natural_beside_it_tells_the_true_gain(config: PretrainConfig, stopped: 
     assert gain["gain_ci95"][0] < gain["gain_nats"] < gain["gain_ci95"][1]
     assert gain["verdict"] == "gain"
     assert f"is {gain['gain_nats']:+.3f} nats" in whole["true_gain"]
+    lost = whole["test_loss_nats"]["code"] - gain["test_loss_nats"]["code"]
+    assert lost > 0.02  # of the task that it was not asked for
+    assert f"ended worse than natural's: code by {lost:.3f} nats" in whole["true_gain"]
+    assert whole["true_gain"] in capsys.readouterr().err
     told = card(replace(beside, folder=tmp_path / "whole"))
     assert whole["true_gain"] in told
     assert "unknown" not in told

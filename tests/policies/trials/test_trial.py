@@ -70,7 +70,7 @@ def test_it_tells_gain_from_harm(make: Make) -> None:
 def test_natural_gains_nothing(make: Make) -> None:
     result = make("natural").run()
     assert (result.gain.nats, result.validation_gain.nats, result.fit.nats) == (0, 0, 0)
-    assert "not known" in told(result)
+    assert "neither helps nor harms here" in told(result)
 
 
 def test_its_runs_are_runs_like_others(make: Make) -> None:
@@ -209,6 +209,9 @@ def test_what_it_says(make: Make) -> None:
     assert "the policy stands at +0.300 nats, 0.200 above the trial text" in told(fits)
     unclear = replace(fits, gain=MeanGain(0.1, (-0.1, 0.3)), fit=MeanGain(0.2, (-0.1, 0.5)))
     assert told(unclear).endswith("so whether the policy helps here is not known")
+    assert "which are natural's: for these reference tasks it neither helps nor harms here" in told(
+        replace(fits, gain=MeanGain(0.0, (0.0, 0.0)))
+    )
     alone = replace(fits, gain=MeanGain(0.1, None), fit=MeanGain(0.2, None))
     assert told(alone).endswith(
         "are of a single document, so nothing is known; name more reference text, or measure more windows "

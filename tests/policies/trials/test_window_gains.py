@@ -47,7 +47,7 @@ def test_two_runs_that_agree_by_chance_are_not_trusted() -> None:
 
 def test_where_nothing_differs() -> None:
     found = mean_gain([Stratum(1.0, np.zeros((4, 9)), np.arange(9))])
-    assert (found.nats, found.ci95, found.verdict) == (0.0, (0.0, 0.0), "unclear")
+    assert (found.nats, found.ci95, found.verdict) == (0.0, (0.0, 0.0), "none")
 
 
 def test_verdicts() -> None:
