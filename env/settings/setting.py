@@ -12,7 +12,7 @@ from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...lm.models.causal_lm import config_in, llama
 from ...lm.models.engine_config import EngineConfig
-from ...lm.models.optimizer import OptimizerConfig
+from ...lm.models.optimizer_config import OptimizerConfig
 from ...lm.models.training import TrainConfig
 from ...lm.proxies.stack import ProxyStack
 from ...lm.target.target import Target
