@@ -9,7 +9,6 @@ from .baselines.fixed import Natural
 from .baselines.frozen import Frozen
 from .registry import make_policy
 from .saved.learned import LearnedPolicy
-from .saved.storage import policy_hash
 
 MEMBER = "#"  # stands before the number of a policy among several of one name
 
@@ -58,6 +57,8 @@ def make_policies(policies: Sequence[str], agents: tuple[str, ...]) -> dict[str,
 def learned_hashes(policies: Mapping[str, Policy]) -> dict[str, str]:
     """Hashes of the learned policies among them, so that a run does not go on with another policy in the same
     folder."""
+    from .saved.storage import policy_hash
+
     inner = {name: learned_in(policy) for name, policy in policies.items()}
     return {name: policy_hash(policy) for name, policy in inner.items() if policy is not None}
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linprog, minimize
 
 from ...lm.corpus.corpus import Labels
 from ..cells.index import CellIndex
@@ -82,6 +81,8 @@ class LimitedCells:
     def plan(self, at: Progress, margin: float) -> Array | None:
         """Windows of each group, (B,), that use up the rest of the run and keep every limit by `margin` windows at
         least, and by more where there is room; None if there are none. A linear programme, in units of the rest."""
+        from scipy.optimize import linprog
+
         steady_C, left = self.steady(at.used_C), float(at.windows_left)
         # A group that is used up gives no windows, whatever their length.
         window_tokens = self.sums(steady_C * self.cells.window_tokens_C) / np.maximum(self.sums(steady_C), 1e-300)
@@ -122,6 +123,8 @@ def least_divergence(wish: Array, rows: Array, bounds: Array) -> Array:
 
     p = wish * exp(-rows.T @ price) / sum, with prices (one a row, from 0 up) that minimise the convex dual
     log sum wish * exp(-rows.T @ price) + bounds @ price. Where nothing keeps all rows, some p of large prices."""
+    from scipy.optimize import minimize
+
     if (rows @ wish <= bounds).all():
         return wish
     with np.errstate(divide="ignore"):

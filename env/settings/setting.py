@@ -2,22 +2,24 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
-
-import torch
-from transformers import PretrainedConfig
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from ...lm.backend import Backend, Decay, Schedule
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
-from ...lm.models.causal_lm import config_in, llama
 from ...lm.models.engine_config import EngineConfig
-from ...lm.models.optimizer import OptimizerConfig
-from ...lm.models.training import TrainConfig
-from ...lm.proxies.stack import ProxyStack
-from ...lm.target.target import Target
+from ...lm.models.optimizer_config import OptimizerConfig
 from ..episode_config import EpisodeConfig
 from ..scenarios.task import Task
+from .default_corpus import default_corpus
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PretrainedConfig
+
+    from ...lm.models.training import TrainConfig
+    from ...lm.proxies.stack import ProxyStack
+    from ...lm.target.target import Target
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -85,8 +87,6 @@ class Setting:
         """The task of the built corpus in that folder; without one, of the default corpus, which is built on first
         use."""
         if corpus is None:
-            from .default_corpus import default_corpus  # building needs libraries that reading does not
-
             return self.task(default_corpus())
         return self.task(Corpus.open(Path(corpus)))
 
@@ -101,37 +101,53 @@ class Setting:
         """Tokens of a whole run whose windows are all full."""
         return self.episode.budget_tokens(self.context)
 
-    def model_config(self, vocab_size: int, end_of_text: int | None = None) -> PretrainedConfig:
+    def model_config(self, vocab_size: int, end_of_text: int | None = None) -> "PretrainedConfig":
         """The configuration of the model that is trained, with the token that ends a text. InputError: sizes that do
         not fit, or no usable config in `model`."""
+        from ...lm.models.causal_lm import config_in, llama
+
         if self.origin is not None:
             return config_in(self.origin, vocab_size, self.context, keep_vocabulary=True)
         if self.model is not None:
             return config_in(self.model, vocab_size, self.context, end_of_text)
         return llama(vocab_size, self.width, self.num_layers, self.context, end_of_text)
 
+    def num_params(self, vocab_size: int) -> int:
+        """Parameters of the model that is trained. InputError: as `model_config`."""
+        from ...lm.models.causal_lm import num_parameters
+
+        return num_parameters(self.model_config(vocab_size))
+
     @property
-    def products(self) -> torch.dtype:
+    def products(self) -> "torch.dtype":
         """The type of the matrix products of a training step: `precision` on this device."""
+        import torch
+
         half = self.precision == "bfloat16" or (self.precision == "auto" and self.device != "cpu")
         return torch.bfloat16 if half else torch.float32
 
     @property
-    def train_config(self) -> TrainConfig:
+    def train_config(self) -> "TrainConfig":
         """How each model is trained."""
+        from ...lm.models.training import TrainConfig
+
         clock = self.episode
         schedule = Schedule(clock.total_steps, self.lr_warmup_steps, self.lr_decay_share, self.lr_decay)
         half_life = max(1.0, clock.steps_per_interval / 2)
         return TrainConfig(schedule, self.optimizer, half_life, products=self.products)
 
-    def backend(self, task: Task, num_slots: int) -> ProxyStack:
+    def backend(self, task: Task, num_slots: int) -> "ProxyStack":
         """`num_slots` new models on this task's windows. InputError: `origin` is given, which is for targets."""
+        from ...lm.proxies.stack import ProxyStack
+
         if self.origin is not None:
             raise InputError(f"origin is {self.origin}, expected none: proxies begin afresh, a target may go on")
         config = self.model_config(task.corpus.vocab_size, task.corpus.end_of_text)
         return ProxyStack(config, task.windows, self.train_config, num_slots, self.device)
 
-    def target(self, task: Task, engine: EngineConfig) -> Target:
+    def target(self, task: Task, engine: EngineConfig) -> "Target":
         """One model on this task's windows, trained as `engine` says."""
+        from ...lm.target.target import Target
+
         config = self.model_config(task.corpus.vocab_size, task.corpus.end_of_text)
         return Target(config, task.windows, self.train_config, engine, self.device, self.origin)

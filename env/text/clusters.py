@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from .corpus_text import vectorizer
 from .words import content_words, typical_words
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 NUM_COMPONENTS = 32
 COMMON = 0.5  # more than the topics' .2, which lack the words of a kind that is a fifth of the text
@@ -94,8 +97,9 @@ class _Parting:
         return [np.sort(order[before]), np.sort(order[~before])]
 
 
-def _features(units: Sequence[Sequence[str]], columns: NDArray[np.int64]) -> csr_matrix:
+def _features(units: Sequence[Sequence[str]], columns: NDArray[np.int64]) -> "csr_matrix":
     """(units, words) tf-idf, each unit's of unit length."""
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import TfidfTransformer
 
     counts = vectorizer().transform(text for unit in units for text in unit)[:, columns]
@@ -104,7 +108,7 @@ def _features(units: Sequence[Sequence[str]], columns: NDArray[np.int64]) -> csr
     return TfidfTransformer(sublinear_tf=True).fit_transform(csr_matrix(gather @ counts))
 
 
-def _points(features: csr_matrix) -> NDArray[np.float64]:
+def _points(features: "csr_matrix") -> NDArray[np.float64]:
     """(units, components), of unit length. In 64 bits, in which the number of threads does not move a unit."""
     from sklearn.decomposition import TruncatedSVD
 

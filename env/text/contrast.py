@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import vstack
 
 from ...lm.io.errors import InputError
 from .corpus_text import NUM_FEATURES, CorpusText, TextBatch
@@ -21,6 +20,7 @@ class Contrast:
     def __init__(
         self, documents: CorpusText, positives: NDArray[np.int64], rng: np.random.Generator, whole: bool = False
     ) -> None:
+        from scipy.sparse import vstack
         from sklearn.linear_model import LogisticRegression
 
         others = np.setdiff1d(documents.sample, positives)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from ...lm.corpus.corpus import reference_split
 from ...lm.corpus.texts import Texts
@@ -15,6 +14,7 @@ from .byte_codes import ByteCodes, ByteCounts
 from .pieces import Pieces, chosen, cut, piece_counts
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import HashingVectorizer
 
     from .language_model import LanguageModel
@@ -51,7 +51,7 @@ class TextBatch:
     weigh: Any
 
     @cached_property
-    def features(self) -> csr_matrix:
+    def features(self) -> "csr_matrix":
         """(D, NUM_FEATURES) float32: log counts times inverse document frequency, each document's of unit length."""
         return self.weigh.transform(vectorizer().transform(self.texts), copy=False)
 
@@ -116,13 +116,13 @@ class CorpusText:
         """Numbers of the documents of a reference task's validation part. Agents never see the other parts."""
         return np.array(self.splits[reference_split(task, "validation")], np.int64)
 
-    def features(self, documents: NDArray[np.int64]) -> csr_matrix:
+    def features(self, documents: NDArray[np.int64]) -> "csr_matrix":
         """As TextBatch.features, of these documents (D,), each of the sample."""
         return self.weigh.transform(self._counts[np.searchsorted(self.sample, documents)], copy=False)
 
     def some_pieces(
         self, documents: NDArray[np.int64], most: int, rng: np.random.Generator, whole: bool = False
-    ) -> tuple[NDArray[np.int64], csr_matrix]:
+    ) -> tuple[NDArray[np.int64], "csr_matrix"]:
         """Pieces of these documents (D,), at most `most`, as `pieces.chosen` has them: the place in `documents` of each
         one's document (pieces,), rising, and features (pieces, NUM_FEATURES), as TextBatch.pieces has them. whole:
         documents are not cut."""
@@ -174,6 +174,6 @@ class CorpusText:
         return TfidfTransformer(sublinear_tf=True).fit(self._counts)
 
     @cached_property
-    def _counts(self) -> csr_matrix:
+    def _counts(self) -> "csr_matrix":
         """(sample, NUM_FEATURES), of the words of each document of the sample."""
         return vectorizer().transform(self.texts[int(document)] for document in self.sample)

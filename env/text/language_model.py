@@ -10,7 +10,7 @@ from ...lm.corpus.texts import Texts
 from ...lm.corpus.tokenizer import train_tokenizer
 from ...lm.corpus.windows import PADDING
 from ...lm.models.causal_lm import llama
-from ...lm.models.optimizer import OptimizerConfig
+from ...lm.models.optimizer_config import OptimizerConfig
 from ...lm.proxies.shard import Shard
 
 VOCABULARY, WIDTH, NUM_LAYERS = 512, 64, 2

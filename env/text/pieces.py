@@ -1,11 +1,13 @@
 """Documents cut into pieces of about the same length, so that long and short ones are judged by equal measures."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 PIECE_BYTES = 400  # about a paragraph
 OF_ONE = 1 / 6  # of the pieces that are chosen, those of one document at most
@@ -16,7 +18,7 @@ class Pieces:
     """The pieces of D documents, document by document. features: (pieces, NUM_FEATURES); count: (D,), how
     many each document has, at least one."""
 
-    features: csr_matrix
+    features: "csr_matrix"
     count: NDArray[np.int64]
 
     def means(self, values: NDArray[Any]) -> NDArray[np.float64]:

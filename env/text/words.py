@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from .corpus_text import vectorizer
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 COMMON = 0.2  # by default a word in more than this share of the texts tells style, not topic
 RARE = 0.004  # a word in less than this share tells one source
@@ -33,7 +36,7 @@ def content_words(texts: Iterable[str], common: float = COMMON) -> tuple[list[st
     return [words[i] for i in first], columns
 
 
-def typical_words(words: Sequence[str], inside: csr_matrix, mean: NDArray[np.float32]) -> list[str]:
+def typical_words(words: Sequence[str], inside: "csr_matrix", mean: NDArray[np.float32]) -> list[str]:
     """The TYPICAL words that stand out most in some texts. inside: their features, (texts, words); mean: the mean
     feature of all texts, (words,)."""
     gain = np.asarray(inside.mean(0)).ravel() - mean if inside.shape[0] else mean

@@ -15,7 +15,6 @@ from ...env.scenarios.distribution import NATURAL_IS_RIGHT
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
-from ...lm.models.causal_lm import num_parameters
 from ...policies.base import Policy
 from ...policies.named import group_by_shared_name, learned_in
 from .bootstrap import FEW_CLUSTERS, LEAST_CLUSTERS, bootstrap_weights, ci95, resampled
@@ -158,7 +157,7 @@ def summarise(runs: ScenarioRuns) -> dict[str, Any]:
     `natural_ladder` and `scenarios`."""
     paired = runs.paired
     table = policy_rows(paired)
-    params = num_parameters(runs.setting.model_config(runs.task.corpus.vocab_size))
+    params = runs.setting.num_params(runs.task.corpus.vocab_size)
     charges, labels = run_charges(runs.setting, params, len(runs.task.reference_tasks)), label_flops(runs.task)
     budget, scales = float(runs.setting.budget_tokens), list(runs.records[0]["ladder"])
     rungs = [(budget, table[NATURAL].test_loss_mean), *map(paired.rung, scales)]

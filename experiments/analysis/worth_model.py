@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from ...env.recording.episode_record import EpisodeRecord
 from ...env.settings.fitted_dynamics import LEAST_WORTH, START
@@ -141,6 +140,8 @@ def fit_worth(table: EpisodeTable, knows_labels: bool = True) -> WorthModel:
 
 def _fitted(table: EpisodeTable, task: int, width: int, noise: Noise, group_N: NDArray[np.intp]) -> Array:
     """Floor, amplitude, exponent and theta (width,) of a task."""
+    from scipy.optimize import least_squares
+
     lowest = np.nanmin(table.loss_NIT[:, :, task])
     start = np.concatenate([[0.7 * lowest, 0.3 * lowest, 0.35], np.zeros(width)])
     lower, upper = np.full(len(start), -np.inf), np.full(len(start), np.inf)

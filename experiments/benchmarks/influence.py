@@ -28,7 +28,7 @@ from ...env.settings.setting import Setting
 from ...lm.cores import usable_cores
 from ...lm.corpus.windows import PART_BITS, count_parts
 from ...lm.keyed_random import hash64
-from ...lm.models.optimizer import OptimizerConfig
+from ...lm.models.optimizer_config import OptimizerConfig
 from ...lm.proxies.stack import ProxyStack
 
 Floats = NDArray[np.float64]

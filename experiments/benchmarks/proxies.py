@@ -43,7 +43,7 @@ from ...env.settings.setting import Precision, Setting
 from ...lm.backend import Schedule
 from ...lm.cores import usable_cores
 from ...lm.ingest.synthetic import build_synthetic
-from ...lm.models.optimizer import OptimizerConfig
+from ...lm.models.optimizer_config import OptimizerConfig
 from ...lm.models.training import TrainConfig
 from ...lm.proxies.stack import ProxyStack
 from .proxies_naive import MUONS, Job, NaiveProxies, Way, naive_proxies

@@ -24,7 +24,8 @@ from ...lm.backend import Floats, Ids, Schedule
 from ...lm.corpus.corpus import Corpus
 from ...lm.corpus.windows import Windows
 from ...lm.models.causal_lm import new_model
-from ...lm.models.optimizer import OptimizerConfig, StackedOptimizer
+from ...lm.models.optimizer import StackedOptimizer
+from ...lm.models.optimizer_config import OptimizerConfig
 
 MUONS = ("torch", "own") if hasattr(torch.optim, "Muon") else ("own",)
 

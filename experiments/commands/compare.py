@@ -19,7 +19,6 @@ from ..analysis.scenario_table import ScenarioRuns, summarise, without_diverged_
 from ..analysis.statistics import NATURAL, NATURAL_ANEW
 from ..evaluation.outcomes import outcomes
 from ..progress import Progress
-from ..reports.compare_report import write_compare_report
 from ..runs.preflight import check_policies, check_seed, task_of_run
 from ..runs.run_folder import RunFolder
 
@@ -87,6 +86,8 @@ def main(config: CompareConfig) -> dict[str, Any]:
     warn_beyond_training(policies)
     results = summarise(ScenarioRuns(config.setting, task, without_diverged_scenarios(rows), policies))
     write_atomic(config.folder / "results.json", json.dumps(results | {"runs": rows}).encode())
+    from ..reports.compare_report import write_compare_report  # which draws
+
     write_compare_report(config.folder, results)
     folder.close()
     shown = ("test_loss_mean", "gain_nats", "gain_ci95", "win_rate", "harm", "validation_gain_nats", "speedup")

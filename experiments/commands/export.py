@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from ...lm.io.errors import InputError
-from ...policies.onnx_export import export_onnx
 from ...policies.registry import make_policy
 from ...policies.saved.learned import LearnedPolicy
 
@@ -27,5 +26,7 @@ def main(config: ExportConfig) -> dict[str, Any]:
         raise InputError(f"policy '{config.policy}' is a rule; expected a learned one, a run folder or a shipped name")
     if not config.file.parent.is_dir():
         raise InputError(f"no folder {config.file.parent}: make it, or name another --file")
+    from ...policies.onnx_export import export_onnx
+
     export_onnx(policy, config.file)
     return {"file": str(config.file), "bytes": config.file.stat().st_size}

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tyro
 from rich.console import Console
-from scipy.stats import spearmanr
 
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
@@ -134,6 +133,8 @@ def rank_correlation(predicted_N: Array, loss_N: Array) -> float:
     """Spearman's; 0 where there is nothing to rank."""
     if np.ptp(predicted_N) == 0 or np.ptp(loss_N) == 0:
         return 0.0
+    from scipy.stats import spearmanr
+
     return float(spearmanr(predicted_N, loss_N).statistic)
 
 

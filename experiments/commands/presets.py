@@ -9,7 +9,7 @@ from ...env.episode_config import EpisodeConfig
 from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.settings.setting import Setting
 from ...lm.models.engine_config import EngineConfig
-from ...lm.models.optimizer import OptimizerConfig
+from ...lm.models.optimizer_config import OptimizerConfig
 from .pretrain import Preset, PretrainConfig
 from .train_console import LearnConfig, TrainConsoleConfig
 

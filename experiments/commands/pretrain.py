@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -21,8 +21,6 @@ from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...lm.models.engine_config import EngineConfig
-from ...lm.target.checkpoints import Checkpoint, Checkpoints
-from ...lm.target.ranks import Ranks
 from ...policies.base import Policy
 from ...policies.named import learned_hashes
 from ...policies.registry import make_policy
@@ -38,6 +36,9 @@ from ..runs.preflight import check_policies, check_seed, preflight_target
 from ..runs.pretraining import Pretraining, as_result
 from ..runs.run_corpus import RECORD, corpus_of_run, read_checked
 from ..runs.run_folder import CONFIG, RunFolder, check_folder
+
+if TYPE_CHECKING:
+    from ...lm.target.checkpoints import Checkpoint, Checkpoints
 
 
 def quick_target() -> Setting:
@@ -150,6 +151,8 @@ def main(config: PretrainConfig) -> dict[str, Any]:
 def _check_tested(config: PretrainConfig, task: Task, tested: dict[str, Any] | None) -> None:
     """Before natural is paid for. InputError: nothing that it comes to could be set beside the run's, on rank 0; the
     other ranks exit without a message."""
+    from ...lm.target.ranks import Ranks
+
     ranks, problem = Ranks(config.target.device), None
     if ranks.first and (tested is None or tested["corpus"] != task.corpus.fingerprint):
         held = "no losses by window, as those of earlier versions" if tested is None else "losses on another corpus"
@@ -177,6 +180,9 @@ def _tell_gain(
 
 def _run(config: PretrainConfig) -> tuple[dict[str, Any], Task]:
     """The result of one run, which on all ranks but the first may be short, and its task."""
+    from ...lm.target.checkpoints import Checkpoints
+    from ...lm.target.ranks import Ranks
+
     ranks = Ranks(config.target.device)
     with Progress(None if ranks.first else open(os.devnull, "w")) as progress:
         if not ranks.first:
@@ -290,11 +296,11 @@ def _kept(limits: tuple[Limit, ...], drawn: dict[str, list[CategoryUse]]) -> dic
 def _open_run_folder(
     config: PretrainConfig,
     corpus: Corpus,
-    checkpoints: Checkpoints,
+    checkpoints: "Checkpoints",
     policy: Policy,
     trial: Callable[[], Trial],
     progress: Progress,
-) -> tuple[RunFolder | None, Checkpoint | None, TrialResult | None]:
+) -> tuple[RunFolder | None, "Checkpoint | None", TrialResult | None]:
     """The run's folder, once the policy has been tried, and the trial's outcome, on rank 0 alone; on all ranks the
     checkpoint to continue from. InputError: RunFolder's, or the policy loses in the trial, on rank 0; the other ranks
     exit without a message."""

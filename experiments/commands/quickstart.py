@@ -15,11 +15,9 @@ from ...lm.ingest.held_out import default_tasks
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...policies.registry import make_policy
-from ...policies.saved.storage import load_policy, save_policy
 from ..analysis.policy_table import PolicyRow, table_json
 from ..analysis.target_table import target_table
 from ..progress import Progress
-from ..reports.report import write_report
 from ..runs.preflight import preflight_task
 from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
@@ -83,6 +81,8 @@ def main(config: QuickstartConfig) -> dict[str, Any]:
         _note_evaluation(config.folder, table)
         write_atomic(written, json.dumps(results, indent=1).encode())
     if not (config.folder / "report.html").exists():
+        from ..reports.report import write_report  # which draws
+
         write_report(config.folder)
     summary: dict[str, Any] = json.loads(written.read_text())
     return summary
@@ -123,6 +123,8 @@ def _results(
 
 def _note_evaluation(folder: Path, table: dict[str, PolicyRow]) -> None:
     """Write the results of the policy and of its rivals on the target into the policy's card."""
+    from ...policies.saved.storage import load_policy, save_policy
+
     policy = load_policy(folder)
     rows = tuple(
         {
@@ -149,6 +151,8 @@ def _learning_cost(config: QuickstartConfig, learned: dict[str, Any], target_par
 def _targets(config: QuickstartConfig, runs: TargetRuns) -> tuple[Rows, Rows, dict[str, Any]]:
     """Rows of all target runs at the usual budget, rows of natural's ladder, and the target's size and seconds by
     part."""
+    from ...policies.saved.storage import load_policy
+
     finals: Rows = []
     rungs: Rows = []
     size, profile = 0, Counter[str]()

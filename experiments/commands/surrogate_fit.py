@@ -10,7 +10,6 @@ import tyro
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import spearmanr
 
 from ...env.recording.config_record import ConfigRecord
 from ...env.recording.episode_record import EpisodeRecord
@@ -127,6 +126,8 @@ def _spearman(predicted: Array, real: Array) -> float:
     predicted = predicted.round(9)
     if len(predicted) < 3 or np.ptp(predicted) == 0 or np.ptp(real) == 0:
         return 0.0
+    from scipy.stats import spearmanr
+
     return float(spearmanr(predicted, real).statistic)
 
 

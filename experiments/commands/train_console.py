@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import tyro
@@ -18,20 +18,19 @@ from ...env.stopwatch import added
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...policies.base import Policy
-from ...policies.learners.learning import learn
 from ...policies.learners.start import checked_start
 from ...policies.learners.table import LEARNERS, learner_named
 from ...policies.named import learned_hashes
 from ...policies.registry import make_policy
 from ...policies.saved.card import PolicyCard
 from ...policies.saved.learned import LearnedPolicy
-from ...policies.saved.ranges import Ranges, widest
-from ...policies.saved.storage import save_policy
-from ...policies.sb3.in_turn import EnvsInTurn
 from ..progress import Progress
 from ..runs.preflight import check_seed, preflight_task
 from ..runs.run_corpus import corpus_of_run
 from ..runs.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from ...policies.saved.ranges import Ranges
 
 
 @dataclass(frozen=True)
@@ -107,6 +106,10 @@ def train_console(
 
     Every episode is recorded in episodes.jsonl. One that ran twice because of a kill may be there twice, with the same
     config, seed and weights, which does no harm."""
+    from ...policies.learners.learning import learn
+    from ...policies.saved.storage import save_policy
+    from ...policies.sb3.in_turn import EnvsInTurn
+
     envs = [_environment(corpus, folder, proxy, config) for corpus in corpora]
     env, rounds = EnvsInTurn(envs), config.episodes // (config.groups * config.group_size)
     watches = [env.runs.episode.stopwatch for env in envs]
@@ -155,10 +158,12 @@ def _card(
     proxy: Setting,
     config: LearnConfig,
     rounds: int,
-    ranges: Ranges,
+    ranges: "Ranges",
     start: Policy,
 ) -> PolicyCard:
     """The card of what was learned in so many rounds, with what the policy that it started from had learned."""
+    from ...policies.saved.ranges import widest
+
     known = start.card if isinstance(start, LearnedPolicy) else None
     clock = proxy.episode
     return PolicyCard(

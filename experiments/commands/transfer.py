@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import spearmanr
 
 from ...env.scenarios.distribution import PLAIN, ScenarioDistribution
 from ...env.scenarios.task import Task
@@ -17,7 +16,6 @@ from ...env.settings.setting import Setting
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ...lm.io.typed_json import to_json
-from ...lm.models.causal_lm import num_parameters
 from ...policies.base import Policy
 from ...policies.baselines.constant import family
 from ...policies.named import check_names, learned_hashes, make_policies, members_of, warn_beyond_training
@@ -92,9 +90,7 @@ def main(config: TransferConfig) -> dict[str, Any]:
                 folder.stage(f"{name}-{number}", partial(_losses, config, tasks[name], setting, policies, number))
                 for number in range(config.scenarios)
             ]
-    sizes = {
-        name: num_parameters(setting.model_config(tasks[name].corpus.vocab_size)) for name, setting in settings.items()
-    }
+    sizes = {name: setting.num_params(tasks[name].corpus.vocab_size) for name, setting in settings.items()}
     results = {
         "sizes": {name: {"params": sizes[name], **rank_agreement(losses[name], losses["target"])} for name in settings}
     }
@@ -128,6 +124,8 @@ def rank_agreement(losses: list[dict[str, float]], target: list[dict[str, float]
 
     `harm`: what the target would come to under the policy that wins at this size, over natural (`harm.py`; of
     validation losses, the only ones measured here); None where natural diverged in every scenario."""
+    from scipy.stats import spearmanr
+
     correlations, regrets, gains = [], [], []
     for own, wanted in zip(losses, target, strict=True):
         names = [name for name in own if name != NATURAL and None not in (own[name], wanted[name])]

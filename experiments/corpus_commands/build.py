@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from ...env.agents.labelling import label_corpus
 from ...env.agents.registry import check_column_name, make_labellers
+from ...env.settings.default_corpus import build_default
 from ...lm.corpus.corpus import PRACTICE_WORDS, Corpus
 from ...lm.corpus.exchange import built_aside
 from ...lm.corpus.tokenizer import check_vocab_size
@@ -224,8 +225,6 @@ def _build(config: BuildConfig, sources: Mapping[str, Source], tell: Any) -> Cor
     if config.source == "synthetic":
         return build_synthetic(config.corpus)
     if config.source == "installed":
-        from ...env.settings.default_corpus import build_default  # which loads torch: other corpora need none
-
         return build_default(config.corpus, config.vocab_size, tell)
     splits = Splits(config, sources, tell)
     own = config.columns.scores.keys() | config.columns.categories.keys()

@@ -9,8 +9,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import torch
-
 from ...lm.corpus.tokenizer import load_tokenizer, vocabulary_size
 from ...lm.io.errors import InputError, in_one_line
 from .questions import FIELDS
@@ -26,6 +24,8 @@ def require_harness() -> None:
 
 def load_model(folder: Path, device: str, batch_size: int) -> Any:
     """The harness's model. InputError: a folder or a device that cannot be used."""
+    import torch
+
     if not (folder / "config.json").is_file():
         raise InputError(f"no config.json in {folder}; give the folder of a transformers causal LM")
     known = vocabulary_size(load_tokenizer(folder))

@@ -13,9 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.spatial.distance import cdist
-from sklearn.model_selection import KFold
 
 from ...policies.learners.boosted_trees import boosted_trees
 
@@ -47,6 +44,8 @@ class Smooth:
 
     def fit(self, mixtures: Array, loss_N: Array, count_N: Array) -> None:
         """count_N: how many times each run counts, at least once."""
+        from scipy.linalg import cho_factor, cho_solve
+
         if len(loss_N) > MOST_FITTED:
             some = np.sort(np.random.default_rng(self.seed).choice(len(loss_N), MOST_FITTED, replace=False))
             mixtures, loss_N, count_N = mixtures[some], loss_N[some], count_N[some]
@@ -109,6 +108,8 @@ def numbered(mixtures: Array) -> NDArray[np.int64]:
 def held_out(mixtures: Array, loss_N: Array, seed: int) -> HeldOut:
     """Cross-validation: a tenth of the mixtures at a time, with all of their runs, is predicted by a regression on the
     rest."""
+    from sklearn.model_selection import KFold
+
     trees_N, smooth_N, predicted_N = (np.zeros(len(loss_N)) for _ in range(3))
     number_N = numbered(mixtures)
     folds = [
@@ -127,6 +128,8 @@ def held_out(mixtures: Array, loss_N: Array, seed: int) -> HeldOut:
 def likeliest(mixtures: Array, values_N: Array) -> Shape:
     """The shape of the largest marginal likelihood, in which the variance is the best one for it (Rasmussen and
     Williams 2006, 5.4.1)."""
+    from scipy.linalg import eigh
+
     rows = np.linspace(0, len(values_N) - 1, min(len(values_N), MOST_COMPARED)).round().astype(int)
     squares = {power: _squares(mixtures[rows], mixtures[rows], power) for power in POWERS}
     misfits: dict[Shape, float] = {}
@@ -148,6 +151,8 @@ def _best_share(trees_N: Array, smooth_N: Array, loss_N: Array) -> float:
 
 
 def _squares(mixtures: Array, others: Array, power: float) -> Array:
+    from scipy.spatial.distance import cdist
+
     return np.asarray(cdist(mixtures**power, others**power, "sqeuclidean"))
 
 

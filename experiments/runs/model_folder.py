@@ -16,11 +16,12 @@ from ...env.scenarios.task import Task
 from ...lm.corpus.corpus import reference_split
 from ...lm.io.errors import InputError, in_one_line
 from ...lm.io.files import naming_disk_errors, sync_folder, write_atomic
-from ...lm.target.target import Target
 from ...policies.base import Policy
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from ...lm.target.target import Target
 
 GENERATION = "generation_config.json"
 TRUE_GAIN = "- After it, "  # begins the card's line
@@ -159,7 +160,7 @@ def check_generation(origin: Path) -> None:
 
 
 def save_model(
-    target: Target,
+    target: "Target",
     tokenizer: "PreTrainedTokenizerBase",
     folder: Path,
     card: str = "",

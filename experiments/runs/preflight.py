@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from ...env.settings.setting import Setting
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError, in_one_line
 from ...lm.models.engine_config import EngineConfig
-from ...lm.target.target import Target
 from ...policies.registry import make_policy
 from ..progress import Progress
 from .run_corpus import RECORD, corpus_of_run
+
+if TYPE_CHECKING:
+    from ...lm.target.target import Target
 
 
 def check_policies(policies: Iterable[str], folder: Path, corpus: Path | None) -> None:
@@ -64,7 +66,7 @@ def preflight_task(setting: Setting, corpus: Corpus) -> Task:
     return task
 
 
-def preflight_target(setting: Setting, task: Task, engine: EngineConfig) -> Target:
+def preflight_target(setting: Setting, task: Task, engine: EngineConfig) -> "Target":
     """A new target, after it has read a window. InputError: sizes that do not fit, a model or a device that cannot be
     used."""
     with _naming_the_model(setting):

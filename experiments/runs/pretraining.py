@@ -4,10 +4,9 @@ import warnings
 from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...env.console.category_use import CategoryUse, achieved
@@ -19,11 +18,13 @@ from ...env.scenarios.scenario import Scenario
 from ...env.scenarios.task import Task, task_means
 from ...lm.io.errors import InputError
 from ...lm.io.state import nested, under
-from ...lm.target.checkpoints import Checkpoint, Checkpoints
-from ...lm.target.target import Target
 from ...policies.base import Policy
 from ..progress import Progress
 from .run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from ...lm.target.checkpoints import Checkpoint, Checkpoints
+    from ...lm.target.target import Target
 
 PART_STEPS = 10  # between two looks at the clock and at the loss
 TEST_WINDOWS = 512  # of each reference task's test part
@@ -36,11 +37,11 @@ class Pretraining:
 
     task: Task
     config: EpisodeConfig
-    target: Target
+    target: "Target"
     policy: Policy
     scenario: Scenario
     seed: int
-    checkpoints: Checkpoints
+    checkpoints: "Checkpoints"
     save_every_s: float = 600.0
     log_curve: bool = True
     limits: tuple[Limit, ...] = ()
@@ -54,7 +55,7 @@ class Pretraining:
         self.test_loss_W = np.zeros(0)  # of the windows of the test part, at the end
         self.told_to_stop = False  # by the machine's scheduler; the next part of an interval is the last
 
-    def run(self, found: Checkpoint | None, folder: RunFolder | None, progress: Progress) -> dict[str, float]:
+    def run(self, found: "Checkpoint | None", folder: RunFolder | None, progress: Progress) -> dict[str, float]:
         """To the end of the budget, from a checkpoint if one was found -> test loss by task, nats a token. Rank 0 alone
         has a folder. InputError: the model diverged."""
         self.policy.reset(self.task.agent_names, 1)
@@ -129,6 +130,8 @@ class Pretraining:
 
     def _due_and_told(self) -> tuple[bool, bool]:
         """(Rank 0's clock says save, any rank was told to stop), the same on all ranks."""
+        import torch
+
         due = self.target.ranks.first and monotonic() - self.saved_at >= self.save_every_s
         due_told = torch.tensor([float(due), float(self.told_to_stop)], device=self.target.ranks.device)
         due_told = self.target.ranks.sum(due_told)
@@ -149,7 +152,7 @@ class Pretraining:
         self.checkpoints.save(int(self.target.steps_N[0]), self.target.pieces(), arrays, about)
         self.saved_at = monotonic()
 
-    def _restore(self, found: Checkpoint) -> None:
+    def _restore(self, found: "Checkpoint") -> None:
         change = resume(self.episode, found.arrays, self.drop_removed)
         if change is not None and self.target.ranks.first:
             warnings.warn(change.told, stacklevel=2)
@@ -193,7 +196,7 @@ def shares_of_time(seconds: dict[str, float]) -> dict[str, float]:
     return {"console_share": round(console / total, 5), "evaluation_share": round(seconds["evaluate"] / total, 5)}
 
 
-def as_result(losses: dict[str, float], target: Target, episode: Episode) -> dict[str, Any]:
+def as_result(losses: dict[str, float], target: "Target", episode: Episode) -> dict[str, Any]:
     """What a run's last line of output says of it."""
     return {
         "test_loss_nats": losses,

@@ -13,7 +13,6 @@ from ...env.scenarios.task import Task
 from ...lm.corpus.corpus import Corpus
 from ...lm.io.errors import InputError
 from ...lm.io.typed_json import from_json, to_json
-from ...lm.models.causal_lm import num_parameters
 from ...policies.trials.store import folder as trials_folder
 from ...policies.trials.store import kept, result_of
 from ...policies.trials.trial import Trial, TrialConfig, TrialResult
@@ -92,7 +91,7 @@ def trial_seconds(config: TrialConfig, corpus: Corpus | None) -> float:
 def _planned_flops(config: TrialConfig, corpus: Corpus | None) -> float:
     vocabulary = VOCABULARY if corpus is None else corpus.vocab_size
     tasks = REFERENCE_TASKS if corpus is None else len(corpus.reference_tasks)
-    params = num_parameters(config.proxy.model_config(vocabulary))
+    params = config.proxy.num_params(vocabulary)
     return trial_flops(config.proxy, config.seeds, config.windows, params, tasks)
 
 

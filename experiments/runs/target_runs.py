@@ -9,8 +9,6 @@ from ...env.scenarios.pool import whole_corpus_scenario
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
 from ...lm.models.engine_config import EngineConfig
-from ...lm.target.checkpoints import Checkpoints
-from ...lm.target.ranks import Ranks
 from ...policies.base import Policy
 from ..progress import Progress
 from .model_folder import bits_per_byte, save_model, usable_tokenizer
@@ -41,6 +39,9 @@ class TargetRuns:
     ) -> dict[str, Any]:
         """The result of one run, from an earlier session if it has finished: its `row` of the metrics, the model's
         `params`, and the seconds of each part, `profile_s`. A run of natural's ladder logs no curve."""
+        from ...lm.target.checkpoints import Checkpoints
+        from ...lm.target.ranks import Ranks
+
         self.progress.stage(name, 40)
         checkpoints = Checkpoints(self.folder.path / CHECKPOINTS / name, Ranks(setting.device))
         found = None if name in self.folder.stages else checkpoints.newest()
@@ -69,5 +70,8 @@ class TargetRuns:
 
 def in_flight_bytes(folder: Path) -> int:
     """How many bytes of the metrics were written before the newest checkpoint of an unfinished run."""
+    from ...lm.target.checkpoints import Checkpoints
+    from ...lm.target.ranks import Ranks
+
     found = [Checkpoints(path, Ranks("cpu")).newest() for path in folder.glob(f"{CHECKPOINTS}/*")]
     return max((each.about["metrics_bytes"] for each in found if each is not None), default=0)

@@ -1,11 +1,12 @@
 """What training costs: floating-point operations and memory."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from transformers import PretrainedConfig
-
-from .causal_lm import num_parameters
 from .engine_config import EngineConfig
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 FLOAT = 4  # bytes: weights, gradients, averages and moments are float32
 ACTIVATIONS = 34  # bytes a layer, token and hidden unit in bfloat16 (Korthikanti et al. 2022, eq. 2, less attention)
@@ -25,7 +26,9 @@ class TrainingCost:
     context: int
 
     @classmethod
-    def of(cls, config: PretrainedConfig, context: int) -> "TrainingCost":
+    def of(cls, config: "PretrainedConfig", context: int) -> "TrainingCost":
+        from .causal_lm import num_parameters
+
         params, text = num_parameters(config), config.get_text_config(decoder=True)
         tables = 1 if config.tie_word_embeddings else 2
         # A tied table is also the head, and multiplies as such.

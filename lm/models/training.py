@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import torch
 
 from ..backend import Schedule
-from .optimizer import OptimizerConfig
+from .optimizer_config import OptimizerConfig
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from transformers import PretrainedConfig
 
 from ..models.causal_lm import IdentityHead, ends_in_head, new_model
 from ..models.finite_differences import Differentiable
-from ..models.optimizer import OptimizerConfig, StackedOptimizer
+from ..models.optimizer import StackedOptimizer
+from ..models.optimizer_config import OptimizerConfig
 from .head_loss import IGNORED, token_losses, weighted_losses
 from .layers import StackedEmbedding, stack_modules
 

@@ -14,7 +14,8 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..models.engine_config import EngineConfig
 from ..models.finite_differences import DifferentiableInPlace
-from ..models.optimizer import OptimizerConfig, Placement, StackedOptimizer
+from ..models.optimizer import Placement, StackedOptimizer
+from ..models.optimizer_config import OptimizerConfig
 from ..proxies.head_loss import IGNORED
 from .loss_model import LossModel
 from .packing import PackedBatch, lay_out

@@ -84,6 +84,11 @@ class CMAES(EpisodeSearch):
         return {"train/sigma": self.search.sigma}
 
 
+def make_cma_es(env: VecEnv, actor: Actor, seed: int = 0) -> CMAES:
+    """CMA-ES from a copy of `actor`, which is a good start."""
+    return CMAES(env, actor, SIGMA, seed)
+
+
 def diagonal_search(start: Array, sigma0: float, population: int, rng: np.random.Generator) -> Any:
     """The search of pycma from `start`. The covariance is kept diagonal, as a full one cannot be learned in some tens
     of noisy generations, and candidates come in mirrored pairs: without them some searches ran away on a noisy toy."""

@@ -25,10 +25,12 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback
 
+from ...env.console.action_map import ActionMap
 from ..actors.actor import ObservationTensors, as_actions
-from ..actors.gain_actor import GainActor
+from ..actors.gain_actor import GainActor, GainConfig
 from ..base import mix, others
 from .search import Array, EpisodeSearch
+from .start import Start
 
 RIDGES = np.geomspace(1e-3, 10.0, 9)  # penalties, where each column of the design has mean square 1
 RANDOM_STRENGTHS = 0.03, 0.6  # log-uniform: above, noise is four times as large and nearly all lose (RESULTS.md)
@@ -115,6 +117,11 @@ class GainRegression(EpisodeSearch):
         place = np.arange(len(weights)) % self.group_size
         mixed = 0.7 * best + 0.3 * weights
         return np.where((place == 0)[:, None], best, np.where((place == 1)[:, None], mixed, weights))
+
+
+def no_gain(action_map: ActionMap, agents: tuple[str, ...], seed: int, start: Start) -> GainActor:
+    """An actor that expects no gain of anything; of the agents, the seed and the start it knows nothing."""
+    return GainActor(GainConfig(), action_map)
 
 
 def random_weights(mask_NK: np.ndarray, rng: np.random.Generator) -> Array:

@@ -2,20 +2,23 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
 from ...env.observation.observation import Observation
-from ..actors.actor import Actor, ObservationTensors
 from ..actors.actor_config import AGENT_BY_NAME
 from ..base import Policy, Weights, others
 from .card import PolicyCard
 from .extrapolation import Extrapolation
 
+if TYPE_CHECKING:
+    from ..actors.actor import Actor
 
-def observed_values(actor: Actor, observation: Observation) -> dict[str, NDArray[np.float32]]:
+
+def observed_values(actor: "Actor", observation: Observation) -> dict[str, NDArray[np.float32]]:
     """Values of each feature the actor reads, over all runs, and all agents but null where it is an agent's."""
     present = others(observation.mask)
     values = {}
@@ -32,7 +35,7 @@ class LearnedPolicy(Policy):
     """An actor with its action map, and the card of how it was learned. met: what it saw beyond its training's ranges;
     warns: whether it says so the first time; who sums up over many runs switches that off."""
 
-    actor: Actor
+    actor: "Actor"
     card: PolicyCard
 
     def __post_init__(self) -> None:
@@ -46,6 +49,8 @@ class LearnedPolicy(Policy):
         self._kept = None
 
     def act(self, observation: Observation) -> Weights:
+        from ..actors.actor import ObservationTensors
+
         if self._kept is not None:
             return self._kept.copy()
         self._look(observation)

@@ -19,7 +19,6 @@ from ..baselines.fixed import SingleAgent
 from ..baselines.frozen import Frozen
 from ..registry import POLICIES
 from ..saved.learned import LearnedPolicy
-from ..saved.storage import ARCHITECTURES, policy_hash
 from .trial import Trial, TrialResult
 
 RULES = (*POLICIES.values(), Constant, SingleAgent)  # what they were made with decides all that they do
@@ -87,6 +86,8 @@ def _exactly(policy: Policy) -> list[Any] | None:
         inner = _exactly(policy.inner)
         return None if inner is None else ["frozen", policy.decisions, inner]
     if isinstance(policy, LearnedPolicy) and kind is LearnedPolicy:
+        from ..saved.storage import ARCHITECTURES, policy_hash
+
         actor = policy.actor
         if (type(actor.config), type(actor)) not in ARCHITECTURES.values():
             return None

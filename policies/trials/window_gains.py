@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes ten times as long to import
 
 from ...env.scenarios.task import ReferenceSample, Task
 
@@ -83,6 +82,8 @@ def mean_gain(parts: Sequence[Stratum]) -> MeanGain:
         variance, freedom = variance + float(by_run_N.var(ddof=1)) / count, min(max(freedom, 1.0), count - 1.0)
     if not variance > 0:  # nothing differs, as where the policy is natural
         return MeanGain(mean, (mean, mean))
+    from scipy.special import stdtrit  # the quantile of Student's t; scipy.stats takes ten times as long to import
+
     half = float(stdtrit(max(freedom, 1.0), 0.975)) * variance**0.5
     return MeanGain(mean, (mean - half, mean + half))
 

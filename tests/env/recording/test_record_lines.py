@@ -17,7 +17,7 @@ from pretraingym.env.settings.surrogate_setting import SurrogateSetting
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.io.typed_json import from_json, to_json
-from pretraingym.lm.models.optimizer import OptimizerConfig
+from pretraingym.lm.models.optimizer_config import OptimizerConfig
 
 Json = dict[str, Any]
 

@@ -15,7 +15,8 @@ from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.corpus.windows import Windows
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.causal_lm import llama
-from pretraingym.lm.models.optimizer import OptimizerConfig, norm_N
+from pretraingym.lm.models.optimizer import norm_N
+from pretraingym.lm.models.optimizer_config import OptimizerConfig
 from pretraingym.lm.models.training import TrainConfig
 from pretraingym.lm.proxies.stack import ProxyStack
 

@@ -14,7 +14,7 @@ from pretraingym.lm.corpus.windows import Windows
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.causal_lm import config_in
 from pretraingym.lm.models.engine_config import EngineConfig
-from pretraingym.lm.models.optimizer import OptimizerConfig
+from pretraingym.lm.models.optimizer_config import OptimizerConfig
 from pretraingym.lm.models.training import TrainConfig
 from pretraingym.lm.target.target import Target
 

@@ -17,7 +17,7 @@ from pretraingym.lm.corpus.windows import Windows
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.causal_lm import llama
 from pretraingym.lm.models.engine_config import EngineConfig
-from pretraingym.lm.models.optimizer import OptimizerConfig
+from pretraingym.lm.models.optimizer_config import OptimizerConfig
 from pretraingym.lm.models.training import TrainConfig
 from pretraingym.lm.proxies.head_loss import IGNORED
 from pretraingym.lm.proxies.stack import ProxyStack

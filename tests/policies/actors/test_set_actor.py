@@ -12,7 +12,8 @@ from pretraingym.policies.actors.actor import ObservationTensors
 from pretraingym.policies.actors.actor_config import SetActorConfig
 from pretraingym.policies.actors.set_actor import SetActor
 from pretraingym.policies.baselines.rules import Agreement, Lift
-from pretraingym.policies.learners.table import HIDDEN, learner_named
+from pretraingym.policies.learners.start import HIDDEN
+from pretraingym.policies.learners.table import learner_named
 from pretraingym.policies.saved.card import PolicyCard
 from pretraingym.policies.saved.learned import LearnedPolicy
 
