@@ -62,7 +62,7 @@ class PretrainConfig:
     """Let a policy drive the pretraining of one model, and save it as a transformers folder."""
 
     policy: str
-    """a rule's name (natural, lift, agreement, or an agent's name), a shipped policy (ten-tasks), or the folder or file
+    """a rule's name (natural, lift, agreement, or an agent's name), a shipped policy (many-tasks, ten-tasks), or the folder or file
     of a learned policy"""
     preset: Preset = "quick"
     """what the other fields start from: the quickstart's target of 0.6 million parameters, one of 5 million, or, for
