@@ -62,8 +62,8 @@ class PretrainConfig:
     """Let a policy drive the pretraining of one model, and save it as a transformers folder."""
 
     policy: str
-    """a rule's name (natural, lift, agreement, or an agent's name), a shipped policy (many-tasks, ten-tasks), or the folder or file
-    of a learned policy"""
+    """a rule's name (natural, lift, agreement, or an agent's name), a shipped policy (many-tasks, ten-tasks), or the
+    folder or file of a learned policy"""
     preset: Preset = "quick"
     """what the other fields start from: the quickstart's target of 0.6 million parameters, one of 5 million, or, for
     GPUs, one of 125 million to 1.3 billion (1b3)"""
