@@ -12,7 +12,6 @@ from .baselines.exp3 import Exp3
 from .baselines.fixed import Natural, SingleAgent, Uniform
 from .baselines.frozen import Frozen
 from .baselines.rules import Agreement, Lift, PaperRule, Ridge
-from .saved.learned import LearnedPolicy
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "natural": Natural,
@@ -50,19 +49,13 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
         return SingleAgent(name_or_path.removeprefix("only:"))
     if name_or_path in agents:
         return SingleAgent(name_or_path)
-    if name_or_path in shipped():
-        return _learned(SHIPPED / name_or_path)
-    path = Path(name_or_path)
+    path = SHIPPED / name_or_path if name_or_path in shipped() else Path(name_or_path)
     if (name_or_path and path.exists()) or len(path.parts) > 1 or path.suffix in (".json", ".safetensors"):
-        return _learned(path)
+        from .saved.storage import load_policy  # which needs torch, and rules do not
+
+        return load_policy(path)
     known = nearest(name_or_path, [*POLICIES, "constant", *shipped(), *agents])
     raise InputError(f"unknown policy '{name_or_path}'; {known}, only:<agent>, or a policy file or run folder")
-
-
-def _learned(path: Path) -> LearnedPolicy:
-    from .saved.storage import load_policy  # which needs torch, and rules do not
-
-    return load_policy(path)
 
 
 def _settings(name: str, text: str) -> dict[str, float]:

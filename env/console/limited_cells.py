@@ -123,10 +123,10 @@ def least_divergence(wish: Array, rows: Array, bounds: Array) -> Array:
 
     p = wish * exp(-rows.T @ price) / sum, with prices (one a row, from 0 up) that minimise the convex dual
     log sum wish * exp(-rows.T @ price) + bounds @ price. Where nothing keeps all rows, some p of large prices."""
-    from scipy.optimize import minimize
-
     if (rows @ wish <= bounds).all():
         return wish
+    from scipy.optimize import minimize
+
     with np.errstate(divide="ignore"):
         log_wish = np.log(wish)
 

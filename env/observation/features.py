@@ -17,6 +17,7 @@ from .loss_history import LossHistory
 
 Array = NDArray[np.float64]
 SURE = 2.0  # standard errors: an agent that ranks the reference text as the corpus has this lift in 2% of draws
+T_UNIT = 10.0  # the t-statistic of agreement is observed in units of so much
 FAVOURED = 1.0  # a cell is favoured by an agent whose standardised score there is above this
 
 
@@ -143,7 +144,7 @@ class Known:
 
 def _agreement_t(s: Known) -> Array:
     error = s.moments.error()[:, None]
-    return s.agreement_NK / (error * np.sqrt(np.maximum(1 - s.agreement_NK**2, 1e-6))) / 10
+    return s.agreement_NK / (error * np.sqrt(np.maximum(1 - s.agreement_NK**2, 1e-6))) / T_UNIT
 
 
 def _agreement_task_mean(s: Known) -> Array:

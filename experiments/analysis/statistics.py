@@ -46,6 +46,15 @@ def mean_and_error(values: NDArray[np.float64]) -> tuple[float, float]:
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
+def rank_correlation(first_N: NDArray[np.float64], second_N: NDArray[np.float64]) -> float:
+    """Spearman's; 0 where there is nothing to rank: fewer than two pairs, or one side all alike."""
+    if len(first_N) < 2 or np.ptp(first_N) == 0 or np.ptp(second_N) == 0:
+        return 0.0
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(first_N, second_N).statistic)
+
+
 def paired_gain(losses: Mapping[int, float], rival: Mapping[int, float]) -> Gain:
     """Gain of a policy over a rival: both are seed -> final loss in nats, and the seeds must be the same. The interval
     is by Student's t over seeds."""

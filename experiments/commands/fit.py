@@ -12,8 +12,9 @@ from rich.console import Console
 
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
+from ..analysis.statistics import rank_correlation
 from ..mixtures.best import Best, best_mixture
-from ..mixtures.regression import Array, HeldOut, MixtureRegression, held_out
+from ..mixtures.regression import HeldOut, MixtureRegression, held_out
 from ..mixtures.report import DECIMALS, constant_policy, limit_flags, loss_in_words, loss_lines, mixture_table
 from ..mixtures.runs import Runs, check_enough, check_test, read_runs
 from ..progress import Progress
@@ -127,15 +128,6 @@ def _told(
             for name, test in tests.items()
         },
     }
-
-
-def rank_correlation(predicted_N: Array, loss_N: Array) -> float:
-    """Spearman's; 0 where there is nothing to rank."""
-    if np.ptp(predicted_N) == 0 or np.ptp(loss_N) == 0:
-        return 0.0
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(predicted_N, loss_N).statistic)
 
 
 def _columns(runs: Runs, best: Best) -> dict[str, dict[str, float]]:

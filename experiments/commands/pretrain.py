@@ -169,9 +169,9 @@ def _tell_gain(
 ) -> None:
     """Put the gain over natural's run into the result and on the model's card, and tell it."""
     scenario = whole_corpus_scenario(task, config.target.budget_tokens, config.reference)
-    gain = target_gain.gain_beside(task, dict(scenario.reference), tested, natural[TESTED])
-    result["beside"] = {"test_loss_nats": natural["test_loss_nats"], **target_gain.gain_facts(gain)}
     asked = dict(scenario.reference)
+    gain = target_gain.gain_beside(task, asked, tested, natural[TESTED])
+    result["beside"] = {"test_loss_nats": natural["test_loss_nats"], **target_gain.gain_facts(gain)}
     elsewhere = target_gain.harm_elsewhere(asked, result["test_loss_nats"], natural["test_loss_nats"])
     result["true_gain"] = "; ".join(filter(None, [target_gain.known_gain(gain), elsewhere]))
     Progress().say(result["true_gain"])

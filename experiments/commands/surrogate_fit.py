@@ -17,6 +17,7 @@ from ...env.recording.record_file import read_records
 from ...env.settings.fitted_dynamics import FittedDynamics
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
+from ..analysis.statistics import rank_correlation
 from ..analysis.worth_model import EpisodeTable, WorthModel, fit_worth
 
 Array = NDArray[np.float64]
@@ -123,12 +124,7 @@ def _held_out(seed_N: NDArray[np.int64], config: SurrogateFitConfig) -> NDArray[
 def _spearman(predicted: Array, real: Array) -> float:
     """Rank correlation, 0 where there is nothing to rank. Predictions are rounded, so that rounding errors rank
     nothing."""
-    predicted = predicted.round(9)
-    if len(predicted) < 3 or np.ptp(predicted) == 0 or np.ptp(real) == 0:
-        return 0.0
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(predicted, real).statistic)
+    return rank_correlation(predicted.round(9), real) if len(predicted) >= 3 else 0.0
 
 
 def _as_table(scores: dict[str, dict[str, float]], fitted: WorthModel) -> Table:

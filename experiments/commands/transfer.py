@@ -20,7 +20,7 @@ from ...policies.base import Policy
 from ...policies.baselines.constant import family
 from ...policies.named import check_names, learned_hashes, make_policies, members_of, warn_beyond_training
 from ..analysis.harm import harm_of
-from ..analysis.statistics import NATURAL, signed
+from ..analysis.statistics import NATURAL, rank_correlation, signed
 from ..evaluation.outcomes import outcomes
 from ..progress import Progress
 from ..runs.preflight import check_policies, check_seed, preflight_task
@@ -124,14 +124,11 @@ def rank_agreement(losses: list[dict[str, float]], target: list[dict[str, float]
 
     `harm`: what the target would come to under the policy that wins at this size, over natural (`harm.py`; of
     validation losses, the only ones measured here); None where natural diverged in every scenario."""
-    from scipy.stats import spearmanr
-
     correlations, regrets, gains = [], [], []
     for own, wanted in zip(losses, target, strict=True):
         names = [name for name in own if name != NATURAL and None not in (own[name], wanted[name])]
         here, there = (np.array([of[name] for name in names]) for of in (own, wanted))
-        ranked = len(names) > 1 and np.ptp(here) > 0 and np.ptp(there) > 0
-        correlations.append(float(spearmanr(here, there).statistic) if ranked else 0.0)
+        correlations.append(rank_correlation(here, there))
         regrets.append(float(there[here.argmin()] - there.min()) if names else 0.0)
         if names and wanted[NATURAL] is not None:
             gains.append(wanted[NATURAL] - there[here.argmin()])

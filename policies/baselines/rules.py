@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from ...env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
+from ...env.observation.features import AGENT_FEATURES, T_UNIT, TRAINING_FEATURES, column
 from ...env.observation.observation import Observation
 from ...lm.io.errors import InputError
 from ..base import Policy, Weights, check_reset, mix, others
@@ -51,7 +51,7 @@ def mix_by_evidence(strength: float, evidence: float, shares: Weights, observati
         (shares * observation.agents[..., feature].astype(np.float64)).sum(1) / total
         for feature in (LIFT_SURE, AGREEMENT_T)
     )
-    odds = strength * np.clip(sure, 0, 1) ** evidence * in_favour(10 * t)
+    odds = strength * np.clip(sure, 0, 1) ** evidence * in_favour(T_UNIT * t)
     change, slope = observation.statistics[:, LOSS_FALL], observation.statistics[:, LOSS_SLOPE]
     risen = (slope < 0) & (abs(change) > RISEN)  # the change is relative, and its sign that of the first, too
     odds = np.where((sure < ENOUGH) | risen, 0.0, odds)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pretraingym.experiments import __main__ as command_line
+from pretraingym.experiments.analysis.statistics import rank_correlation
 from pretraingym.experiments.command_line.parsing import parse
 from pretraingym.experiments.commands import fit
 from pretraingym.experiments.mixtures.best import best_mixture
@@ -119,7 +120,7 @@ def test_runs_of_one_mixture_are_held_out_together(tables: Any, monkeypatch: pyt
     assert numbered(mixtures[::-1]).tolist() == np.repeat(np.arange(60), 2).tolist()
     shuffled = rng.permutation(120)
     scores = held_out(mixtures[shuffled], chance[shuffled], 0)
-    assert abs(fit.rank_correlation(scores.predicted_N, chance[shuffled])) < 0.4
+    assert abs(rank_correlation(scores.predicted_N, chance[shuffled])) < 0.4
     drawn, runs = list[np.ndarray](), replace(read_runs(*tables), mixtures=mixtures, loss_N=chance)
     regression = MixtureRegression().fit(mixtures, chance)
     fitted = MixtureRegression.fit
@@ -302,7 +303,7 @@ def test_the_published_runs_are_ranked_as_well_as_by_their_own_trees() -> None:
     for size, least in (("1m", 0.9904), ("60m", 0.9860), ("1B", 0.9617)):
         test = published(f"test_mixture_{size}")
         assert test.domains == runs.domains
-        assert fit.rank_correlation(regression.predict(test.mixtures), test.loss_N) >= least, size
+        assert rank_correlation(regression.predict(test.mixtures), test.loss_N) >= least, size
 
 
 def test_many_runs_are_fitted_in_part_and_predicted_in_blocks(runs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -319,6 +320,6 @@ def test_many_runs_are_fitted_in_part_and_predicted_in_blocks(runs: Any, monkeyp
         part.fit(mixtures, loss_N, count_N)
         assert part._fitted.shape == (30, 3)
         predicted.append(part.predict(mixtures))
-    assert fit.rank_correlation(predicted[0], loss_N) > 0.9
+    assert rank_correlation(predicted[0], loss_N) > 0.9
     assert (predicted[0] == predicted[1]).all()
     assert (predicted[0] != predicted[2]).any()

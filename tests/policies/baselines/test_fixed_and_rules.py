@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pretraingym.env.observation.features import AGENT_FEATURES, TRAINING_FEATURES, column
+from pretraingym.env.observation.features import AGENT_FEATURES, T_UNIT, TRAINING_FEATURES, column
 from pretraingym.env.observation.observation import Observation
 from pretraingym.lm.io.errors import InputError
 from pretraingym.policies.base import Policy, mix
@@ -61,10 +61,10 @@ def test_agreement_is_a_softmax_over_the_agents_present() -> None:
 
 
 def told(lift_sure: float, agreement_t: float, loss_fall: float = 0.1, loss_slope: float = 0.2) -> Observation:
-    """An observation with these features, the t-statistic as it is and not by ten."""
+    """An observation with these features, the t-statistic as it is."""
     seen = observation()
     seen.agents[..., column(AGENT_FEATURES, "lift_sure")] = lift_sure
-    seen.agents[..., column(AGENT_FEATURES, "agreement_t")] = agreement_t / 10
+    seen.agents[..., column(AGENT_FEATURES, "agreement_t")] = agreement_t / T_UNIT
     columns = [column(TRAINING_FEATURES, name) for name in ("loss_fall", "loss_slope")]
     seen.statistics[:, columns] = loss_fall, loss_slope
     return seen
