@@ -1,5 +1,6 @@
 """Policies as the command line names them: POLICY, NAME=POLICY, or NAME=POLICY+POLICY+... for several learned alike."""
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -7,19 +8,22 @@ from ..lm.io.errors import InputError
 from .base import Policy
 from .baselines.fixed import Natural
 from .baselines.frozen import Frozen
+from .baselines.sure import Sure
 from .registry import make_policy
 from .saved.learned import LearnedPolicy
 
+CHANGED = re.compile(r"((sure|frozen-\d+):)*")
 MEMBER = "#"  # stands before the number of a policy among several of one name
 
 
 def parse_policies(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(name, its policies) of each text. Without NAME=, the name is the last part of the path, or the rule as it is
-    given."""
+    """(name, its policies) of each text. Without NAME=, the name is the last part of the path, after what changes the
+    policy there (`sure:`), or the rule as it is given."""
     for text in policies:
         name, equals, policy = text.partition("=")
         own = equals and name.replace("-", "").replace("_", "").isalnum()
-        yield (name, tuple(policy.split("+"))) if own else (text.rstrip("/").split("/")[-1], (text,))
+        path = text[len(changed := CHANGED.match(text)[0]) :]  # type: ignore[index]  # which matches nothing, too
+        yield (name, tuple(policy.split("+"))) if own else (changed + path.rstrip("/").split("/")[-1], (text,))
 
 
 def members_of(policies: Sequence[str]) -> Iterator[str]:
@@ -80,8 +84,8 @@ def warn_beyond_training(policies: Mapping[str, Policy]) -> None:
 
 
 def learned_in(policy: Policy) -> LearnedPolicy | None:
-    """The policy itself if it is learned, or the learned one that it freezes."""
-    while isinstance(policy, Frozen):
+    """The policy itself if it is learned, or the learned one within it."""
+    while isinstance(policy, Frozen | Sure):
         policy = policy.inner
     return policy if isinstance(policy, LearnedPolicy) else None
 

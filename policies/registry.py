@@ -12,6 +12,7 @@ from .baselines.exp3 import Exp3
 from .baselines.fixed import Natural, SingleAgent, Uniform
 from .baselines.frozen import Frozen
 from .baselines.rules import Agreement, Lift, PaperRule, Ridge
+from .baselines.sure import Sure
 
 POLICIES: dict[str, Callable[[], Policy]] = {
     "natural": Natural,
@@ -36,10 +37,13 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
     """A policy by name, a rule's with settings if wanted (`paper-rule:eta=0.1,strength=0.25`); the same weights
     throughout, by agent or family of agents (`constant:strength=0.3,influence=2,match=1`); `only:<agent>`, or plainly
     the name of one of `agents`, for that agent alone; the learned policy in a policy.json, a policy.safetensors or a
-    run folder; or any of these, held after its second decision, say (`frozen-2:agreement`). InputError: none."""
+    run folder; or any of these that selects nothing where the rule lift would not (`sure:many-tasks`), or that is held
+    after its second decision, say (`frozen-2:agreement`). InputError: none."""
     name, _, settings = name_or_path.partition(":")
     if name.startswith("frozen-") and name.removeprefix("frozen-").isdecimal():
         return Frozen(make_policy(settings, agents), int(name.removeprefix("frozen-")))
+    if name == "sure":
+        return Sure(make_policy(settings, agents))
     if name == "constant":
         shares = _numbers(name, settings)
         return Constant(shares.pop("strength", 1.0), shares)

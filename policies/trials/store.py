@@ -17,6 +17,7 @@ from ..base import Policy
 from ..baselines.constant import Constant
 from ..baselines.fixed import SingleAgent
 from ..baselines.frozen import Frozen
+from ..baselines.sure import Sure
 from ..registry import POLICIES
 from ..saved.learned import LearnedPolicy
 from .trial import Trial, TrialResult
@@ -85,6 +86,9 @@ def _exactly(policy: Policy) -> list[Any] | None:
     if isinstance(policy, Frozen) and kind is Frozen:
         inner = _exactly(policy.inner)
         return None if inner is None else ["frozen", policy.decisions, inner]
+    if isinstance(policy, Sure) and kind is Sure:
+        inner = _exactly(policy.inner)
+        return None if inner is None else ["sure", inner]
     if isinstance(policy, LearnedPolicy) and kind is LearnedPolicy:
         from ..saved.storage import ARCHITECTURES, policy_hash
 

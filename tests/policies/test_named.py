@@ -22,6 +22,8 @@ from pretraingym.policies.named import (
         ("lift:power=1", "lift:power=1", ("lift:power=1",)),
         ("mine=runs/1+runs/2", "mine", ("runs/1", "runs/2")),
         ("runs/quickstart/", "quickstart", ("runs/quickstart/",)),
+        ("sure:runs/quickstart/", "sure:quickstart", ("sure:runs/quickstart/",)),
+        ("frozen-2:sure:runs/a", "frozen-2:sure:a", ("frozen-2:sure:runs/a",)),
         ("constant:strength=0.3,match=1", "constant:strength=0.3,match=1", ("constant:strength=0.3,match=1",)),
     ],
 )
@@ -54,7 +56,7 @@ def test_names_that_clash_are_refused(given: tuple[str, ...], message: str) -> N
 
 def test_one_warning_sums_up_what_learned_policies_met() -> None:
     agents = ("null", "a", "b")
-    policies = make_policies(("mine=ten-tasks", "early=frozen-1:ten-tasks", "lift"), agents)
+    policies = make_policies(("mine=ten-tasks", "early=frozen-1:sure:ten-tasks", "lift"), agents)
     warn_beyond_training(policies)  # nothing was met: it would be an error here
     far = Observation(
         np.full((1, 3, len(AGENT_FEATURES)), 4, np.float32),

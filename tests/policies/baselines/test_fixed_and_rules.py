@@ -135,6 +135,26 @@ def test_a_frozen_policy_stays_as_it_was() -> None:
     assert again.name == "frozen-2:exp3"
 
 
+def test_a_sure_policy_is_natural_where_the_rule_lift_selects_nothing() -> None:
+    inner, sure, lift = make_policy("exp3"), make_policy("sure:exp3"), make_policy("lift")
+    for policy in (inner, sure):
+        policy.reset(AGENTS, 3)
+    stopped = list[bool]()
+    for seed in range(12):
+        seen = observation(seed)
+        wanted, nothing = inner.act(seen), lift.act(seen)[:, 0] == 1
+        wanted[nothing] = make_policy("natural").act(seen)[nothing]
+        np.testing.assert_array_equal(sure.act(seen), wanted)
+        stopped.append(nothing[0])
+    assert True in stopped
+    assert False in stopped
+    again = make_policy("sure:exp3")
+    again.reset(AGENTS, 3)
+    again.load_state_dict(sure.state_dict())
+    np.testing.assert_array_equal(again.act(observation(9)), sure.act(observation(9)))
+    assert again.name == "sure:exp3"
+
+
 def test_ridge_is_a_softmax_of_coefficients() -> None:
     seen = observation()
     odds = np.exp(feature(seen, "ridge") / 0.5)

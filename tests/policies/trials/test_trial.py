@@ -20,6 +20,7 @@ from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.proxies.stack import ProxyStack
 from pretraingym.policies.baselines.fixed import Natural
 from pretraingym.policies.baselines.frozen import Frozen
+from pretraingym.policies.baselines.sure import Sure
 from pretraingym.policies.baselines.rules import Lift
 from pretraingym.policies.registry import make_policy
 from pretraingym.policies.trials.side_by_side import run_side_by_side
@@ -174,6 +175,9 @@ def test_what_a_result_depends_on(make: Make, config: TrialConfig) -> None:
         make("constant:strength=0.299,match=1"),
         make("frozen-2:constant:strength=0.301,match=1"),
         make("frozen-2:constant:strength=0.299,match=1"),
+        make("sure:constant:strength=0.301,match=1"),
+        make("sure:constant:strength=0.299,match=1"),
+        make("sure:frozen-2:constant:strength=0.299,match=1"),
         make("lift", {"prose": 1.0, "code": 1.0}),
         make("lift", limits=(Limit(EPOCHS, "domain", "prose", 1),)),
         make("lift", config=replace(config, seeds=4)),
@@ -191,7 +195,7 @@ def test_of_classes_of_others_nothing_is_kept(make: Make, trial_cache: Path, mon
         secret = 1.0
 
     result = make("natural").run()
-    for policy in (Mine(), Frozen(Mine(), 2)):
+    for policy in (Mine(), Frozen(Mine(), 2), Sure(Mine())):
         trial = replace(make("lift"), policy=policy)
         assert key(trial) is None
         monkeypatch.setattr(Trial, "run", lambda *_: result)
