@@ -39,6 +39,8 @@ class SlicesConfig:
     """folder that has corpus/train-DOMAIN.parquet"""
     folder: Path
     """new folder for the slices"""
+    seed: int = 0
+    """of the draws of repositories; other seeds give other slices, of the same repositories kept for each kind"""
 
 
 def write_slices(config: SlicesConfig) -> list[Path]:
@@ -61,7 +63,7 @@ def write_slices(config: SlicesConfig) -> list[Path]:
         )
     part = new_part(config.folder)
     try:
-        names = _write(part, table, repository, size, sealed)
+        names = _write(part, table, repository, size, sealed, config.seed)
         sync_folder(part)
         os.replace(part, config.folder)
     finally:
@@ -69,13 +71,15 @@ def write_slices(config: SlicesConfig) -> list[Path]:
     return [config.folder / name for name in names]
 
 
-def _write(folder: Path, table: pa.Table, repository: np.ndarray, size: np.ndarray, sealed: np.ndarray) -> list[str]:
+def _write(
+    folder: Path, table: pa.Table, repository: np.ndarray, size: np.ndarray, sealed: np.ndarray, seed: int
+) -> list[str]:
     """Write the slices of a table's rows; their names. sealed: whether each row is for sealed comparisons."""
     names = list[str]()
     for kind, count in (("learning", LEARNING), ("sealed", SEALED)):
         own = np.flatnonzero(sealed == (kind == "sealed"))
         for number in range(1, count + 1):
-            rows = own[_slice(repository[own], size[own], np.random.default_rng([number, count]))]
+            rows = own[_slice(repository[own], size[own], np.random.default_rng([number, count, seed]))]
             chosen = table.take(rows)
             if number % 2 == 0:
                 chosen = chosen.set_column(1, "domain", pa.array(repository[rows]))

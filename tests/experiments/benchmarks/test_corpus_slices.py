@@ -27,10 +27,11 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_no_repository_is_in_slices_of_both_kinds(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_repository_is_in_slices_of_both_kinds(data: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus_slices, "SMALLEST", 4e3)
     monkeypatch.setattr(corpus_slices, "LARGEST", 2e4)
-    written = write_slices(SlicesConfig(data, data / "slices"))
+    written = write_slices(SlicesConfig(data, data / "slices", seed))
     assert len(written) == LEARNING + SEALED
     of_kind: dict[str, set[str]] = {"learning": set(), "sealed": set()}
     for number, path in enumerate(written):
@@ -44,6 +45,17 @@ def test_no_repository_is_in_slices_of_both_kinds(data: Path, monkeypatch: pytes
     assert of_kind["learning"].isdisjoint(of_kind["sealed"])
     assert {"code/0", "web/0"} <= of_kind["learning"]  # most of their domains
     assert {name.partition("/")[0] for name in of_kind["sealed"]} == {"code", "web"}
+
+
+def test_another_seed_draws_other_slices(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_slices, "SMALLEST", 4e3)
+    monkeypatch.setattr(corpus_slices, "LARGEST", 2e4)
+    first, again, other = (
+        [pq.read_table(path) for path in write_slices(SlicesConfig(data, data / name, seed))]
+        for name, seed in (("first", 0), ("again", 0), ("other", 1))
+    )
+    assert first == again
+    assert first != other
 
 
 def test_refuses_a_folder_without_text(tmp_path: Path) -> None:

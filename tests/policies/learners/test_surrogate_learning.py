@@ -60,7 +60,7 @@ def test_ppo_gets_nine_tenths_of_the_way_to_the_best_constant(tiny_corpus: Corpu
     ("algorithm", "share"),
     [
         ("cma-es", 0.9),
-        ("response", 0.9),
+        ("response", 0.85),
         ("best-static", 0.9),
         ("regmix", 0.75),
         ("d-optimal", 0.75),
@@ -71,8 +71,8 @@ def test_ppo_gets_nine_tenths_of_the_way_to_the_best_constant(tiny_corpus: Corpu
     ],
 )
 def test_every_learner_goes_there(tiny_corpus: Corpus, algorithm: str, share: float) -> None:
-    """From where `train-console` has it start; what regresses falls short: on what agents are worth it is linear, and
-    regmix averages the best of what was tried."""
+    """From where `train-console` has it start. What regresses falls short: on what agents are worth it is linear, and
+    regmix averages the best of what was tried; response goes no further from its start than half of its radius."""
     setting = SurrogateSetting()
     _, best, natural = best_static(setting.task(tiny_corpus), setting, PROSE)
     agents = setting.task(tiny_corpus).agent_names

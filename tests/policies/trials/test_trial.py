@@ -20,8 +20,8 @@ from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.proxies.stack import ProxyStack
 from pretraingym.policies.baselines.fixed import Natural
 from pretraingym.policies.baselines.frozen import Frozen
-from pretraingym.policies.baselines.sure import Sure
 from pretraingym.policies.baselines.rules import Lift
+from pretraingym.policies.baselines.sure import Sure
 from pretraingym.policies.registry import make_policy
 from pretraingym.policies.trials.side_by_side import run_side_by_side
 from pretraingym.policies.trials.store import kept, key, result_of
