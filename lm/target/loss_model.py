@@ -82,9 +82,10 @@ class LossModel(nn.Module):
     @torch.no_grad()
     def _keeps_apart(self, form: Form | None, tolerance: float = 0.0) -> bool:
         """Whether a window's logits do not depend on the window before it, within `tolerance` of their spread."""
-        # Two sequences: some kinds of attention keep documents apart only in a batch of one.
-        alone = torch.arange(4, device=next(self.parameters()).device).expand(2, -1)
-        both, positions = torch.cat([alone + 1, alone], 1), torch.cat([alone, alone], 1)
+        # Two sequences: some kinds of attention keep documents apart only in a batch of one. No token 0: where that is
+        # the padding, by which some models count positions, theirs would be 0 to 3 as well.
+        place = torch.arange(4, device=next(self.parameters()).device).expand(2, -1)
+        alone, both, positions = place + 1, torch.cat([place + 2, place + 1], 1), torch.cat([place, place], 1)
         placed: dict[str, Any] = {"position_ids": positions}
         if form is not None:
             placed["documents"] = documents(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AttentionInterface, GPT2Config, PretrainedConfig, Qwen3Config
+from transformers import AttentionInterface, BertConfig, GPT2Config, PretrainedConfig, Qwen3Config
 
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.causal_lm import llama, ready_model
@@ -32,6 +32,7 @@ def configs() -> dict[str, PretrainedConfig]:
     return {
         "llama": llama(64, 32, 2, SIZE + 1),
         "gpt2": GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0),
+        "bert": BertConfig(**shape, is_decoder=True),
         "grouped heads": Qwen3Config(**shape),
         "a window": Qwen3Config(**shape | window),
     }
@@ -80,7 +81,7 @@ def masks(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return given
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "grouped heads"])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "bert", "grouped heads"])
 def test_packed_is_unpacked(kind: str, on_a_gpu: list[dict[str, Any]], masks: list[Any]) -> None:
     loss, gradients = step(a_target(kind), ALONE)
     packed = a_target(kind)
