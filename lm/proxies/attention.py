@@ -124,7 +124,8 @@ def _trial(model: Any, context: int) -> Iterator[set[bool]]:
     def no_mask(mask_function: Callable[..., Tensor], device: torch.device | str = "cpu", **asked: Any) -> None:
         first, last = torch.tensor([[0], [context - 1]], device=device)
         keys = torch.arange(context, device=device)
-        sees_first, sees_last = (mask_function(first[0] * 0, first[0] * 0, row, keys) for row in (first, last))
+        zero = torch.zeros(1, dtype=torch.long, device=device)  # of which sequence and head
+        sees_first, sees_last = (mask_function(zero, zero, row, keys).expand(context) for row in (first, last))
         plain.add(bool(sees_last.all() and not sees_first[1:].any()))
 
     AttentionInterface.register(TRIAL, causal_attention)

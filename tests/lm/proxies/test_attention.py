@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from transformers import Gemma2Config, GPT2Config, PretrainedConfig, Qwen3Config
+from transformers import BertConfig, Gemma2Config, GPT2Config, PretrainedConfig, Qwen3Config
 
 from pretraingym.lm.models.causal_lm import llama, new_model
 from pretraingym.lm.models.optimizer_config import OptimizerConfig
@@ -23,7 +23,9 @@ def windowed(window: int) -> PretrainedConfig:
     return Qwen3Config(**SHAPE, use_sliding_window=True, sliding_window=window, max_window_layers=1)
 
 
+BERT: dict[str, Any] = {name: value for name, value in SHAPE.items() if name not in ("num_key_value_heads", "head_dim")}
 CONFIGS: dict[str, tuple[PretrainedConfig, str]] = {
+    "both ways": (BertConfig(**BERT), "sdpa"),
     "llama": (llama(64, 32, 2, CONTEXT), NAME),
     "gpt2": (GPT2Config(vocab_size=64, n_embd=32, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0), NAME),
     "grouped heads": (Qwen3Config(**SHAPE), NAME),
