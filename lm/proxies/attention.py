@@ -79,20 +79,22 @@ def _variable_length(query: Tensor, key: Tensor, value: Tensor, documents: Docum
     products = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else value.dtype
     heads = [x.transpose(1, 2).flatten(0, 1).to(products) for x in (query, key, value)]
     bounds, longest = documents.bounds, documents.longest
-    out = varlen_attn(*heads, bounds, bounds, longest, longest, scale=scale, window_size=CAUSAL, **GROUPED)
+    options: dict[str, Any] = {"scale": scale, "window_size": CAUSAL} | GROUPED
+    assert bounds is not None
+    out: Any = varlen_attn(heads[0], heads[1], heads[2], bounds, bounds, longest, longest, **options)
     return out.unflatten(0, (query.shape[0], query.shape[2]))
 
 
-@torch.compiler.disable  # or it would be compiled for each list of lengths
+@torch.compiler.disable  # type: ignore[untyped-decorator] # or it would be compiled for each list of lengths
 def _one_by_one(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, documents: Documents, options: dict[str, Any]
 ) -> Tensor:
     """A call for each document: on any device, in any precision, with heads of any size."""
-    heads = (x.transpose(1, 2).flatten(0, 1).split(documents.lengths) for x in (query, key, value))
-    parts = [
-        sdpa_attention_forward(module, *(part.transpose(0, 1)[None] for part in document), None, **options)[0]
-        for document in zip(*heads, strict=True)
-    ]
+    heads = [x.transpose(1, 2).flatten(0, 1).split(documents.lengths) for x in (query, key, value)]
+    parts = []
+    for document in zip(*heads, strict=True):
+        q, k, v = (part.transpose(0, 1)[None] for part in document)
+        parts.append(sdpa_attention_forward(module, q, k, v, None, **options)[0])
     return torch.cat(parts, 1).view(query.shape[0], query.shape[2], *parts[0].shape[2:])
 
 
