@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from ..models.causal_lm import IdentityHead, ends_in_head, new_model
 from ..models.finite_differences import Differentiable
 from ..models.optimizer import StackedOptimizer
 from ..models.optimizer_config import OptimizerConfig
+from .attention import take_causal_attention
 from .head_loss import IGNORED, token_losses, weighted_losses
 from .layers import StackedEmbedding, stack_modules
 
@@ -36,7 +38,8 @@ class Shard(Differentiable):
         self.config, self.num_models, self.device, self.average_decay = config, num_models, device, average_decay
         self.products = products
         # In evaluation mode, without dropout: a run must depend only on its seed, and sees about one epoch.
-        self.model = new_model(config, 0).eval()
+        self.model = new_model(deepcopy(config), 0).eval()
+        take_causal_attention(self.model)
         plain_head = ends_in_head(self.model)
         self.parameters = stack_modules(self.model, num_models)
         self.model.to(device)

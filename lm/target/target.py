@@ -17,6 +17,7 @@ from ..models.causality import check_causal
 from ..models.engine_config import EngineConfig
 from ..models.single_model import SingleModelBackend
 from ..models.training import TrainConfig
+from ..proxies.attention import take_causal_attention
 from .checkpoints import Piece
 from .packing import pack
 from .ranks import Ranks, Sharded
@@ -51,6 +52,7 @@ class Target(SingleModelBackend):
         decay, train = 0.5 ** (1 / self.train_config.average_half_life), self.train_config
         model = ready_model(self.config, seed, self.origin, self.engine)
         check_causal(model, self.windows.corpus.vocab_size, self.windows.context)
+        take_causal_attention(model, self.windows.context)
         return TargetModel(model, self.engine, train.optimizer, decay, self.ranks, train.products)
 
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:

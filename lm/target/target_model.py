@@ -16,9 +16,10 @@ from ..models.engine_config import EngineConfig
 from ..models.finite_differences import DifferentiableInPlace
 from ..models.optimizer import Placement, StackedOptimizer
 from ..models.optimizer_config import OptimizerConfig
+from ..proxies.attention import Documents
 from ..proxies.head_loss import IGNORED
 from .loss_model import LossModel
-from .packing import PackedBatch, lay_out
+from .packing import PackedBatch, documents, lay_out
 from .ranks import Ranks, Replicated, Sharded
 
 Ints = NDArray[np.int64]
@@ -41,7 +42,7 @@ class TargetModel(DifferentiableInPlace):
         products: torch.dtype,
     ) -> None:
         self.engine, self.ranks, self.average_decay, self.products = engine, ranks, average_decay, products
-        loss_model = LossModel(model.to(ranks.device), engine)
+        loss_model = LossModel(model.to(ranks.device), engine, products)
         self.shapes = {loss_model.paths[path]: parameter.shape for path, parameter in loss_model.named_parameters()}
         self.loss_model = loss_model
         self.module, self.placement = _distribute(loss_model, engine, ranks, self.shapes)
@@ -115,10 +116,17 @@ class TargetModel(DifferentiableInPlace):
         passes = list(zip(*(self._to_device(array).split(size) for array in arrays), strict=True))
         for number, (inputs, positions, targets, weight) in enumerate(passes):
             with self._accumulating(last=number == len(passes) - 1):
-                loss = self.module(inputs, positions if separate else None, targets, weight)
+                apart = self._apart(batch, number) if separate else None
+                loss = self.module(inputs, positions if separate else None, targets, weight, apart)
                 loss.backward()
             total += loss.detach()
         return total
+
+    def _apart(self, batch: PackedBatch, number: int) -> Documents | None:
+        """The documents of a pass, where the model is told of them."""
+        form, size = self.loss_model.form, self.engine.pass_sequences
+        lengths = batch.lengths[number * size : (number + 1) * size]
+        return None if form is None else documents(lengths, form, self._to_device)
 
     def _to_device(self, array: NDArray[Any]) -> Tensor:
         """The array on the rank's device. The copy is asynchronous, so that the GPU never waits for this process."""

@@ -32,7 +32,7 @@ FAMILIES: dict[str, tuple[dict[str, Any], str]] = {
     "bart": (DECODER, ALONE),  # has norms for an encoder that it has not
     "roformer": (BERT | {"embedding_size": 32}, ALONE),  # frozen sinusoids, no sdpa
     "roberta": (BERT, ALONE),  # counts its positions by the padding token
-    "bert": (BERT, ALONE),
+    "bert": (BERT, APART),
     "modernbert-decoder": (SHAPE, APART),  # its special tokens must be numbers
     "bloom": ({"hidden_size": 32, "n_layer": 2, "n_head": 2}, ALONE),
     "gptj": (GPT | {"rotary_dim": 8}, APART),

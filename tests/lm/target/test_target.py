@@ -98,8 +98,8 @@ def test_a_model_that_crosses_documents_is_refused(windows: Windows, monkeypatch
     monkeypatch.setattr("transformers.masking_utils.find_packed_sequence_indices", lambda position_ids: None)
     config = configs(windows.corpus.vocab_size)["llama"]
     with pytest.raises(InputError, match=r"does not keep packed documents apart: choose --engine.packing none"):
-        Target(config, windows, TRAIN, EngineConfig())
-    Target(config, windows, TRAIN, EngineConfig(packing="plain"))
+        Target(config, windows, TRAIN, EngineConfig(attention="eager"))
+    Target(config, windows, TRAIN, EngineConfig(packing="plain", attention="eager"))
 
 
 def test_state_goes_on_exactly(windows: Windows) -> None:
@@ -152,6 +152,7 @@ def test_packing_loses_nothing(lengths: list[int], room: int) -> None:
     np.testing.assert_array_equal(batch.positions[counted], batch.inputs[counted] % 100)
     begins = (np.diff(batch.positions, axis=1) != 1).sum(1) + 1  # what transformers takes for documents
     windows = [max(1, sum(lengths[window] > 0 for window in sequence)) for sequence in sequences]
+    assert [sum(lengths) for lengths in batch.lengths] == [room] * len(sequences)
     assert (begins <= windows).all(), "padding looks like another document"
 
 
