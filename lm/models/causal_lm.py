@@ -29,8 +29,8 @@ SPECIAL = tuple(
 
 
 def llama(vocab_size: int, width: int, num_layers: int, context: int, end_of_text: int | None = None) -> LlamaConfig:
-    """A Llama of `width`, one head for every 64 of it, feed-forward 8/3 of it rounded up to 4, untied embeddings.
-    `end_of_text`: the token that ends documents.
+    """A Llama of `width`, one head for every 64 of it, feed-forward 8/3 of it rounded up to 64, since tensor cores are
+    slow where a row is no multiple of 16 bytes; untied embeddings. `end_of_text`: the token that ends documents.
 
     (At width 48, one head trains 7% faster than three and ends .017 nats lower.)"""
     num_heads = max(1, width // 64)
@@ -42,7 +42,7 @@ def llama(vocab_size: int, width: int, num_layers: int, context: int, end_of_tex
         num_hidden_layers=num_layers,
         num_attention_heads=num_heads,
         num_key_value_heads=num_heads,
-        intermediate_size=-(-width * 8 // 3 // 4) * 4,
+        intermediate_size=-(-width * 8 // 3 // 64) * 64,
         max_position_embeddings=context,
         tie_word_embeddings=False,
         bos_token_id=end_of_text,
