@@ -28,8 +28,7 @@ class LossModel(nn.Module):
         if engine.packing == "documents":
             self._check_packing()
         if engine.save_memory:
-            newer = getattr(model, "activation_checkpointing_enable", None)  # the older name goes in transformers 6
-            (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
+            compute_again(model)
         kinds = set(model._no_split_modules or ())
         self.layers = [module for module in model.modules() if type(module).__name__ in kinds]
 
@@ -66,6 +65,12 @@ class LossModel(nn.Module):
                 f"{type(self.model).__name__} does not keep packed documents apart: choose --engine.packing none (a "
                 "sequence each) or plain (documents see each other)"
             )
+
+
+def compute_again(model: Any) -> None:
+    """From now on the model computes activations again in the backward pass in place of keeping them."""
+    newer = getattr(model, "activation_checkpointing_enable", None)  # the older name goes in transformers 6
+    (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def _tables(model: Any) -> set[str]:
