@@ -9,7 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, PretrainedConfig
 
-from ..models.causal_lm import IdentityHead, num_parameters
+from ..models.causal_lm import IdentityHead, num_parameters, without_dropout
 from ..models.engine_config import EngineConfig
 from ..proxies.head_loss import PIECE
 from .loss_model import compute_again
@@ -49,7 +49,7 @@ def activation_bytes(config: PretrainedConfig, engine: EngineConfig, context: in
 def _kept_a_sequence(config: PretrainedConfig, context: int, half: bool, again: bool = False) -> float:
     """Bytes kept of each sequence. again: activations are computed again."""
     with FakeTensorMode():  # shapes without numbers: no memory, and no time
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).train()
+        model = AutoModelForCausalLM.from_config(without_dropout(config), dtype=torch.float32).train()
         if isinstance(head := model.get_output_embeddings(), nn.Linear):
             model.set_output_embeddings(IdentityHead(head))  # of logits only a piece exists at a time
         if again:

@@ -58,6 +58,7 @@ def test_what_is_computed_again_is_claimed_for_one_layer(half: bool) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor", "ignore:.torch.jit.script_method. is deprecated")
 @pytest.mark.parametrize("half", [True, False])
 def test_activations_of_compiled_layers_are_claimed_within_a_tenth(half: bool) -> None:
     config, engine = MODELS["llama"], EngineConfig(pass_sequences=SEQUENCES, compile=True)
