@@ -31,7 +31,7 @@ from ..progress import Progress
 from ..reports.pretrain_report import write_pretrain_report
 from ..runs import target_gain
 from ..runs.model_folder import bits_per_byte, check_generation, model_card, retell_gain, save_model, usable_tokenizer
-from ..runs.plan import plan
+from ..runs.plan import plan, plan_lines
 from ..runs.preflight import check_policies, check_seed, preflight_target
 from ..runs.pretraining import Pretraining, as_result
 from ..runs.run_corpus import RECORD, corpus_of_run, read_checked
@@ -129,7 +129,9 @@ def main(config: PretrainConfig) -> dict[str, Any]:
         planned = plan(config.target, config.engine, corpus, config.gpus)
         if config.beside:  # natural is probed and evaluated as the policy is, so it costs the same once more
             told["beside"] = {"policy": config.beside, **{name: planned[name] for name in ("train_flops", "hours")}}
-        return planned | _planned_limits(config, corpus) | told
+        told |= _planned_limits(config, corpus)
+        print("\n".join(plan_lines(planned)))
+        return planned | told
     result, task = _run(config)
     tested = result.pop(TESTED, None)  # on rank 0
     folder = config.folder / target_gain.BESIDE

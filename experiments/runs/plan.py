@@ -1,5 +1,6 @@
 """What a pretraining run would take, told before it begins: pretraingym pretrain --dry-run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +36,12 @@ def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: in
     """Estimates of parameters, tokens, FLOPs, memory per rank, and hours on named GPUs. Nothing is written.
 
     Probes and evaluations count at half the speed of training, since their products are in float32 (TF32)."""
+    from ...lm.target.memory import memory_bytes  # which needs torch
+
     config = setting.model_config(_vocabulary(setting, corpus))
     cost = TrainingCost.of(config, setting.context)
     charges = run_charges(setting, cost.params, REFERENCE_TASKS if corpus is None else len(corpus.reference_tasks))
-    memory = cost.memory_bytes(engine, gpus) / 2**30
+    memory = memory_bytes(config, engine, setting.context, gpus) / 2**30
     flops = cost.flops_per_token * setting.budget_tokens
     console, evaluation = 2 * charges.probe / charges.train, 2 * charges.evaluate / charges.train
     hours = {
@@ -60,6 +63,22 @@ def plan(setting: Setting, engine: EngineConfig, corpus: Corpus | None, gpus: in
         "memory_gib_per_rank": round(memory, 1),
         "hours": hours,
     }
+
+
+def plan_lines(planned: Mapping[str, Any]) -> list[str]:
+    """What `plan` told, for people: a line each."""
+    facts = {
+        "parameters": f"{planned['params']:,}, with a vocabulary of {planned['vocabulary']:,}",
+        "tokens": f"{planned['tokens']:,}, {planned['steps']:,} steps of {planned['tokens_per_step']:,}",
+        "training": f"{planned['train_flops']:.2g} floating-point operations",
+        "probes": f"{planned['console_share']:.2%} of the time of training",
+        "evaluations": f"{planned['evaluation_share']:.2%}",
+        "memory": f"{planned['memory_gib_per_rank']:,} GiB on each of {planned['ranks']} ranks",
+    }
+    for name, hours in planned["hours"].items():
+        facts[f"on {planned['ranks']} {name.upper()}"] = hours if isinstance(hours, str) else f"{hours:,} hours"
+    widest = max(map(len, facts))
+    return ["What the run would take (estimates):", *(f"  {name:<{widest}}  {told}" for name, told in facts.items())]
 
 
 def _vocabulary(setting: Setting, corpus: Corpus | None) -> int:

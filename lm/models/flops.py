@@ -1,15 +1,10 @@
-"""What training costs: floating-point operations and memory."""
+"""What training costs in floating-point operations."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .engine_config import EngineConfig
-
 if TYPE_CHECKING:
     from transformers import PretrainedConfig
-
-FLOAT = 4  # bytes: weights, gradients, averages and moments are float32
-ACTIVATIONS = 34  # bytes a layer, token and hidden unit in bfloat16 (Korthikanti et al. 2022, eq. 2, less attention)
 
 
 @dataclass(frozen=True)
@@ -38,15 +33,3 @@ class TrainingCost:
     @property
     def flops_per_token(self) -> float:
         return 6.0 * self.multiplying + 6.0 * self.layers * self.width * self.context
-
-    def memory_bytes(self, engine: EngineConfig, ranks: int) -> float:
-        """Most memory that a rank needs, which is while influence is measured; estimated.
-
-        Weights, running average and moments stay (Muon has one, AdamW two: three are counted); a measurement adds two
-        gradients, a copy of the weights, and activations in float32, twice those of a training pass."""
-        share = ranks if engine.parallel == "fsdp" else 1
-        kept = 5 * FLOAT * self.params / share
-        tokens = engine.pass_sequences * self.context
-        layers = 2 + ACTIVATIONS / self.layers if engine.save_memory else ACTIVATIONS
-        activations = layers * self.layers * tokens * self.width
-        return kept + 3 * FLOAT * self.params / share + 2 * activations

@@ -74,6 +74,7 @@ class StackedOptimizer:
         first = next(iter(parameters.values()))
         self.steps_N = torch.zeros(len(first), device=first.device)
         self.matrices: dict[torch.Size, list[str]] = defaultdict(list)
+        self.others: list[str] = []
         self.parameters = parameters
         self.state: dict[str, Tensor] = {}
         for name, parameter in parameters.items():
@@ -81,6 +82,7 @@ class StackedOptimizer:
                 self.matrices[self.placement.full_shape(name, parameter)].append(name)
                 self.state[f"momentum.{name}"] = torch.zeros_like(parameter)
             else:
+                self.others.append(name)
                 self.state[f"first.{name}"] = torch.zeros_like(parameter)
                 self.state[f"second.{name}"] = torch.zeros_like(parameter)
 
@@ -98,9 +100,7 @@ class StackedOptimizer:
             self._clip(self.config.clip_norm)
         for shape, names in self.matrices.items():
             self._muon(names, shape, lr_fraction_N)
-        for name, parameter in self.parameters.items():
-            if f"first.{name}" in self.state:
-                self._adam(name, parameter, lr_fraction_N)
+        self._adam(self.others, lr_fraction_N)
 
     def _clip(self, max_norm: float) -> None:
         grads = [_gradient(parameter) for parameter in self.parameters.values()]
@@ -120,15 +120,20 @@ class StackedOptimizer:
         update *= (-self.config.muon_lr * scale * lr_fraction_N).view(1, -1, 1, 1)
         torch._foreach_add_([self.parameters[name].data for name in names], list(update.unbind()))
 
-    def _adam(self, name: str, parameter: nn.Parameter, lr_fraction_N: Tensor) -> None:
+    def _adam(self, names: list[str], lr_fraction_N: Tensor) -> None:
         beta1, beta2 = self.config.adam_betas
-        grad, first, second = _gradient(parameter), self.state[f"first.{name}"], self.state[f"second.{name}"]
-        first.lerp_(grad, 1 - beta1)
-        second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        shape = (-1,) + (1,) * (parameter.ndim - 1)
-        root_correction = (1 - beta2**self.steps_N).sqrt().view(shape)
-        rate = (-self.config.adam_lr * lr_fraction_N / (1 - beta1**self.steps_N)).view(shape)
-        parameter.data.addcmul_(rate * root_correction, first / (second.sqrt() + self.config.epsilon))
+        parameters = [self.parameters[name] for name in names]
+        grads = [_gradient(parameter) for parameter in parameters]
+        firsts, seconds = ([self.state[f"{moment}.{name}"] for name in names] for moment in ("first", "second"))
+        torch._foreach_lerp_(firsts, grads, 1 - beta1)
+        torch._foreach_mul_(seconds, beta2)
+        torch._foreach_addcmul_(seconds, grads, grads, value=1 - beta2)
+        roots = torch._foreach_sqrt(seconds)
+        torch._foreach_add_(roots, self.config.epsilon)
+        correction_N = (1 - beta2**self.steps_N).sqrt()
+        rate_N = -self.config.adam_lr * lr_fraction_N / (1 - beta1**self.steps_N) * correction_N
+        rates = [rate_N.view((-1,) + (1,) * (parameter.ndim - 1)) for parameter in parameters]
+        torch._foreach_addcmul_([parameter.data for parameter in parameters], rates, torch._foreach_div(firsts, roots))
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -4,6 +4,9 @@ Logits are the largest tensors of a small model, and with fresh memory for them,
 gradient, cross entropy took half of a training step. Here a piece's gradient is taken as soon as the piece is computed,
 in the forward pass already (the idea of Liger Kernel's fused linear cross entropy, arXiv 2410.10989).
 
+Where products are of half precision, a vocabulary is padded to a multiple of ALIGNED with tokens that are never
+predicted: tensor cores are slow where a row is no multiple of 16 bytes, as of 50,257 tokens.
+
 Shapes: hidden states (N, tokens, width), heads (N, vocabulary, width), logits (N, tokens, vocabulary), and targets,
 token losses and token weights (N, tokens). The tokens are those of all windows, one after another.
 """
@@ -16,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 PIECE = {"cpu": 2**18, "cuda": 2**27}  # logits at once: 1 MB in a core's cache; .5 GB keep a GPU busy (assumed)
+ALIGNED = 64  # tokens; a row of logits in half precision is then whole cache lines of 128 bytes
 IGNORED = -100  # targets that do not count
 
 
@@ -25,9 +29,10 @@ def token_losses(out: Tensor, head: Tensor | None, target: Tensor) -> Tensor:
     if head is None:
         return _of_logits(out, target)
     losses = torch.empty(target.shape, device=target.device)
+    vocabulary, head = head.shape[1], _aligned(head)
     for models, tokens in _pieces(head, target):
         some_targets = target[models, tokens, None]
-        p = _probabilities(out[models, tokens], head[models])
+        p = _probabilities(out[models, tokens], head[models], vocabulary)
         losses[models, tokens] = _loss(p.gather(2, some_targets.clamp(min=0)))[..., 0]
     return losses.masked_fill_(target == IGNORED, 0.0)
 
@@ -49,17 +54,18 @@ class _WeightedLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, head: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         loss_N = torch.zeros(len(head), device=head.device)
-        hidden_grad, head_grad = torch.empty_like(hidden), torch.zeros_like(head)
-        for models, tokens in _pieces(head, target):
-            some_hidden, heads = hidden[models, tokens], head[models]
+        vocabulary, padded = head.shape[1], _aligned(head)
+        hidden_grad, head_grad = torch.empty_like(hidden), torch.zeros_like(padded, dtype=head.dtype)
+        for models, tokens in _pieces(padded, target):
+            some_hidden, heads = hidden[models, tokens], padded[models]
             some_targets, weights = target[models, tokens, None].clamp(min=0), weight[models, tokens, None]
-            grad = _probabilities(some_hidden, heads)
+            grad = _probabilities(some_hidden, heads, vocabulary)
             loss_N[models] += (_loss(grad.gather(2, some_targets)) * weights).sum((1, 2))
             grad.scatter_add_(2, some_targets, grad.new_full((), -1.0).expand(some_targets.shape))
-            grad = grad.to(_dtype(heads))
-            hidden_grad[models, tokens] = torch.bmm(grad, heads.to(grad.dtype)) * weights
+            grad = grad.to(heads.dtype)
+            hidden_grad[models, tokens] = torch.bmm(grad, heads) * weights
             head_grad[models] += torch.bmm((some_hidden * weights).mT.to(grad.dtype), grad).mT
-        ctx.save_for_backward(hidden_grad, head_grad)
+        ctx.save_for_backward(hidden_grad, head_grad[:, :vocabulary])
         return loss_N
 
     @staticmethod
@@ -69,8 +75,16 @@ class _WeightedLosses(torch.autograd.Function):
         return (hidden_grad * scale).to(hidden_grad.dtype), head_grad * scale, None, None
 
 
-def _probabilities(hidden: Tensor, head: Tensor) -> Tensor:
-    logits = torch.bmm(hidden.to(_dtype(head)), head.mT.to(_dtype(head))).float()
+def _aligned(head: Tensor) -> Tensor:
+    """The heads in the type of the matrix products, padded with zeros if that is of half precision."""
+    head = head.to(_dtype(head))
+    return head if head.dtype == torch.float32 else F.pad(head, (0, 0, 0, -head.shape[1] % ALIGNED))
+
+
+def _probabilities(hidden: Tensor, head: Tensor, vocabulary: int) -> Tensor:
+    """(N, tokens, padded vocabulary): 0 for what pads it."""
+    logits = torch.bmm(hidden.to(head.dtype), head.mT).float()
+    logits[..., vocabulary:] = -torch.inf
     return torch.softmax(logits, -1, out=logits)
 
 

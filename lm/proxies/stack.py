@@ -38,6 +38,7 @@ class ProxyStack:
         self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
     ) -> None:
         self.config, self.windows, self.train_config, self.num_slots = config, windows, train, num_slots
+        self.device = device
         check_causal(new_model(config, 0), windows.corpus.vocab_size, windows.context)
         num_threads = usable_cores() if device == "cpu" else 1
         self.num_params = num_parameters(config)
@@ -64,7 +65,12 @@ class ProxyStack:
         return list(each(run, self.shards, self.parts))
 
     def _fetch(self, ids: Ids) -> Tensor:
-        return torch.from_numpy(self.windows.fetch(ids))
+        return self._on_device(torch.from_numpy(self.windows.fetch(ids)))
+
+    def _on_device(self, tensor: Tensor) -> Tensor:
+        """The tensor where the models are. The copy is asynchronous, so that a GPU never waits for this process."""
+        on_gpu = torch.device(self.device).type == "cuda"
+        return tensor.pin_memory().to(self.device, non_blocking=True) if on_gpu else tensor.to(self.device)
 
     def start(self, slot: int, seed: int, lr_scale: float = 1.0) -> None:
         for shard, part in zip(self.shards, self.parts, strict=True):
@@ -82,14 +88,15 @@ class ProxyStack:
         fractions *= self.lr_scale_N[:, None]
 
         def work(shard: Shard, part: NDArray[np.intp]) -> Tensor:
-            total = torch.zeros(len(part))
             if not active[part].any():
-                return total
+                return torch.zeros(len(part))
+            tokens_NSWL = self._fetch(ids[part])  # all steps at once: none of them waits for the host
+            rate_NS = self._on_device(torch.from_numpy(fractions[part]).float())
+            total = torch.zeros(len(part), device=self.device)
             with shard.frozen(np.flatnonzero(~active[part])):
                 for step in range(num_steps):
-                    rate = torch.from_numpy(fractions[part, step]).float()
-                    total += shard.train_step(self._fetch(ids[part, step]), rate).cpu()
-            return total / num_steps
+                    total += shard.train_step(tokens_NSWL[:, step], rate_NS[:, step])
+            return (total / num_steps).cpu()
 
         losses = torch.cat(self._each(work)).double().numpy()
         self.steps_N[active] += num_steps
@@ -111,7 +118,7 @@ class ProxyStack:
         """As `Backend.influence`: how much a small step on each probe window lowers the reference loss."""
 
         def work(shard: Shard, part: NDArray[np.intp]) -> tuple[Tensor, ...]:
-            group_weight = torch.from_numpy(weight[part]).float()
+            group_weight = self._on_device(torch.from_numpy(weight[part]).float())
             tokens = self._fetch(reference[part]), group_weight, self._fetch(probe[part])
             return tuple(x.cpu() for x in shard.influence(*tokens, self.train_config.influence_step, stride))
 

@@ -30,8 +30,7 @@ class LossModel(nn.Module):
         self.paths = {path: names[id(parameter)] for path, parameter in self.named_parameters()}
         self.form = self._form(products) if engine.packing == "documents" else None
         if engine.save_memory:
-            newer = getattr(model, "activation_checkpointing_enable", None)  # the older name goes in transformers 6
-            (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
+            compute_again(model)
         kinds = set(model._no_split_modules or ())
         self.layers = [module for module in model.modules() if type(module).__name__ in kinds]
 
@@ -97,6 +96,12 @@ class LossModel(nn.Module):
         except (TypeError, ValueError, RuntimeError, IndexError):  # it takes no positions, or none that begin again
             return False
         return torch.allclose(apart, packed, rtol=1e-3, atol=max(1e-5, tolerance * float(apart.std())))
+
+
+def compute_again(model: Any) -> None:
+    """From now on the model computes activations again in the backward pass in place of keeping them."""
+    newer = getattr(model, "activation_checkpointing_enable", None)  # the older name goes in transformers 6
+    (newer or model.gradient_checkpointing_enable)({"use_reentrant": False})
 
 
 def _tables(model: Any) -> set[str]:

@@ -1,8 +1,11 @@
 """Cross entropy in pieces against torch's own on all logits."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM, Gemma2Config, GPT2Config, PretrainedConfig
 
 from pretraingym.lm.models.causal_lm import ends_in_head, llama
@@ -42,6 +45,39 @@ def test_losses_and_gradients_are_torchs(piece: int, monkeypatch: pytest.MonkeyP
         torch.testing.assert_close(found, wanted, msg=lambda text, name=name: f"gradient to {name}: {text}")
     with torch.no_grad():
         torch.testing.assert_close(token_losses(hidden, head, target), of_torch(hidden, head, target))
+
+
+class Products(TorchDispatchMode):
+    """Keeps the sizes of the axes that matrix products in half precision run along."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.axes: set[int] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ == "bmm" and args[0].dtype == torch.bfloat16:
+            self.axes |= {size for factor in args for size in factor.shape[1:]}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("vocabulary", [50, 64, 257])
+def test_a_vocabulary_is_aligned_in_half_precision_and_its_padding_is_never_predicted(vocabulary: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    hidden = torch.randn(2, 16, 8, generator=generator).requires_grad_()
+    head = (torch.randn(2, vocabulary, 8, generator=generator) - 5).requires_grad_()  # less likely than logits of 0
+    target, weight = torch.randint(0, vocabulary, (2, 16), generator=generator), torch.rand(2, 16, generator=generator)
+    expected = (of_torch(hidden, head, target) * weight).sum(1)
+    wanted = torch.autograd.grad(expected.sum(), (hidden, head))
+    with torch.autocast("cpu", torch.bfloat16), Products() as products:
+        losses = weighted_losses(hidden, head, target, weight)
+        found = torch.autograd.grad(losses.sum(), (hidden, head))
+        single = token_losses(hidden.detach(), head.detach(), target)
+    assert {size % 8 for size in products.axes} == {0}
+    torch.testing.assert_close(losses, expected, rtol=0.02, atol=0.02)
+    torch.testing.assert_close((single * weight).sum(1), expected, rtol=0.02, atol=0.02)
+    assert found[1].shape == head.shape
+    for gradient, right in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, right, rtol=0.05, atol=0.05 * float(right.abs().max()))
 
 
 def test_logits_from_the_model_give_the_same_losses() -> None:
