@@ -74,12 +74,12 @@ class Answers(TorchDispatchMode):
         if name == "_pin_memory":
             copy = args[0].clone()
             self._pinned[copy.untyped_storage()._cdata] = copy
+            self._keep(func, copy, self.value_of(args[0]) if _is_small(args[0]) else None)
             return copy
         if name in ("equal", "allclose"):
             return True
         if name == "_local_scalar_dense":
-            known = self.value_of(args[0])
-            return known.item() if known is not None else 0.0 if args[0].is_floating_point() else 0
+            return self._number(args[0])
         known = self._compute(func, args, kwargs)
         try:
             out = func(*args, **kwargs)
@@ -92,12 +92,17 @@ class Answers(TorchDispatchMode):
         return out
 
     def _keep(self, func: Any, out: Any, known: Any) -> None:
-        fakes = [leaf for leaf in tree_leaves(out) if isinstance(leaf, FakeTensor)]
-        if known is not None:
-            self.values.update(zip(fakes, tree_leaves(known), strict=True))
-        elif func._schema.is_mutable:
-            for fake in fakes:
+        fakes = tree_leaves(out)
+        for fake, value in zip(fakes, tree_leaves(known) if known is not None else [None] * len(fakes), strict=True):
+            if isinstance(fake, FakeTensor) and value is not None:
+                self.values[fake] = value
+            elif isinstance(fake, FakeTensor) and func._schema.is_mutable:
                 self.values.pop(fake, None)
+
+    def _number(self, tensor: Tensor) -> Any:
+        if (known := self.value_of(tensor)) is not None:
+            return _array(known).item()
+        return 0.0 if tensor.is_floating_point() else 0
 
     def value_of(self, tensor: Tensor) -> Tensor | None:
         """The values of a tensor, None where they are not known."""
@@ -108,7 +113,7 @@ class Answers(TorchDispatchMode):
         if tensor.device.type != "cpu":
             raise TypeError(f"a tensor on {tensor.device} has no array, expected one on the CPU: .cpu() first")
         if (known := self.value_of(tensor)) is not None:
-            return known.numpy().copy()
+            return _array(known)
         return np.zeros(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
     def _compute(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -127,6 +132,11 @@ class Answers(TorchDispatchMode):
             out = func(*args, **kwargs)
         values = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
         return out if values and all(map(_is_small, values)) else None
+
+
+def _array(value: Tensor) -> NDArray[Any]:
+    with unset_fake_temporarily():
+        return value.numpy().copy()
 
 
 def _is_small(tensor: Tensor) -> bool:
