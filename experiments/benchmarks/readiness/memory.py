@@ -7,32 +7,37 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ....env.settings.setting import Setting
 from ....lm.models.causal_lm import llama, ready_model
 from ....lm.models.engine_config import EngineConfig
-from ....lm.models.flops import TrainingCost
-from ....lm.target.loss_model import LossModel
+from ....lm.models.optimizer_config import OptimizerConfig
+from ....lm.target.ranks import Ranks
+from ....lm.target.target_model import TargetModel
+from ...runs.plan import plan
 from .cases import Case, target_case
 from .fake_cuda import fake_cuda
 from .figures import traced
 
-LAYERS, SEQUENCES = 8, (8, 16)  # of the preset 350m; from 8 sequences on, all pieces of the head have their full size
+CLAIMED_OF = (64, 320)  # sequences of a pass; so many that no rounding of the plan counts
+LAYERS, MEASURED_OF = 8, (8, 16)  # of the preset 350m; from 8 sequences on, the head's pieces have their full size
 WIDTH, CONTEXT, VOCABULARY, DEPTHS = 256, 128, 256, (1, 3)  # of the models that are compiled
 COMPILER = "aot_eager_decomp_partition"  # chooses what to keep as the default does, and compiles nothing
 
 
 def eager_ratio(save_memory: bool) -> float:
-    """Claimed over measured bytes of what grows with the sequences of a pass, uncompiled: of a step, or of a gradient
-    and the losses along it, whichever is more. In a process that `guard.load_guard` has prepared."""
-    base = target_case("350m", save_memory=save_memory).with_layers(LAYERS)
-    assert base.engine is not None
-    few, many = (replace(base, engine=replace(base.engine, pass_sequences=number)) for number in SEQUENCES)
-    return (_claimed(many) - _claimed(few)) / (_peak(many) - _peak(few))
-
-
-def _claimed(case: Case) -> float:
+    """Claimed over measured bytes of a sequence more in a pass, uncompiled: of a step, or of a gradient and the losses
+    along it, whichever is more. In a process that `guard.load_guard` has prepared."""
+    case = target_case("350m", save_memory=save_memory).with_layers(LAYERS)
     assert case.engine is not None
-    cost = TrainingCost.of(case.setting.model_config(case.vocabulary), case.setting.context)
-    return cost.memory_bytes(case.engine, 1)
+    few, many = (_peak(replace(case, engine=replace(case.engine, pass_sequences=number))) for number in MEASURED_OF)
+    return _claimed(case.setting, case.engine) * (MEASURED_OF[1] - MEASURED_OF[0]) / (many - few)
+
+
+def _claimed(setting: Setting, engine: EngineConfig) -> float:
+    """Bytes of a sequence more in a pass, as the dry run tells them."""
+    each = [replace(engine, pass_sequences=number) for number in CLAIMED_OF]
+    few, many = (plan(setting, engine, None, 1)["memory_gib_per_rank"] for engine in each)
+    return (many - few) * 2**30 / (CLAIMED_OF[1] - CLAIMED_OF[0])
 
 
 def _peak(case: Case) -> int:
@@ -48,29 +53,20 @@ def _peak(case: Case) -> int:
 
 
 def compiled_ratio(save_memory: bool) -> float:
-    """Claimed over measured bytes that a layer keeps for the backward pass of a gradient in float32, where the layers
-    are compiled. On a CPU, of small models."""
-    few, many = DEPTHS
-    claimed = _claimed_by_layers(many, save_memory) - _claimed_by_layers(few, save_memory)
-    return claimed / (_kept(many, save_memory) - _kept(few, save_memory))
-
-
-def _compiled_engine(sequences: int, save_memory: bool) -> EngineConfig:
-    return EngineConfig(pass_sequences=sequences, packing="none", compile=True, save_memory=save_memory)
-
-
-def _claimed_by_layers(layers: int, save_memory: bool) -> float:
-    """Of one sequence more in a pass."""
-    cost = TrainingCost.of(llama(VOCABULARY, WIDTH, layers, CONTEXT), CONTEXT)
-    one, two = (cost.memory_bytes(_compiled_engine(sequences, save_memory), 1) for sequences in (1, 2))
-    return two - one
+    """Claimed over measured bytes that a layer keeps for the backward pass of a gradient in float32, by token and
+    hidden unit, where the layers are compiled. Measured on a CPU, of small models."""
+    case, engine = target_case("350m"), EngineConfig(compile=True, save_memory=save_memory)
+    few, many = (_claimed(replace(case.setting, num_layers=layers), engine) for layers in DEPTHS)
+    less, more = (_kept(layers, save_memory) for layers in DEPTHS)
+    return (many - few) / (case.setting.context * case.setting.width) / ((more - less) / (CONTEXT * WIDTH))
 
 
 def _kept(layers: int, save_memory: bool) -> int:
     """Bytes that a pass over one sequence keeps, parameters left out."""
     torch._dynamo.reset()
-    engine = _compiled_engine(1, save_memory)
-    model = LossModel(ready_model(llama(VOCABULARY, WIDTH, layers, CONTEXT), 0, None, engine), engine)
+    engine = EngineConfig(pass_sequences=1, packing="none", compile=True, save_memory=save_memory)
+    ready = ready_model(llama(VOCABULARY, WIDTH, layers, CONTEXT), 0, None, engine)
+    model = TargetModel(ready, engine, OptimizerConfig(), 0.9, Ranks("cpu"), torch.float32).loss_model
     own = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
     kept: dict[int, Tensor] = {}
 

@@ -72,6 +72,8 @@ class Trace(TorchDispatchMode):
             self.waits[f"{name} at {_place()}"] += 1
         out = func(*args, **kwargs)
         made = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        if not made and func._schema.is_mutable:  # lists that change in place are not given back
+            made = [leaf for leaf in tree_leaves(args[0]) if isinstance(leaf, Tensor)]
         crosses = name in COPIES and len({tensor.device.type for tensor in (*given, *made)}) > 1
         if crosses and not (kwargs.get("non_blocking") and all(_is_ready(tensor) for tensor in given)):
             self.waits[f"{name} at {_place()}"] += 1
