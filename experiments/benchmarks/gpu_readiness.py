@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 
 # torch is imported in functions: a process that is to load the guard imports this module first.
 SAVE_MEMORY = {"": False, ", save_memory": True}
+ON_FAKE_GPU = (
+    "stack_kernels_per_step", "target_kernels_per_step", "syncs_per_step", "syncs_at", "products_on_host",
+    "dense_masks", "unaligned_matmuls", "unaligned_parameters", "evaluation_passes", "estimated_mfu",
+)  # fmt: skip
 Bars = dict[str, tuple[str, bool | None]]  # what is held -> (its figure, whether it is held; None: not measured)
 
 
@@ -45,7 +49,7 @@ def measure(console: Console) -> dict[str, Any]:
     with TemporaryDirectory() as folder, spawned() as plain:
         graphs, ranks = plain.submit(stack_graphs), plain.submit(step_collectives)
         ratios = {f"compiled{mode}": plain.submit(compiled_ratio, save) for mode, save in SAVE_MEMORY.items()}
-        on_fake_gpu: dict[str, Any] = {}
+        on_fake_gpu: dict[str, Any] = dict.fromkeys(ON_FAKE_GPU)
         if not skipped:
             with spawned(initializer=load_guard, initargs=(build_guard(Path(folder)),)) as guarded:
                 ratios |= {f"eager{mode}": guarded.submit(eager_ratio, save) for mode, save in SAVE_MEMORY.items()}
@@ -102,7 +106,7 @@ def bars(found: dict[str, Any]) -> Bars:
     """What is held without a GPU, from the figures of `measure`."""
     held: Bars = {}
     for name in ("syncs_per_step", "dense_masks", "unaligned_matmuls", "products_on_host"):
-        figure = found.get(name)
+        figure = found[name]
         count = sum(figure.values()) if isinstance(figure, dict) else figure
         held[f"{name} is 0"] = str(figure), None if count is None else count == 0
     graphs, breaks = found["stack_graphs"], found["stack_graph_breaks"]

@@ -29,7 +29,7 @@ _sdpa = nn.functional.scaled_dot_product_attention
 
 
 @contextmanager
-def fake_tensors() -> Iterator[None]:
+def fake_tensors() -> Iterator["Answers"]:
     """Inside, tensors are fake, wherever they are."""
     answers = Answers()
     with (
@@ -39,7 +39,7 @@ def fake_tensors() -> Iterator[None]:
         FakeTensorMode(allow_non_fake_inputs=True),
         answers,
     ):
-        yield
+        yield answers
 
 
 @contextmanager

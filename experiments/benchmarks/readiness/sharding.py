@@ -11,11 +11,10 @@ from unittest import mock
 import numpy as np
 import torch.distributed as dist
 from torch import Tensor
-from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.distributed.device_mesh import DeviceMesh
 from torch.testing._internal.distributed.fake_pg import FakeStore
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves, tree_map
 
 from .cases import target_case
 from .fake_cuda import fake_tensors
@@ -52,11 +51,15 @@ def eight_ranks() -> Iterator[None]:
     dist.init_process_group("fake", store=FakeStore(), rank=3, world_size=RANKS)
     of_mesh = DeviceMesh.__init__
 
+    def known(leaf: Any) -> Any:
+        return answers.value_of(leaf) if isinstance(leaf, Tensor) else leaf
+
     def make_mesh(mesh: DeviceMesh, *args: Any, **kwargs: Any) -> None:
-        with unset_fake_temporarily():  # which rank is where must be known
+        args, kwargs = tree_map(known, (args, kwargs))
+        with _disable_current_modes():  # which rank is where must be known
             of_mesh(mesh, *args, **kwargs)
 
-    with mock.patch.object(DeviceMesh, "__init__", make_mesh), fake_tensors():
+    with fake_tensors() as answers, mock.patch.object(DeviceMesh, "__init__", make_mesh):
         yield
 
 

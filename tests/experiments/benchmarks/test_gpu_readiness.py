@@ -279,6 +279,8 @@ def test_bars_tell_what_is_missed_and_what_was_not_measured() -> None:
     found = {
         "syncs_per_step": {"stack": 1, "target": 0},
         "dense_masks": 0,
+        "unaligned_matmuls": None,
+        "products_on_host": None,
         "stack_graphs": 2,
         "stack_graph_breaks": 0,
         "dry_run_memory_ratio": {"eager": 0.8, "compiled": 1.1},
