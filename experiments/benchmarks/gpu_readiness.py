@@ -82,8 +82,9 @@ def _fake_gpu(guarded: ProcessPoolExecutor, console: Console) -> dict[str, Any]:
     head = {name: job.result() for name, job in jobs.items()}
     every = [*head.values(), *others]
     _show_cases(every, gpu, console)
-    names: Counter[str] = sum((each.unaligned for each in every), Counter())
-    mfu: dict[str, float] = {}
+    names, mfu = Counter[str](), dict[str, float]()
+    for each in every:
+        names.update(each.unaligned)
     for name, each in head.items():
         mfu[name] = round(each.utilisation(each.estimate.step_s, gpu), 4)
         mfu[f"{name}_fused"] = round(each.utilisation(each.estimate.fused_s, gpu), 4)

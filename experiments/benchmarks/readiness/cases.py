@@ -108,9 +108,9 @@ def target_case(preset: str, vocabulary: int | None = None, **engine: Any) -> Ca
     assert isinstance(config, PretrainConfig)
     vocabulary = vocabulary or (LARGE_VOCABULARY if config.target.device == "cuda" else PROXY_VOCABULARY)
     # Compiled layers are torch's to trace, not ours: `graphs` looks at them.
-    changed = replace(config.engine, **{"compile": False, "parallel": "ddp", **engine})
+    fields: dict[str, Any] = {"compile": False, "parallel": "ddp", **engine}
     name = f"{preset}, {vocabulary:,} tokens"
-    return Case(name, replace(config.target, device="cuda"), vocabulary, engine=changed)
+    return Case(name, replace(config.target, device="cuda"), vocabulary, engine=replace(config.engine, **fields))
 
 
 def headline_cases() -> dict[str, Case]:

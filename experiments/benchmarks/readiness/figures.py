@@ -49,11 +49,13 @@ def figures(case: Case, gpu: Gpu | None = None) -> Figures:
         one = traced(lambda: backend.train(case.ids(1, case.windows_of(1)), active))
         two = traced(lambda: backend.train(case.ids(2, case.windows_of(1)), active))
         step = two.kernels[len(one.kernels) :]  # what a second step adds; an interval's ends are not a step's
-        seconds, kernels = estimate(step, gpu), len(step)
+        seconds, kernels, waits = estimate(step, gpu), len(step), two.waits - one.waits
         if (passes := case.passes()) > 1:
             more = traced(lambda: backend.train(case.ids(1, case.windows_of(2)), active))
             seconds += (estimate(more.kernels, gpu) + estimate(one.kernels, gpu) * -1) * (passes - 1)
             kernels += (len(more.kernels) - len(one.kernels)) * (passes - 1)
+            for place, times in (more.waits - one.waits).items():
+                waits[place] += times * (passes - 1)
         evaluated = traced(lambda: backend.evaluate(case.ids(case.setting.episode.validation_windows), True))
         measured = traced(lambda: _influence(case, backend))
         shapes = parameter_shapes(backend)
@@ -62,7 +64,7 @@ def figures(case: Case, gpu: Gpu | None = None) -> Figures:
     return Figures(
         name=case.name,
         kernels=kernels,
-        waits=two.waits - one.waits,
+        waits=waits,
         masks=count_masks(every),
         unaligned=unaligned(every, shapes),
         on_host=sum(sum(trace.on_host.values()) for trace in (one, evaluated, measured)),

@@ -4,6 +4,7 @@ import sys
 import weakref
 from collections import Counter
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ PRODUCTS = {"mm": 0, "bmm": 0, "addmm": 1, "baddbmm": 1}  # operation -> which a
 NO_KERNEL = {"_unsafe_view", "empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "is_pinned"}
 LOOK_UPS = {"embedding", "gather", "index", "index_select"}  # which read as much as they give, not all they are given
 COPIES = {"_to_copy", "copy_", "index", "index_put_"}
-PROJECT = __name__.split(".")[0]
+PROJECT, PACKAGE = __name__.split(".")[0], __name__.rpartition(".")[0]
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,10 @@ def _size(tensor: Tensor) -> int:
 
 def _place() -> str:
     """The innermost line of the project's own code, this package left out."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module = frame.f_globals.get("__name__", "")
-        if module.startswith(PROJECT) and not module.startswith(__package__):
+        if module.startswith(PROJECT) and not module.startswith(PACKAGE):
             return f"{module.split('.')[-1]}:{frame.f_lineno}"
         frame = frame.f_back
     return "the backward pass"

@@ -33,7 +33,7 @@ from pretraingym.lm.proxies.shard import Shard
 from pretraingym.lm.target.target_model import TargetModel
 
 ROOT = Path(__file__).parents[3]
-STACK_WAITS, TARGET_WAITS = 6, 1  # a step of the stack, a pass of the target, today; to become 0
+STACK_WAITS, TARGET_WAITS = 6, 2  # a step of the stack, and of the target with two passes, today; to become 0
 MASKS = 1  # a pass, layer and packed batch of the target, today; to become 0
 Run = Callable[[Callable[[], Any]], Any]
 
