@@ -52,7 +52,8 @@ Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
 RUN_STAGE = "pretrain"  # of the run's folder, after the trial's
 TESTED = "tested"  # in its result: the losses of all windows of the test part, and of which corpus they are
 MAY_CHANGE = (  # fields of the configuration that may differ when a run goes on
-    *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention", "liger")),
+    *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention")),
+    "engine.liger",  # of runs that earlier versions began: kernels that computed the same
     *("save_every_s", "keep", "gpus", "corpus", "drop_removed", "trial", "no_trial", "anyway", "beside"),
 )
 

@@ -22,8 +22,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.commands.pretrain import PretrainConfig, main
+from pretraingym.experiments.commands.pretrain import MAY_CHANGE, PretrainConfig, main
 from pretraingym.experiments.runs.pretraining import PART_STEPS, TEST_WINDOWS
+from pretraingym.experiments.runs.run_folder import check_folder
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.engine_config import EngineConfig
@@ -171,6 +172,16 @@ def test_another_configuration_is_refused(config: PretrainConfig, stopped: Stopp
         main(replace(config, resume=True, engine=replace(config.engine, packing="plain", pass_sequences=2)))
     with pytest.raises(InputError, match="add --resume"):
         main(config)
+
+
+def test_an_engine_of_an_earlier_version_is_no_obstacle(config: PretrainConfig, stopped: Stopped) -> None:
+    """Its option `liger`, for kernels that computed the same, is gone."""
+    stopped(config, 1)
+    saved = config.folder / "config.json"
+    begun = json.loads(saved.read_text())
+    assert "liger" not in begun["engine"]
+    saved.write_text(json.dumps(begun | {"engine": begun["engine"] | {"liger": True}}))
+    check_folder(config.folder, config, True, MAY_CHANGE)
 
 
 def test_limits_are_kept_and_told_through_a_restart(
