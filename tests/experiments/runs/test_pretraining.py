@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -310,6 +311,18 @@ def test_a_dead_rank_ends_the_others(config: PretrainConfig, on_ranks: OnRanks) 
     os.kill(processes[1].pid or 0, signal.SIGKILL)
     processes[0].join(30)
     assert processes[0].exitcode not in (0, None)
+
+
+def test_a_corpus_that_rank_0_refuses_ends_all(config: PretrainConfig, tmp_path: Path, on_ranks: OnRanks) -> None:
+    """It alone reads all of the files; the others end with it, without a message of theirs."""
+    damaged = shutil.copytree(config.corpus or Path(), tmp_path / "damaged")
+    with open(damaged / "text.bin", "r+b") as file:
+        file.write(b"\0")
+    processes = on_ranks(2, lambda: main(replace(config, corpus=damaged)))
+    for process in processes:
+        process.join(RANKS_S)
+    assert [process.exitcode for process in processes] == [1, 2]
+    assert not config.folder.exists()
 
 
 def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks) -> None:
