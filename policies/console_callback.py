@@ -217,20 +217,24 @@ class ConsoleCallback(TrainerCallback):
 
     def _try_policy(self, config: TrialConfig, state: TrainerState) -> None:
         """Rank 0 tries the policy, and tells. InputError: it loses, on all ranks."""
-        problem = None
-        if self.ranks.first:
-            try:
-                clock, name = self.episode.config, self.policy.name
-                self.tried = result_of(Trial.before(self.task, clock, name, self.policy, config, self.reference))
-                if (why := refusal(self.tried, CURES)) is not None and not self.anyway:
-                    raise InputError(why)
-                warnings.warn(f"{_in_python(told(self.tried))}; it took {self.tried.seconds:.0f} seconds", stacklevel=2)
-                figures = {"trial_gain_nats": self.tried.gain.nats, "trial_seconds": self.tried.seconds}
-                state.log_history.append(figures | {"step": 0.0})
-            except InputError as error:
-                problem = InputError(_in_python(str(error)))
-        if not self.ranks.broadcast(np.array([problem is None]))[0]:
-            raise problem or InputError("the policy's trial ended the run on rank 0, whose line says why")
+
+        def tried() -> TrialResult:
+            clock, name = self.episode.config, self.policy.name
+            result = result_of(Trial.before(self.task, clock, name, self.policy, config, self.reference))
+            if (why := refusal(result, CURES)) is not None and not self.anyway:
+                raise InputError(why)
+            return result
+
+        try:
+            self.tried = result = self.ranks.on_first(tried)
+        except InputError as error:
+            raise InputError(_in_python(str(error))) from None
+        except SystemExit:
+            raise InputError("the policy's trial ended the run on rank 0, whose line says why") from None
+        if result is not None:
+            warnings.warn(f"{_in_python(told(result))}; it took {result.seconds:.0f} seconds", stacklevel=2)
+            figures = {"trial_gain_nats": result.gain.nats, "trial_seconds": result.seconds}
+            state.log_history.append(figures | {"step": 0.0})
 
     def _post(self, block: int, ids: Ids) -> None:
         self._posted = self.ranks.broadcast(ids.ravel())  # or rounding could part the ranks

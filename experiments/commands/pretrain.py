@@ -52,7 +52,8 @@ Preset = Literal["quick", "5m", "125m", "350m", "760m", "1b3"]
 RUN_STAGE = "pretrain"  # of the run's folder, after the trial's
 TESTED = "tested"  # in its result: the losses of all windows of the test part, and of which corpus they are
 MAY_CHANGE = (  # fields of the configuration that may differ when a run goes on
-    *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention", "liger")),
+    *(f"engine.{name}" for name in ("pass_sequences", "parallel", "compile", "save_memory", "attention")),
+    "engine.liger",  # of runs that earlier versions began: kernels that computed the same
     *("save_every_s", "keep", "gpus", "corpus", "drop_removed", "trial", "no_trial", "anyway", "beside"),
 )
 
@@ -155,15 +156,15 @@ def _check_tested(config: PretrainConfig, task: Task, tested: dict[str, Any] | N
     other ranks exit without a message."""
     from ...lm.target.ranks import Ranks
 
-    ranks, problem = Ranks(config.target.device), None
-    if ranks.first and (tested is None or tested["corpus"] != task.corpus.fingerprint):
-        held = "no losses by window, as those of earlier versions" if tested is None else "losses on another corpus"
-        problem = InputError(
-            f"the finished run in {config.folder} holds {held}, expected those on the corpus as it is now, for natural "
-            "to be set beside it: run both anew in another --folder"
-        )
-    if not ranks.broadcast(np.array([problem is None]))[0]:
-        raise problem or SystemExit(2)
+    def check() -> None:
+        if tested is None or tested["corpus"] != task.corpus.fingerprint:
+            held = "no losses by window, as those of earlier versions" if tested is None else "losses on another corpus"
+            raise InputError(
+                f"the finished run in {config.folder} holds {held}, expected those on the corpus as it is now, for "
+                "natural to be set beside it: run both anew in another --folder"
+            )
+
+    Ranks(config.target.device).on_first(check)
 
 
 def _tell_gain(
@@ -187,12 +188,12 @@ def _run(config: PretrainConfig) -> tuple[dict[str, Any], Task]:
 
     ranks = Ranks(config.target.device)
     with Progress(None if ranks.first else open(os.devnull, "w")) as progress:
-        if not ranks.first:
-            ranks.wait()  # until rank 0 has built, checked and tokenised the corpus
-        corpus = corpus_of_run(config.folder, config.corpus, progress, verify=ranks.first, may_change=True)
-        task = config.target.task(corpus)
-        if ranks.first:
-            ranks.wait()
+
+        def opened() -> tuple[Corpus, Task]:
+            corpus = corpus_of_run(config.folder, config.corpus, progress, verify=ranks.first, may_change=True)
+            return corpus, config.target.task(corpus)
+
+        corpus, task = ranks.on_first(opened) or opened()  # rank 0 builds, checks and tokenises what the others open
         limits = _limits(config, task)
         policy = make_policy(config.policy, task.agent_names)
         policy.reset(task.agent_names, 1)
@@ -306,26 +307,23 @@ def _open_run_folder(
     """The run's folder, once the policy has been tried, and the trial's outcome, on rank 0 alone; on all ranks the
     checkpoint to continue from. InputError: RunFolder's, or the policy loses in the trial, on rank 0; the other ranks
     exit without a message."""
-    ranks, folder, tried, problem = checkpoints.ranks, None, None, None
     newest = cache(checkpoints.newest)  # read once, when the folder is locked
 
     def metrics_bytes() -> int:
         found = newest()
         return 0 if found is None else int(found.about["metrics_bytes"])
 
-    if ranks.first:
-        try:
-            hashes = learned_hashes({"policy": policy})
-            check_folder(config.folder, config, config.resume, MAY_CHANGE, hashes)
-            goes_on = (config.folder / CONFIG).exists()
-            if _is_tried(config) and not goes_on:
-                tried = target_gain.try_policy(trial(), config.anyway, progress)
-            folder = RunFolder(config.folder, config, config.resume, corpus, metrics_bytes, MAY_CHANGE, hashes)
-            if _is_tried(config) and goes_on and _began_with_trial(config.folder, folder):
-                tried = kept(trial())  # it was killed between the trial and the run
-            tried = target_gain.trial_in(folder, tried)
-        except (InputError, OSError) as error:
-            problem = error
-    if not ranks.broadcast(np.array([problem is None]))[0]:
-        raise problem or SystemExit(2)
+    def opened() -> tuple[RunFolder, TrialResult | None]:
+        hashes, tried = learned_hashes({"policy": policy}), None
+        check_folder(config.folder, config, config.resume, MAY_CHANGE, hashes)
+        goes_on = (config.folder / CONFIG).exists()
+        if _is_tried(config) and not goes_on:
+            tried = target_gain.try_policy(trial(), config.anyway, progress)
+        folder = RunFolder(config.folder, config, config.resume, corpus, metrics_bytes, MAY_CHANGE, hashes)
+        if _is_tried(config) and goes_on and _began_with_trial(config.folder, folder):
+            tried = kept(trial())  # it was killed between the trial and the run
+        return folder, target_gain.trial_in(folder, tried)
+
+    ranks = checkpoints.ranks
+    folder, tried = ranks.on_first(opened) or (None, None)
     return folder, checkpoints.shared(newest() if ranks.first else None), tried

@@ -174,7 +174,7 @@ def ends_in_head(model: Any) -> bool:
 def ready_model(config: PretrainedConfig, seed: int, origin: Path | None, engine: EngineConfig) -> Any:
     """A model of `config` to be trained as `engine` says, in float32, without dropout: fresh from `seed`, or with the
     weights in the folder `origin`. Where the model has no attention sdpa, it gets eager. InputError: weights that
-    cannot be read or of another shape, or kernels that are not installed."""
+    cannot be read or of another shape."""
     config = without_dropout(config)
     if engine.attention == "eager":
         config._attn_implementation = engine.attention  # else transformers takes sdpa where a model has it
@@ -185,8 +185,6 @@ def ready_model(config: PretrainedConfig, seed: int, origin: Path | None, engine
             "takes more memory and time. Ask for eager attention if that is right for you, else for another model",
             stacklevel=2,
         )
-    if engine.liger:
-        _use_liger(model)
     return model.train()
 
 
@@ -243,12 +241,3 @@ def _check_weight_files(origin: Path) -> None:
         raise InputError(f"{index} is damaged ({in_one_line(error)}); copy it again") from None
     if missing := sorted(name for name in files if not (origin / str(name)).is_file()):
         raise InputError(f"{origin / str(missing[0])} is missing ({len(missing)} of {len(files)} files); copy it again")
-
-
-def _use_liger(model: Any) -> None:
-    try:
-        from liger_kernel.transformers import _apply_liger_kernel_to_instance
-    except ImportError:
-        raise InputError("engine.liger needs the Liger kernels: pip install 'pretraingym[liger]'") from None
-    # Not Liger's loss: `head_loss` needs no logits either, and weights every token.
-    _apply_liger_kernel_to_instance(model, cross_entropy=False, fused_linear_cross_entropy=False)

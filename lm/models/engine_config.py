@@ -25,8 +25,6 @@ class EngineConfig:
     """compute activations again in the backward pass instead of keeping them: a third more compute"""
     attention: Literal["sdpa", "eager"] = "sdpa"
     """implementation of attention: torch's fused one, where the model has it, or plain products"""
-    liger: bool = False
-    """Liger kernels for norms, rotary embeddings and feed-forwards (extra: liger; a GPU)"""
 
     def __post_init__(self) -> None:
         if self.pass_sequences < 1:

@@ -36,7 +36,7 @@ def orthogonalise(update: Tensor) -> Tensor:
 
 
 class Placement:
-    """Where the tensors of models are: in full, in this process. For other placements see `lm/target/ranks.py`."""
+    """Where the tensors of models are: in full, in this process. For other placements see `lm/target/placement.py`."""
 
     def full_shape(self, name: str, parameter: Tensor) -> torch.Size:
         """Full shape (N, *shape) of a parameter, however much of it is in this process."""

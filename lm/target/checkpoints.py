@@ -32,7 +32,7 @@ from .ranks import Ranks
 # end-of-text token; in 1 its arrays had other names.
 SCHEMA = 5
 MANIFEST, ARRAYS, DAMAGED = "manifest.json", "run.safetensors", "damaged-"
-TIMEOUT_S = 1800  # how long rank 0 waits for the other ranks' files
+TIMEOUT_S = 900  # how long rank 0 waits for the other ranks' files; less than they wait for it
 
 
 @dataclass(frozen=True)

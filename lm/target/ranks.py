@@ -1,11 +1,13 @@
-"""The processes that train one model together, and each one's share of the work and of the tensors.
+"""The processes that train one model together: each one's share of the work, and what they tell each other.
 
 Every rank runs the same program on the same global batch; where a decision could differ, rank 0's is broadcast.
 """
 
-from collections.abc import Iterable
+import atexit
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,21 +15,29 @@ import torch.distributed as dist
 from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributed.device_mesh import DeviceMesh
 
 from ..io.errors import InputError, in_one_line
-from ..models.optimizer import Placement, norm_N, orthogonalise
 
-TIMEOUT = timedelta(hours=4)  # for ranks that wait while rank 0 builds or checks a corpus
+T = TypeVar("T")
+TIMEOUT = timedelta(minutes=20)  # of whatever all ranks do together: after that one of them must be dead
+FIRST_TIMEOUT = timedelta(hours=4)  # of the wait while rank 0 builds or checks a corpus, or tries a policy
+# One collective under two names: torch 2.13 warns of the older one, torch 2.11 has only that.
+all_gather = dist.all_gather_single if hasattr(dist, "all_gather_single") else dist.all_gather_into_tensor
 
 
 class Ranks:
-    """This process among those that `accelerate launch` or `torchrun` started; without either, the only one."""
+    """This process among those that `accelerate launch` or `torchrun` started; without either, the only one. What
+    connects them ends with the process, unless it was there before."""
 
     def __init__(self, device: str) -> None:
+        connected = dist.is_initialized()
         try:
             state = PartialState(cpu=device == "cpu", timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"the ranks cannot reach each other: {in_one_line(error)}") from None
+        if dist.is_initialized() and not connected:
+            atexit.register(state.destroy_process_group)  # NCCL warns where a command, also a failed one, leaves it
         self.rank: int = state.process_index
         self.count: int = state.num_processes
         self.device = torch.device(device) if self.count == 1 else state.device
@@ -36,6 +46,14 @@ class Ranks:
     def first(self) -> bool:
         return self.rank == 0
 
+    @cached_property
+    def mesh(self) -> DeviceMesh:
+        """All ranks, by the kind of their device: torch would otherwise take a GPU that the machine has, and this
+        process does not use."""
+        group = dist.group.WORLD
+        assert group is not None, "a mesh is of several ranks"
+        return DeviceMesh.from_group(group, self.device.type)
+
     def own(self, number: int) -> NDArray[np.int64]:
         """Which of `number` items are this rank's: equally many on every rank, the last of them -1 where there are too
         few."""
@@ -43,13 +61,26 @@ class Ranks:
         index = self.rank * each + np.arange(each)
         return np.where(index < number, index, -1)
 
+    def shares(self, number: int) -> list[int]:
+        """How many of `number` items each rank has: the first ones equally many, the last fewer or none."""
+        each = -(-number // self.count)
+        return [max(0, min(each, number - rank * each)) for rank in range(self.count)]
+
     def gather(self, part: Tensor, number: int) -> Tensor:
         """The results (each, ...) of all ranks for their `own` of `number` items -> (number, ...)."""
         if self.count == 1:
             return part
         gathered = part.new_empty(self.count * len(part), *part.shape[1:])
-        dist.all_gather(list(gathered.chunk(self.count)), part.contiguous())
+        all_gather(gathered, part.contiguous())
         return gathered[:number]
+
+    def exchange(self, parts: list[Tensor], shapes: list[torch.Size]) -> list[Tensor]:
+        """Send every rank its part; what the ranks sent here, of these shapes, all of one type."""
+        sent = torch.cat([part.flatten() for part in parts])
+        sizes = [shape.numel() for shape in shapes]
+        received = sent.new_empty(sum(sizes))
+        dist.all_to_all_single(received, sent, sizes, [part.numel() for part in parts])
+        return [part.view(shape) for part, shape in zip(received.split(sizes), shapes, strict=True)]
 
     def sum(self, value: Tensor) -> Tensor:
         """The sum over all ranks, in place."""
@@ -67,44 +98,26 @@ class Ranks:
 
     def wait(self) -> None:
         """Wait until all ranks are here."""
-        if self.count > 1:
-            dist.barrier()
+        PartialState().wait_for_everyone()
 
+    def on_first(self, work: Callable[[], T]) -> T | None:
+        """What `work()` gives on rank 0, for hours if need be; None on the others, which wait for it. Where it raises,
+        rank 0 does, and the others exit without a message."""
+        if self.count == 1:
+            return work()
+        result, done = None, torch.zeros(1)
+        group = self._patient
+        try:
+            if self.first:
+                result = work()
+                done += 1
+        finally:
+            dist.broadcast(done, 0, group=group)
+        if not done:
+            raise SystemExit(2)
+        return result
 
-class Replicated(Placement):
-    """Every rank has all tensors in full. Each orthogonalises its share of the matrices; all get the results."""
-
-    def __init__(self, ranks: Ranks) -> None:
-        self.ranks = ranks
-
-    def orthogonalise(self, update: Tensor, shape: torch.Size) -> Tensor:
-        own = self.ranks.own(len(update))
-        return self.ranks.gather(orthogonalise(update[own]), len(update)).float()
-
-
-class Sharded(Placement):
-    """Every rank has a share of the rows of each tensor. Shares are equal, but the last ranks may have fewer rows or
-    none (as FSDP2 divides them)."""
-
-    def __init__(self, ranks: Ranks, shapes: dict[str, torch.Size]) -> None:
-        self.ranks, self.shapes = ranks, shapes
-
-    def full_shape(self, name: str, parameter: Tensor) -> torch.Size:
-        return torch.Size([1, *self.shapes[name]])
-
-    def rows(self, total: int) -> slice:
-        """The rows on this rank, of `total`."""
-        each = -(-total // self.ranks.count)
-        first = min(self.ranks.rank * each, total)
-        return slice(first, min(first + each, total))
-
-    def orthogonalise(self, update: Tensor, shape: torch.Size) -> Tensor:
-        """Gather the rows, orthogonalise this rank's share of the matrices, and keep its rows of all of them."""
-        total, each = shape[1], -(-shape[1] // self.ranks.count)
-        padded = torch.nn.functional.pad(update, (0, 0, 0, each - update.shape[1]))
-        rows = self.ranks.gather(padded.transpose(0, 1).contiguous(), total).transpose(0, 1)
-        own = self.ranks.own(len(rows))
-        return self.ranks.gather(orthogonalise(rows[own]), len(rows))[:, self.rows(total)].float()
-
-    def norm_N(self, tensors: Iterable[Tensor]) -> Tensor:
-        return self.ranks.sum(norm_N(tensors).square()).sqrt()
+    @cached_property
+    def _patient(self) -> dist.ProcessGroup:
+        """The ranks once more, with a longer timeout; on CPUs, so that nothing waits on a GPU for hours."""
+        return dist.new_group(backend="gloo", timeout=FIRST_TIMEOUT)

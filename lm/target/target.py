@@ -20,7 +20,8 @@ from ..models.training import TrainConfig
 from ..proxies.attention import take_causal_attention
 from .checkpoints import Piece
 from .packing import pack
-from .ranks import Ranks, Sharded
+from .placement import Sharded
+from .ranks import Ranks
 from .target_model import TargetModel
 
 
@@ -156,9 +157,13 @@ class Target(SingleModelBackend):
 
     def save_pretrained(self, folder: Path) -> None:
         """Write the model as a normal transformers folder (config.json, model.safetensors). Only rank 0 writes."""
-        weights = {name: self._gathered(f"weight.{name}", value.data) for name, value in self.model.parameters.items()}
+        weights = {}
+        for name, value in self.model.parameters.items():
+            whole = self._gathered(f"weight.{name}", value.data)
+            if self.ranks.first:  # the others keep none, since a machine has several ranks
+                weights[name] = whole[0]
         if self.ranks.first:
             model = new_model(self.config, 0)
             for name, parameter in model.named_parameters():
-                parameter.data.copy_(weights[name][0])
+                parameter.data.copy_(weights[name])
             model.save_pretrained(folder)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -20,7 +19,8 @@ from ..proxies.attention import Documents
 from ..proxies.head_loss import IGNORED
 from .loss_model import LossModel
 from .packing import PackedBatch, documents, lay_out
-from .ranks import Ranks, Replicated, Sharded
+from .placement import Replicated, Sharded, WeightGather, shard
+from .ranks import Ranks
 
 Ints = NDArray[np.int64]
 MEASURED_SEQUENCES = 4  # times a training pass's, since no activations are kept (assumed)
@@ -45,7 +45,8 @@ class TargetModel(DifferentiableInPlace):
         loss_model = LossModel(model.to(ranks.device), engine, products)
         self.shapes = {loss_model.paths[path]: parameter.shape for path, parameter in loss_model.named_parameters()}
         self.loss_model = loss_model
-        self.module, self.placement = _distribute(loss_model, engine, ranks, self.shapes)
+        self.weight_gather = WeightGather()
+        self.module, self.placement = _distribute(loss_model, engine, ranks, self.shapes, self.weight_gather)
         if engine.compile:
             # All layers share one code, which is compiled for passes with and without gradients, masks and casts.
             torch._dynamo.config.recompile_limit = max(64, torch._dynamo.config.recompile_limit)
@@ -69,7 +70,8 @@ class TargetModel(DifferentiableInPlace):
         weights = (batch.targets != IGNORED) / num_targets
         # Casts of weights are kept for all passes of a step, unless a rank is not to hold all weights at once.
         keep, half = not isinstance(self.placement, Sharded), self.products != torch.float32
-        with torch.autocast(self.ranks.device.type, self.products, enabled=half, cache_enabled=keep):
+        autocast = torch.autocast(self.ranks.device.type, self.products, enabled=half, cache_enabled=keep)
+        with autocast, self.weight_gather.rounded(self.products):
             loss = self._backward(batch, weights)
         for name, parameter in self.parameters.items():
             parameter.grad = self._gradient(name)
@@ -156,18 +158,17 @@ class TargetModel(DifferentiableInPlace):
 
 
 def _distribute(
-    loss_model: LossModel, engine: EngineConfig, ranks: Ranks, shapes: dict[str, torch.Size]
+    loss_model: LossModel, engine: EngineConfig, ranks: Ranks, shapes: dict[str, torch.Size], gather: WeightGather
 ) -> tuple[nn.Module, Placement]:
-    """The module to train, wrapped for the ranks, and where its tensors are."""
+    """The module to train, wrapped for the ranks, and where its tensors are. `gather`: how shares of them would be
+    gathered."""
     if ranks.count == 1:
         return loss_model, Placement()
     if engine.parallel == "ddp":
         some_unused = loss_model.leaves_parameters_out()
         wrapped = DistributedDataParallel(loss_model, gradient_as_bucket_view=True, find_unused_parameters=some_unused)
         return wrapped, Replicated(ranks)
-    for module in (*loss_model.layers, loss_model):
-        # Also for the root: it would keep its gathered weights, and not see those that `holding` puts in.
-        fully_shard(module, reshard_after_forward=True)
+    shard(loss_model, ranks, gather)
     return loss_model, Sharded(ranks, shapes)
 
 

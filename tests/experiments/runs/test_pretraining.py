@@ -6,6 +6,7 @@ import math
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -22,8 +23,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
 
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.settings.setting import Setting
-from pretraingym.experiments.commands.pretrain import PretrainConfig, main
+from pretraingym.experiments.commands.pretrain import MAY_CHANGE, PretrainConfig, main
 from pretraingym.experiments.runs.pretraining import PART_STEPS, TEST_WINDOWS
+from pretraingym.experiments.runs.run_folder import check_folder
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.io.errors import InputError
 from pretraingym.lm.models.engine_config import EngineConfig
@@ -173,6 +175,16 @@ def test_another_configuration_is_refused(config: PretrainConfig, stopped: Stopp
         main(config)
 
 
+def test_an_engine_of_an_earlier_version_is_no_obstacle(config: PretrainConfig, stopped: Stopped) -> None:
+    """Its option `liger`, for kernels that computed the same, is gone."""
+    stopped(config, 1)
+    saved = config.folder / "config.json"
+    begun = json.loads(saved.read_text())
+    assert "liger" not in begun["engine"]
+    saved.write_text(json.dumps(begun | {"engine": begun["engine"] | {"liger": True}}))
+    check_folder(config.folder, config, True, MAY_CHANGE)
+
+
 def test_limits_are_kept_and_told_through_a_restart(
     config: PretrainConfig, tiny_corpus: Corpus, tmp_path: Path, stopped: Stopped
 ) -> None:
@@ -299,6 +311,18 @@ def test_a_dead_rank_ends_the_others(config: PretrainConfig, on_ranks: OnRanks) 
     os.kill(processes[1].pid or 0, signal.SIGKILL)
     processes[0].join(30)
     assert processes[0].exitcode not in (0, None)
+
+
+def test_a_corpus_that_rank_0_refuses_ends_all(config: PretrainConfig, tmp_path: Path, on_ranks: OnRanks) -> None:
+    """It alone reads all of the files; the others end with it, without a message of theirs."""
+    damaged = shutil.copytree(config.corpus or Path(), tmp_path / "damaged")
+    with open(damaged / "text.bin", "r+b") as file:
+        file.write(b"\0")
+    processes = on_ranks(2, lambda: main(replace(config, corpus=damaged)))
+    for process in processes:
+        process.join(RANKS_S)
+    assert [process.exitcode for process in processes] == [1, 2]
+    assert not config.folder.exists()
 
 
 def test_told_to_stop_it_saves_and_stops(config: PretrainConfig, tmp_path: Path, all_ranks: AllRanks) -> None:
