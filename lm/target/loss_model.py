@@ -8,7 +8,13 @@ from torch import Tensor, nn
 from ..io.errors import InputError
 from ..models.causal_lm import IdentityHead, ends_in_head
 from ..models.engine_config import EngineConfig
+from ..precision import float32_products
 from ..proxies.head_loss import token_losses, weighted_losses
+
+# Rms difference, over the spread of the logits, that rounding may make between a window alone and in company. Measured:
+# at most 1e-6 in float32 up to a width of 1,024 and 48 layers, 8e-4 in TF32; of documents that see each other
+# .4 or more.
+APART = 1e-4
 
 
 class LossModel(nn.Module):
@@ -56,12 +62,13 @@ class LossModel(nn.Module):
         # Two sequences: some kinds of attention keep documents apart only in a batch of one.
         alone = torch.arange(4, device=next(self.parameters()).device).expand(2, -1)
         both, positions = torch.cat([alone + 1, alone], 1), torch.cat([alone, alone], 1)
-        apart = self.model(input_ids=alone, use_cache=False).logits
-        try:
-            packed = self.model(input_ids=both, position_ids=positions, use_cache=False).logits[:, 4:]
-        except (TypeError, ValueError, RuntimeError, IndexError):  # it takes no positions, or none that begin again
-            packed = torch.full_like(apart, torch.nan)
-        if not torch.allclose(apart, packed, rtol=1e-3, atol=1e-5):
+        with float32_products("highest"):
+            apart = self.model(input_ids=alone, use_cache=False).logits
+            try:
+                packed = self.model(input_ids=both, position_ids=positions, use_cache=False).logits[:, 4:]
+            except (TypeError, ValueError, RuntimeError, IndexError):  # it takes no positions, or none that begin again
+                packed = torch.full_like(apart, torch.nan)
+        if not (apart - packed).square().mean().sqrt() <= APART * apart.std():
             raise InputError(
                 f"{type(self.model).__name__} does not keep packed documents apart: choose --engine.packing none (a "
                 "sequence each) or plain (documents see each other)"
