@@ -110,7 +110,8 @@ class ConsoleCallback(TrainerCallback):
         _check_arguments(args, config)
         accumulated = args.gradient_accumulation_steps
         self.args, self.ranks = args, Ranks(str(args.device))
-        self.backend = ExternalBackend(task.windows, max(1.0, config.steps_per_interval / 2), int(measuring_gib * 2**30))
+        half_life = max(1.0, config.steps_per_interval / 2)
+        self.backend = ExternalBackend(task.windows, half_life, int(measuring_gib * 2**30))
         self.episode = Episode(task, self.backend, config)
         plan = BatchPlan(
             config.batch_windows, config.steps_per_interval, config.warmup_steps, 1 + config.num_intervals,

@@ -75,7 +75,8 @@ class ExternalModel(Differentiable):
         for name in self._copied:  # one by one: in float32 as well they would take twice their memory
             average[name].lerp_(weights[name].detach().float()[None], share)
         if same := [name for name in weights if name not in self._copied]:
-            torch._foreach_lerp_([average[name] for name in same], [weights[name].detach()[None] for name in same], share)
+            values = [weights[name].detach()[None] for name in same]
+            torch._foreach_lerp_([average[name] for name in same], values, share)
 
     @property
     def _copied(self) -> set[str]:

@@ -14,6 +14,7 @@ from accelerate import PartialState
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..device import usable_device
 from ..io.errors import InputError, in_one_line
 from ..models.optimizer import Placement, norm_N, orthogonalise
 
@@ -21,16 +22,17 @@ TIMEOUT = timedelta(hours=4)  # for ranks that wait while rank 0 builds or check
 
 
 class Ranks:
-    """This process among those that `accelerate launch` or `torchrun` started; without either, the only one."""
+    """This process among those that `accelerate launch` or `torchrun` started; without either, the only one.
+    InputError: a device that cannot be used here, or ranks that cannot reach each other."""
 
     def __init__(self, device: str) -> None:
         try:
-            state = PartialState(cpu=device == "cpu", timeout=TIMEOUT)
+            state = PartialState(cpu=device.startswith("cpu"), timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"the ranks cannot reach each other: {in_one_line(error)}") from None
         self.rank: int = state.process_index
         self.count: int = state.num_processes
-        self.device = torch.device(device) if self.count == 1 else state.device
+        self.device = usable_device(device) if self.count == 1 else state.device
 
     @property
     def first(self) -> bool:

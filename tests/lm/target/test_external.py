@@ -1,4 +1,4 @@
-"""A model of another trainer's is measured in pieces: the same numbers as from all logits at once, and bounded memory."""
+"""A model of another trainer's is measured in pieces: the numbers of all logits at once, and bounded memory."""
 
 import weakref
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ class AllLogits(Differentiable):
 
     def gradient(self, tokens_NWL: Tensor) -> dict[str, Tensor]:
         grads = torch.autograd.grad(self.losses(tokens_NWL).mean(), list(self.parameters.values()), allow_unused=True)
-        return {name: grad for name, grad in zip(self.parameters, grads, strict=True)}
+        return dict(zip(self.parameters, grads, strict=True))
 
 
 REFERENCE, PROBE = tokens(1, 2, 5), tokens(1, 7)
