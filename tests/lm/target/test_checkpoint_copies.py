@@ -49,7 +49,11 @@ def test_a_gpu_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return empty(*shape, **given)
 
     with FakeTensorMode(), Copies() as copies:
-        tensors = [torch.empty(3, 4, device="cuda"), torch.empty(5, device="cuda").bfloat16(), torch.empty(2)]
+        tensors = [
+            torch.empty(3, 4, device="cuda"),
+            torch.empty(5, dtype=torch.bfloat16, device="cuda"),
+            torch.empty(2),
+        ]
         monkeypatch.setattr(torch, "empty", noting)
         monkeypatch.setattr(torch.cuda, "synchronize", waits.append)
         found = _on_the_cpu(tensors)
