@@ -8,8 +8,11 @@ import torch
 
 # Where torch keeps it, a parent before what inherits from it, which reads "none" where the parent does.
 PLACES: tuple[Any, ...] = (
-    torch.backends, torch.backends.cudnn, torch.backends.cuda.matmul, torch.backends.mkldnn.matmul,
-)  # fmt: skip
+    torch.backends,
+    torch.backends.cudnn,
+    torch.backends.cuda.matmul,
+    torch.backends.mkldnn.matmul,  # type: ignore[attr-defined]
+)
 
 
 @contextmanager

@@ -132,7 +132,7 @@ class ExternalModel(Differentiable):
             return tensor.detach()  # a tensor that held itself would never go
 
         ids = torch.zeros(1, context - 1, dtype=torch.int64, device=self._device)
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             outputs = self._outputs(ids)
         # Of logits there are as many in float32, their logarithms, and their gradient.
         window = sum(saved.values()) + 3 * outputs.numel() * 4
