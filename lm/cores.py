@@ -1,6 +1,8 @@
 """How many processor cores this process may use."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup/cpu.max")
@@ -18,3 +20,17 @@ def usable_cores(cgroup: Path = CGROUP) -> int:
     if threads.isdecimal():
         limits.append(int(threads))
     return max(1, min(limits))
+
+
+@contextmanager
+def torch_threads(number: int) -> Iterator[None]:
+    """Inside, torch computes with that many threads on the CPU; then with as many as before, in this thread and in all
+    that begin later, which take over the number that was set last."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

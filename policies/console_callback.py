@@ -68,6 +68,10 @@ class ConsoleCallback(TrainerCallback):
     - `train_sampling_strategy`, `data_seed`: left alone, since the console orders the text; `seed` here is its seed.
     - `auto_find_batch_size`, `fsdp`, `deepspeed`: off. Several GPUs: one process each (`torchrun`).
 
+    Memory, on every rank: four bytes a trained weight, and while the model is measured twelve more and `measuring_gib`
+    for the activations of a pass (at least one window's), in float32 without gradient checkpointing, whatever the
+    Trainer has. Products of float32 are rounded to TF32 where the Trainer's are (`tf32` in its arguments).
+
     Of the other dataloader settings those for workers and memory hold; those for batches and columns
     (`dataloader_drop_last`, `accelerator_config`, a data collator) have nothing to do here, for the windows come whole,
     in full batches. With `remove_unused_columns` the model gets the columns that its forward names.
@@ -95,7 +99,10 @@ class ConsoleCallback(TrainerCallback):
         drop_removed: bool = False,
         trial: TrialConfig | bool = False,
         anyway: bool = False,
+        measuring_gib: float = 4.0,
     ) -> None:
+        if not measuring_gib > 0:
+            raise InputError(f"measuring_gib is {measuring_gib}, expected above 0")
         self.task, self.policy, self.seed, self.drop_removed = task, policy, seed, drop_removed
         self.trial, self.anyway, self.reference = TrialConfig() if trial is True else trial, anyway, reference or {}
         self.tried: TrialResult | None = None  # on rank 0
@@ -103,7 +110,8 @@ class ConsoleCallback(TrainerCallback):
         _check_arguments(args, config)
         accumulated = args.gradient_accumulation_steps
         self.args, self.ranks = args, Ranks(str(args.device))
-        self.backend = ExternalBackend(task.windows, max(1.0, config.steps_per_interval / 2))
+        half_life = max(1.0, config.steps_per_interval / 2)
+        self.backend = ExternalBackend(task.windows, half_life, int(measuring_gib * 2**30))
         self.episode = Episode(task, self.backend, config)
         plan = BatchPlan(
             config.batch_windows, config.steps_per_interval, config.warmup_steps, 1 + config.num_intervals,

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 # The house from the ground up: folders, and in each folder its packages and the modules that stand beside them.
 FLOORS: dict[str, tuple[str, ...]] = {
     "lm": (
-        "io", "cores", "keyed_random", "corpus", "records", "ingest", "backend", "models", "proxies", "target",
-        "surrogate",
+        "io", "cores", "device", "precision", "keyed_random", "corpus", "records", "ingest", "backend", "models",
+        "proxies", "target", "surrogate",
     ),
     "env": (
         "cells", "text", "agents", "scenarios", "console", "observation", "random_streams", "stopwatch",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from ...lm.backend import Backend, Decay, Schedule
 from ...lm.corpus.corpus import Corpus
+from ...lm.device import check_device_name
 from ...lm.io.errors import InputError
 from ...lm.models.engine_config import EngineConfig
 from ...lm.models.optimizer_config import OptimizerConfig
@@ -66,7 +67,7 @@ class Setting:
     lr_decay_share: float = 1.0
     """the share of all steps, at the end, in which it falls (below 1: warm-up-stable-decay)"""
     device: str = "cpu"
-    """torch device of the models: cpu or cuda"""
+    """torch device of the models: cpu, cuda (tried), mps or xpu (untried); with a number where there are several"""
     precision: Precision = "auto"
     """of the matrix products of a training step; auto: bfloat16 on a GPU; float32 on any CPU, so that a run's numbers
     do not depend on the CPU. A CPU that multiplies in bfloat16 (avx512_bf16, amx_bf16) trains 1.2 to 2.7 times as fast
@@ -78,6 +79,7 @@ class Setting:
         for name, least in (("width", 2), ("num_layers", 1), ("context", 2), ("lr_warmup_steps", 0)):
             if getattr(self, name) < least:
                 raise InputError(f"{name} is {getattr(self, name)}, expected at least {least}")
+        check_device_name(self.device)
         if not 0 < self.lr_decay_share <= 1:
             raise InputError(f"lr_decay_share is {self.lr_decay_share}, expected above 0, at most 1")
         if self.origin and (self.model or self.tokenizer):
@@ -123,7 +125,7 @@ class Setting:
         """The type of the matrix products of a training step: `precision` on this device."""
         import torch
 
-        half = self.precision == "bfloat16" or (self.precision == "auto" and self.device != "cpu")
+        half = self.precision == "bfloat16" or (self.precision == "auto" and not self.device.startswith("cpu"))
         return torch.bfloat16 if half else torch.float32
 
     @property

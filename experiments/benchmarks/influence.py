@@ -25,7 +25,7 @@ from scipy.stats import spearmanr
 from ...env.episode_config import EpisodeConfig
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Setting
-from ...lm.cores import usable_cores
+from ...lm.cores import torch_threads, usable_cores
 from ...lm.corpus.windows import PART_BITS, count_parts
 from ...lm.keyed_random import hash64
 from ...lm.models.optimizer_config import OptimizerConfig
@@ -141,17 +141,17 @@ def stratified(task: Task, column: str, count: int, rng: np.random.Generator) ->
 
 def oracle(backend: ProxyStack, reference: NDArray[np.int64], probe: NDArray[np.int64]) -> Floats:
     """Fall of each reference window's loss by one optimiser step on each probe window alone: (P, W), nats."""
-    torch.set_num_threads(usable_cores())  # as a stack's own thread does where there is one model
     shard, rate = backend.shards[0], torch.from_numpy(backend.learning_rate()).float()
     reference_NWL = torch.from_numpy(backend.windows.fetch(reference[None]))
     probe_NPL = torch.from_numpy(backend.windows.fetch(probe[None]))
     tensors = shard.tensors()
     saved = [tensor.clone() for tensor in tensors]
     before, after = shard.evaluate(reference_NWL), []
-    for window in range(len(probe)):
-        shard.train_step(probe_NPL[:, window : window + 1], rate)
-        after.append(shard.evaluate(reference_NWL))
-        torch._foreach_copy_(tensors, saved)
+    with torch_threads(usable_cores()):  # those of a stack of one model
+        for window in range(len(probe)):
+            shard.train_step(probe_NPL[:, window : window + 1], rate)
+            after.append(shard.evaluate(reference_NWL))
+            torch._foreach_copy_(tensors, saved)
     return (before - torch.cat(after)).double().numpy()
 
 

@@ -41,7 +41,8 @@ from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.setting import Precision, Setting
 from ...lm.backend import Schedule
-from ...lm.cores import usable_cores
+from ...lm.cores import torch_threads, usable_cores
+from ...lm.device import usable_device
 from ...lm.ingest.synthetic import build_synthetic
 from ...lm.models.optimizer_config import OptimizerConfig
 from ...lm.models.training import TrainConfig
@@ -122,7 +123,7 @@ def measure(config: ProxiesConfig) -> dict[str, Any]:
 
 def precisions(device: str) -> tuple[Precision, ...]:
     """The precisions that a GPU is used with, or that this CPU has instructions for."""
-    if device != "cpu":
+    if not device.startswith("cpu"):
         return ("bfloat16",)
     flags = set(" ".join(cpu_lines("flags")).split())
     return ("float32", "bfloat16") if flags & {"avx512_bf16", "amx_bf16"} else ("float32",)
@@ -134,7 +135,7 @@ def measure_size(config: ProxiesConfig, setting: Setting, task: Task, quickstart
     job = Job(model, task.corpus.path, setting.context, setting.optimizer, SCHEDULE, setting.device, setting.products)
     one = _stack(task, setting, 1)
     step_flops = flops_per_window(one, setting) * BATCH
-    on_cpu = setting.device == "cpu"
+    on_cpu = setting.device.startswith("cpu")
     counts = [n for n in config.counts if not on_cpu or n * step_flops < CPU_STEP_FLOPS]
     muons = [muon for muon in MUONS if muon != "torch" or not on_cpu or step_flops < CPU_TORCH_MUON_FLOPS]
     widths = {(1, 1), (1, cores)} | {(min(n, cores), 1) for n in counts}
@@ -246,16 +247,16 @@ def flops_per_window(stack: ProxyStack, setting: Setting) -> float:
 
 def peak_flops(device: str) -> float:
     """Peak of a square matrix product, in floating-point operations a second: the best of some sizes and repeats."""
-    torch.set_num_threads(usable_cores())
-    best, cuda = 0.0, device == "cuda"
-    for side in (4096, 8192) if cuda else (1024, 2048):
-        a = torch.randn(side, side, dtype=torch.bfloat16 if cuda else torch.float32, device=device)
-        for _ in range(20 if cuda else 8):
-            t0 = perf_counter()
-            a @ a
-            if cuda:
-                torch.cuda.synchronize()
-            best = max(best, 2 * side**3 / (perf_counter() - t0))
+    best, gpu = 0.0, usable_device(device).type != "cpu"
+    with torch_threads(usable_cores()):
+        for side in (4096, 8192) if gpu else (1024, 2048):
+            a = torch.randn(side, side, dtype=torch.bfloat16 if gpu else torch.float32, device=device)
+            for _ in range(20 if gpu else 8):
+                t0 = perf_counter()
+                a @ a
+                if gpu:
+                    torch.accelerator.synchronize(a.device)
+                best = max(best, 2 * side**3 / (perf_counter() - t0))
     return best
 
 
@@ -274,8 +275,8 @@ def overhead_fraction(setting: Setting, task: Task) -> float:
 
 
 def device_name(device: str) -> str:
-    if device == "cuda":
-        return torch.cuda.get_device_name()
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
     return next(iter(cpu_lines("model name")), platform.processor())
 
 

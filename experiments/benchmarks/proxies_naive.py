@@ -76,7 +76,7 @@ class PlainModel:
 
     def _train_step(self, tokens_WL: Tensor) -> Tensor:
         tokens_WL = tokens_WL.to(self.job.device)
-        with torch.autocast(self.job.device, self.job.products, self.job.products != torch.float32):
+        with torch.autocast(torch.device(self.job.device).type, self.job.products, self.job.products != torch.float32):
             logits = self.model(input_ids=tokens_WL[:, :-1].clamp(min=0), use_cache=False).logits
         loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens_WL[:, 1:].flatten())
         loss.backward()

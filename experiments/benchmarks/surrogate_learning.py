@@ -20,6 +20,7 @@ from ...env.gym_envs.vector_env import ConsoleVectorEnv
 from ...env.observation.observation import Observation
 from ...env.scenarios.scenario import Scenario
 from ...env.settings.surrogate_setting import SurrogateSetting
+from ...lm.cores import torch_threads
 from ...policies.actors.actor_config import SetActorConfig
 from ...policies.actors.set_actor import SetActor
 from ...policies.baselines.rules import Agreement, Lift
@@ -52,9 +53,9 @@ class SurrogateLearningConfig:
     """folder of a built corpus that has the task prose (default: the synthetic one)"""
 
 
+@torch_threads(1)  # the networks are tiny: more threads would only wait for each other
 def measure(config: SurrogateLearningConfig) -> dict[str, dict[str, object]]:
     """Gains by the name of the surrogate."""
-    torch.set_num_threads(1)  # the networks are tiny: more threads would only wait for each other
     return {name: _measured(config, setting) for name, setting in SETTINGS.items()}
 
 

@@ -14,7 +14,6 @@ from time import process_time
 from typing import Any
 
 import numpy as np
-import torch
 import tyro
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
@@ -28,6 +27,7 @@ from ...env.scenarios.distribution import ScenarioDistribution
 from ...env.scenarios.task import Task
 from ...env.settings.surrogate_setting import SurrogateSetting
 from ...env.settings.toy_setting import TOY_SCENARIOS, ToySetting
+from ...lm.cores import torch_threads
 from ...policies.registry import make_policy
 from ...policies.sb3.vec_env import SB3ConsoleVecEnv
 from ..analysis.statistics import mean_and_error
@@ -53,9 +53,9 @@ class SurrogateToyConfig:
     """runs side by side in PPO"""
 
 
+@torch_threads(1)  # the networks are tiny: more threads would only wait for each other
 def measure(config: SurrogateToyConfig) -> dict[str, Any]:
     """The table by policy, and the learners' curves and time."""
-    torch.set_num_threads(1)  # the networks are tiny: more threads would only wait for each other
     setting = ToySetting()
     task = setting.open_task()
     learners: dict[str, dict[str, Any]] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import tyro
 
+from ...lm.device import check_device_name
 from ...lm.io.errors import InputError
 from ...lm.io.files import write_atomic
 from ..evaluation.harness import METRICS, ask, load_model, require_harness
@@ -29,13 +30,14 @@ class EvaluateConfig:
     limit: int | None = None
     """ask this many questions of each file, the first ones (default: all)"""
     device: str = "cpu"
-    """torch device of the model: cpu or cuda"""
+    """torch device of the model: cpu, cuda, mps or xpu, with a number where there are several"""
     batch_size: int = 16
     """choices that the model reads at once"""
     output: Path | None = None
     """JSON file for the result, with the log-likelihood of every choice"""
 
     def __post_init__(self) -> None:
+        check_device_name(self.device)
         for name, value in (("limit", self.limit), ("batch-size", self.batch_size)):
             if value is not None and value < 1:
                 raise InputError(f"{name} is {value}, expected at least 1")

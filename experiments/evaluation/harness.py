@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from ...lm.corpus.tokenizer import load_tokenizer, vocabulary_size
+from ...lm.device import usable_device
 from ...lm.io.errors import InputError, in_one_line
 from .questions import FIELDS
 
@@ -24,13 +25,11 @@ def require_harness() -> None:
 
 def load_model(folder: Path, device: str, batch_size: int) -> Any:
     """The harness's model. InputError: a folder or a device that cannot be used."""
-    import torch
-
     if not (folder / "config.json").is_file():
         raise InputError(f"no config.json in {folder}; give the folder of a transformers causal LM")
     known = vocabulary_size(load_tokenizer(folder))
+    usable_device(device)  # the harness takes another device in place of one that is not there
     try:
-        torch.empty(0, device=device)  # the harness takes another device in place of one that is not there
         model = _model(folder, device, batch_size)
     except Exception as error:  # noqa: BLE001 - torch, transformers and safetensors share no narrower one
         raise InputError(f"the model in {folder} cannot be read on '{device}': {in_one_line(error)}") from None

@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
-from torch import nn
+from torch import Tensor, nn
 from transformers import (
     MODEL_FOR_CAUSAL_LM_MAPPING,
     AutoConfig,
@@ -152,23 +152,41 @@ class IdentityHead(nn.Identity):
         self.weight = head.weight.detach().new_empty(0)
 
 
-def ends_in_head(model: Any) -> bool:
-    """Whether the logits of a transformers model are just the product of hidden states and a head without bias, so that
-    `head_loss` can compute the losses; some models scale, cap or shift them."""
-    head = model.get_output_embeddings()
-    if type(head) is not nn.Linear or head.bias is not None:
+@contextmanager
+def in_place_of_head(head: nn.Linear, forward: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside, a model applies `forward` to its hidden states in place of its head."""
+    vars(head)["forward"] = forward
+    try:
+        yield
+    finally:
+        del vars(head)["forward"]
+
+
+def ends_in_head(model: Any, logits_of: Callable[[Tensor], Tensor] | None = None) -> bool:
+    """Whether the logits of a causal LM are just the product of hidden states and a head without bias, perhaps times a
+    number, so that `head_loss` can compute the losses; some models cap or shift them. `logits_of`: its logits of token
+    ids (1, L), of a model that is not called as those of transformers are.
+
+    In place of what the head gives stand numbers of all sizes: an untrained model's own are too small to show a cap."""
+    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
+    if type(head) is not nn.Linear or head.bias is not None or "forward" in vars(head):
         return False
+    forward = logits_of or (lambda ids: model(input_ids=ids, use_cache=False).logits)
     ids = torch.arange(4, device=head.weight.device)[None]
-    with torch.no_grad():
-        logits = model(input_ids=ids, use_cache=False).logits
-        model.set_output_embeddings(IdentityHead(head))
+    shares = []
+    for size in (head.out_features, head.in_features):  # as logits, and as the hidden states that are to come out
+        wide = torch.logspace(-3, 4, 4 * size, device=ids.device).view(1, 4, size)
+        wide[..., ::2] *= -1
         try:
-            hidden = model(input_ids=ids, use_cache=False).logits
-            return torch.allclose(head(hidden), logits, rtol=1e-4, atol=1e-6)
-        except (AttributeError, RuntimeError):  # it uses its head in a way of its own
+            with torch.no_grad(), in_place_of_head(head, wide.to):
+                found = forward(ids)
+        except (AttributeError, RuntimeError, TypeError, ValueError):  # it uses its head in a way of its own
             return False
-        finally:
-            model.set_output_embeddings(head)
+        if found.shape != wide.shape:
+            return False
+        shares.append((found / wide).flatten())
+    share = torch.cat(shares)
+    return torch.allclose(share, share[0].expand_as(share), rtol=1e-5, atol=0)
 
 
 def ready_model(config: PretrainedConfig, seed: int, origin: Path | None, engine: EngineConfig) -> Any:

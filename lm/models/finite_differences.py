@@ -60,6 +60,7 @@ class Differentiable(ABC):
                 total[name].addcmul_(value, _broadcastable(group_weight[:, group], value))
             factor_N = self._step_factor(gradient, step)
             by_group.append((self._losses_moved(gradient, some_NPL, factor_N) - before_NP) / factor_N[:, None])
+            del gradient, value  # or the next one would be a third
         slope_NP, loss_NP = self.slopes(total, probe_NPL, step)
         return slope_NP, loss_NP, torch.stack(by_group, 1)
 

@@ -40,4 +40,4 @@ class SingleModelBackend(ABC):
 
 
 def _array(tensor: Tensor) -> Floats:
-    return tensor.double().cpu().numpy()
+    return tensor.cpu().double().numpy()  # some devices have no float64

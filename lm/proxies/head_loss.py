@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PIECE = {"cpu": 2**18, "cuda": 2**27}  # logits at once: 1 MB in a core's cache; .5 GB keep a GPU busy (assumed)
+PIECE = {"cpu": 2**18}  # logits at once: 1 MB, in a core's cache
+PIECE_OF_GPU = 2**27  # .5 GB keep any GPU busy (assumed)
 ALIGNED = 64  # tokens; a row of logits in half precision is then whole cache lines of 128 bytes
 IGNORED = -100  # targets that do not count
 
@@ -102,7 +103,7 @@ def _dtype(head: Tensor) -> torch.dtype:
 def _pieces(head: Tensor, target: Tensor) -> Iterator[tuple[slice, slice]]:
     """(models, tokens) of each piece; which tokens go together does not depend on the number of models."""
     (num_models, num_tokens), vocabulary = target.shape, head.shape[1]
-    most = max(1, PIECE[head.device.type] // vocabulary)  # tokens of all models together
+    most = max(1, PIECE.get(head.device.type, PIECE_OF_GPU) // vocabulary)  # tokens of all models together
     tokens = min(num_tokens, most)
     models = max(1, most // tokens)
     for first in range(0, num_models, models):

@@ -12,8 +12,9 @@ from torch import Tensor
 from transformers import PretrainedConfig
 
 from ..backend import Floats, Ids
-from ..cores import usable_cores
+from ..cores import torch_threads, usable_cores
 from ..corpus.windows import Windows
+from ..device import usable_device
 from ..models.causal_lm import new_model, num_parameters
 from ..models.causality import check_causal
 from ..models.training import TrainConfig
@@ -37,14 +38,15 @@ class ProxyStack:
     def __init__(
         self, config: PretrainedConfig, windows: Windows, train: TrainConfig, num_slots: int, device: str = "cpu"
     ) -> None:
+        on_cpu = usable_device(device).type == "cpu"
         self.config, self.windows, self.train_config, self.num_slots = config, windows, train, num_slots
         self.device = device
         check_causal(new_model(config, 0), windows.corpus.vocab_size, windows.context)
-        num_threads = usable_cores() if device == "cpu" else 1
+        num_threads = usable_cores()
         self.num_params = num_parameters(config)
         most = max(1, min(MOST_MODELS, MOST_PARAMETERS // self.num_params))
         rounds = -(-num_slots // (num_threads * most))
-        num_shards = min(num_slots, num_threads * rounds) if device == "cpu" else 1
+        num_shards = min(num_slots, num_threads * rounds) if on_cpu else 1
         decay = 0.5 ** (1 / train.average_half_life)
         self.parts = [part for part in np.array_split(np.arange(num_slots), num_shards) if len(part)]
         self.shards = [Shard(config, train.optimizer, len(part), decay, device, train.products) for part in self.parts]
@@ -62,7 +64,8 @@ class ProxyStack:
             return work(shard, part)
 
         each = map if len(self.shards) == 1 else self._pool.map
-        return list(each(run, self.shards, self.parts))
+        with torch_threads(self._threads_each):
+            return list(each(run, self.shards, self.parts))
 
     def _fetch(self, ids: Ids) -> Tensor:
         return self._on_device(torch.from_numpy(self.windows.fetch(ids)))

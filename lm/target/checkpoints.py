@@ -85,9 +85,10 @@ class Checkpoints:
             for left in self.folder.glob(".step-*.part"):
                 shutil.rmtree(left)
             part.mkdir(parents=True)
+        rows = _on_the_cpu([piece.rows.detach() for piece in pieces.values()])
         copies = {
-            name: Piece(piece.rows.detach().to("cpu", copy=True).contiguous(), piece.first, piece.total)
-            for name, piece in pieces.items()
+            name: Piece(own_rows, piece.first, piece.total)
+            for (name, piece), own_rows in zip(pieces.items(), rows, strict=True)
         }
         own = {name: np.array(value, order="C") for name, value in arrays.items()}
         self.ranks.wait()
@@ -194,6 +195,19 @@ class Checkpoints:
         for path in paths[: -self.keep]:
             if path != best:
                 shutil.rmtree(path)
+
+
+def _on_the_cpu(tensors: list[Tensor]) -> list[Tensor]:
+    """Copies in memory of their own. From a GPU they go into pinned memory (three times as fast; assumed), which torch
+    keeps for the next checkpoint, and are waited for once."""
+    copies, gpus = [], {tensor.device for tensor in tensors if tensor.device.type == "cuda"}
+    for tensor in tensors:
+        pinned = tensor.device in gpus
+        copy = torch.empty(tensor.shape, dtype=tensor.dtype, device="cpu", pin_memory=pinned)
+        copies.append(copy.copy_(tensor, non_blocking=pinned))
+    for gpu in gpus:
+        torch.cuda.synchronize(gpu)
+    return copies
 
 
 def _open(path: Path, verify: bool) -> Checkpoint:

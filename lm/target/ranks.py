@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 
+from ..device import usable_device
 from ..io.errors import InputError, in_one_line
 
 T = TypeVar("T")
@@ -28,19 +29,20 @@ all_gather = dist.all_gather_single if hasattr(dist, "all_gather_single") else d
 
 class Ranks:
     """This process among those that `accelerate launch` or `torchrun` started; without either, the only one. What
-    connects them ends with the process, unless it was there before."""
+    connects them ends with the process, unless it was there before. InputError: a device that cannot be used here, or
+    ranks that cannot reach each other."""
 
     def __init__(self, device: str) -> None:
         connected = dist.is_initialized()
         try:
-            state = PartialState(cpu=device == "cpu", timeout=TIMEOUT)
+            state = PartialState(cpu=device.startswith("cpu"), timeout=TIMEOUT)
         except (RuntimeError, ValueError) as error:
             raise InputError(f"the ranks cannot reach each other: {in_one_line(error)}") from None
         if dist.is_initialized() and not connected:
             atexit.register(state.destroy_process_group)  # NCCL warns where a command, also a failed one, leaves it
         self.rank: int = state.process_index
         self.count: int = state.num_processes
-        self.device = torch.device(device) if self.count == 1 else state.device
+        self.device = usable_device(device) if self.count == 1 else state.device
 
     @property
     def first(self) -> bool:

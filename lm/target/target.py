@@ -74,7 +74,7 @@ class Target(SingleModelBackend):
             fraction = float((self.learning_rate() * self.lr_scale_N)[0])
             total += self.model.train_step(*self._share(ids_W), fraction)
             self.steps_N += 1
-        return self.ranks.sum(total).double().cpu().numpy()[None] / ids.shape[1]
+        return self.ranks.sum(total).cpu().double().numpy()[None] / ids.shape[1]
 
     def _share(self, ids_W: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[list[int]], int]:
         """This rank's share of a global batch: tokens of its windows, its sequences of them, and how many tokens the

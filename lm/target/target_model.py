@@ -1,7 +1,7 @@
 """One model in training on one or several ranks: its tensors, a step's passes, and what is measured of it."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +15,7 @@ from ..models.engine_config import EngineConfig
 from ..models.finite_differences import DifferentiableInPlace
 from ..models.optimizer import Placement, StackedOptimizer
 from ..models.optimizer_config import OptimizerConfig
+from ..precision import float32_products
 from ..proxies.attention import Documents
 from ..proxies.head_loss import IGNORED
 from .loss_model import LossModel
@@ -88,7 +89,7 @@ class TargetModel(DifferentiableInPlace):
     def gradient(self, tokens_NWL: Tensor) -> dict[str, Tensor]:
         batch = self._own_windows(tokens_NWL)
         count = (batch.targets != IGNORED).sum(1, keepdims=True)
-        with _tf32(self.ranks.device):
+        with self._measured_products():
             self._backward(batch, (batch.targets != IGNORED) / np.maximum(count, 1) / tokens_NWL.shape[1])
         gradient = {name: self._gradient(name) for name in self.parameters}
         self._clear_gradients()
@@ -99,11 +100,15 @@ class TargetModel(DifferentiableInPlace):
         batch = self._own_windows(tokens_NWL)
         inputs, targets = self._to_device(batch.inputs), self._to_device(batch.targets)
         size, parts = self.engine.pass_sequences * MEASURED_SEQUENCES, []
-        with _tf32(self.ranks.device):
+        with self._measured_products():
             for some_inputs, some_targets in zip(inputs.split(size), targets.split(size), strict=True):
                 loss = self.loss_model(some_inputs, None, some_targets, None)
                 parts.append(loss.sum(1) / (some_targets != IGNORED).sum(1).clamp(min=1))
         return self.ranks.gather(torch.cat(parts), tokens_NWL.shape[1])[None]
+
+    def _measured_products(self) -> AbstractContextManager[None]:
+        """Inside, matrix products on a GPU are TF32."""
+        return float32_products("high") if self.ranks.device.type != "cpu" else nullcontext()
 
     def _own_windows(self, tokens_NWL: Tensor) -> PackedBatch:
         """This rank's share of the windows to measure, a sequence each."""
@@ -175,14 +180,3 @@ def _distribute(
 def _local(tensor: Tensor) -> Tensor:
     own = tensor.to_local() if isinstance(tensor, DTensor) else tensor
     return own.detach()
-
-
-@contextmanager
-def _tf32(device: torch.device) -> Iterator[None]:
-    """Inside, matrix products on a GPU are TF32."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high" if device.type == "cuda" else before)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)

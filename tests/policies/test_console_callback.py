@@ -380,6 +380,11 @@ def test_arguments_that_do_not_fit_are_refused(task: Task, tmp_path: Path, given
         trainer_of(task, a_model(task), arguments(tmp_path, **given))
 
 
+def test_measuring_needs_some_memory(task: Task, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="measuring_gib is 0, expected above 0"):
+        ConsoleCallback(task, CLOCK, make_policy("lift"), arguments(tmp_path), measuring_gib=0)
+
+
 def test_what_does_not_fit_is_refused(task: Task, tmp_path: Path) -> None:
     made, console = trainer(task, tmp_path)
     made.train()

@@ -147,7 +147,8 @@ def test_limit_tasks_and_what_is_left_out(model_folder: Path, tmp_path: Path) ->
     [
         ("--limit 0", "limit is 0, expected at least 1"),
         ("--output missing/result.json", "no folder missing: make it"),
-        ("--device abacus", "the model in .* cannot be read on 'abacus'"),
+        ("--device abacus", "device is 'abacus', expected one of cpu, cuda, mps, xpu"),
+        ("--device cuda:99", "device is 'cuda:99', which torch cannot use"),
     ],
 )
 def test_bad_options_are_refused(model_folder: Path, tmp_path: Path, arguments: str, message: str) -> None:

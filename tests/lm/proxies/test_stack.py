@@ -1,6 +1,7 @@
 """The stack of proxies against the same models trained alone with plain transformers and torch optimisers."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -302,3 +303,25 @@ def test_a_norms_rounding_does_not_depend_on_the_number_of_models() -> None:
 def test_rates_that_cannot_be_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=f"{next(iter(wrong))} is "):
         OptimizerConfig(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_stack_leaves_the_threads_of_the_process(tiny_corpus: Corpus, count: int) -> None:
+    """Of this thread, and of those that begin later: a loader's, or a Trainer's after a trial."""
+    windows = Windows(tiny_corpus, CONTEXT)
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        backend = ProxyStack(llama(windows.corpus.vocab_size, 16, 1, CONTEXT), windows, TrainConfig(SCHEDULE), count)
+        backend.evaluate(np.tile(windows.ids(range(5))[:1], (count, 1)), averaged=False)
+        with ThreadPoolExecutor(1) as pool:
+            assert torch.get_num_threads() == pool.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_a_device_that_is_not_there_is_refused(tiny_corpus: Corpus) -> None:
+    windows = Windows(tiny_corpus, CONTEXT)
+    config = llama(windows.corpus.vocab_size, 16, 1, CONTEXT)
+    with pytest.raises(InputError, match="device is 'cuda:99', which torch cannot use"):
+        ProxyStack(config, windows, TrainConfig(SCHEDULE), 1, "cuda:99")
