@@ -19,7 +19,7 @@ from .head_loss import IGNORED, token_losses, weighted_losses
 from .layers import StackedEmbedding, stack_modules
 
 # Of one forward pass without gradients: what stays in a core's cache (measured), and what keeps a GPU busy (assumed).
-EVALUATION_SEQUENCES = {"cpu": 256, "cuda": 8192}
+EVALUATION_SEQUENCES, EVALUATION_SEQUENCES_OF_GPU = 256, 8192
 
 
 class Shard(Differentiable):
@@ -98,7 +98,8 @@ class Shard(Differentiable):
     @torch.no_grad()
     def evaluate(self, tokens_NWL: Tensor) -> Tensor:
         """Mean loss of each window, nats per predicted token, in pieces that fit the cache -> (N, W)."""
-        piece = max(1, EVALUATION_SEQUENCES[torch.device(self.device).type] // self.num_models)
+        sequences = EVALUATION_SEQUENCES if torch.device(self.device).type == "cpu" else EVALUATION_SEQUENCES_OF_GPU
+        piece = max(1, sequences // self.num_models)
         parts = []
         for some_NWL in tokens_NWL.split(piece, dim=1):
             out, target = self._outputs(some_NWL)

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM, PretrainedConfig
 
 from ..models.causal_lm import IdentityHead, num_parameters, without_dropout
 from ..models.engine_config import EngineConfig
-from ..proxies.head_loss import PIECE
+from ..proxies.head_loss import PIECE_OF_GPU
 from .loss_model import compute_again
 
 FLOAT, HALF = 4, 2  # bytes; weights, gradients, averages and moments are float32
@@ -30,7 +30,7 @@ def memory_bytes(config: PretrainedConfig, engine: EngineConfig, context: int, r
     casts = HALF if engine.parallel == "ddp" else 0
     step = (FLOAT + casts) * parameters + activation_bytes(config, engine, context, half=True)
     measurement = 3 * FLOAT * parameters + activation_bytes(config, engine, context, half=False)
-    return 5 * FLOAT * parameters + max(step, measurement) + 2 * FLOAT * PIECE["cuda"]
+    return 5 * FLOAT * parameters + max(step, measurement) + 2 * FLOAT * PIECE_OF_GPU
 
 
 def activation_bytes(config: PretrainedConfig, engine: EngineConfig, context: int, half: bool) -> float:
