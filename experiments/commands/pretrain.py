@@ -64,7 +64,8 @@ class PretrainConfig:
 
     policy: str
     """a rule's name (natural, lift, agreement, or an agent's name), a shipped policy (many-tasks, ten-tasks), or the
-    folder or file of a learned policy"""
+    folder or file of a learned policy; one with sure: before it, as sure:many-tasks, selects nothing where lift would
+    not"""
     preset: Preset = "quick"
     """what the other fields start from: the quickstart's target of 0.6 million parameters, one of 5 million, or, for
     GPUs, one of 125 million to 1.3 billion (1b3)"""
