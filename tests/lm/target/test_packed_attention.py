@@ -99,10 +99,12 @@ def test_packed_is_unpacked(kind: str, on_a_gpu: list[dict[str, Any]], masks: li
     assert not masks
 
 
-@pytest.mark.parametrize("kind", ["llama", "a window"])
-def test_a_cpu_gives_the_same(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "form"), [("llama", "mask"), ("a window", None)])
+def test_a_cpu_gives_the_same(kind: str, form: str | None) -> None:
     loss, gradients = step(a_target(kind), ALONE)
-    found, others = step(a_target(kind), SEQUENCES)
+    packed = a_target(kind)
+    assert packed.loss_model.form == form
+    found, others = step(packed, SEQUENCES)
     assert found == pytest.approx(loss, abs=1e-6)
     for name, gradient in gradients.items():
         torch.testing.assert_close(others[name], gradient, atol=1e-6, rtol=1e-4)
