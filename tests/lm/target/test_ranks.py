@@ -132,13 +132,6 @@ def test_sharded_layers_compile(windows: Windows, all_ranks: AllRanks) -> None:
     compiled_as_plain(windows, all_ranks, partial(torch.compile, backend="eager"))
 
 
-@pytest.mark.soak
-@pytest.mark.timeout(600)
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning")
-def test_sharded_layers_compile_to_code(windows: Windows, all_ranks: AllRanks) -> None:
-    compiled_as_plain(windows, all_ranks, torch.compile)
-
-
 class Traffic(TorchDispatchMode):
     """Counts the bytes of collectives, by name: of the larger side of each."""
 
