@@ -9,7 +9,9 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
+import torch
 import torch.distributed as dist
+from accelerate import PartialState
 from torch import Tensor
 from torch.distributed.device_mesh import DeviceMesh
 from torch.testing._internal.distributed.fake_pg import FakeStore
@@ -49,6 +51,7 @@ def eight_ranks() -> Iterator[None]:
     os.environ |= {"RANK": "3", "LOCAL_RANK": "3", "WORLD_SIZE": str(RANKS), "LOCAL_WORLD_SIZE": str(RANKS)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
     dist.init_process_group("fake", store=FakeStore(), rank=3, world_size=RANKS)
+    PartialState(cpu=True).device = torch.device("cpu")  # fake tensors take cpu:0 for another device
     of_mesh = DeviceMesh.__init__
 
     def known(leaf: Any) -> Any:
