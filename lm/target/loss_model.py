@@ -14,7 +14,7 @@ from ..proxies.head_loss import token_losses, weighted_losses
 from .packing import Form, documents, forms
 
 # Rms difference, over the spread of the logits, that rounding may make between a window alone and in company. Measured:
-# at most 1e-6 in float32 up to a width of 1,024 and 48 layers, 8e-4 in TF32; of documents that see each other
+# at most 1.4e-6 in float32 up to a width of 1,024 and 48 layers, 8e-4 in TF32; of documents that see each other
 # .4 or more.
 APART = 1e-4
 APART_HALF = 0.05  # where the products are of half precision (assumed)
