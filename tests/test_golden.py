@@ -1,4 +1,4 @@
-"""Numbers of four seeded runs on the synthetic corpus, as they were when the lift rule began to follow evidence.
+"""Numbers of four seeded runs on the synthetic corpus, as they were when feed-forward widths became multiples of 64.
 
 A change that is meant to alter no number leaves them alone. They are held to what other processors' rounding may do:
 the surrogate's, which come of numpy alone, closely; losses of models loosely, where influence feeds back more loosely.
@@ -34,21 +34,21 @@ GOLDEN: dict[str, dict[str, tuple[float, float]]] = {
         "return 3": (0.5960525, EXACT),
     },
     "train-console": {
-        "controls' last loss": (4.5903584, WITHOUT_FEEDBACK),
-        "policies' last loss": (4.2766517, WITH_FEEDBACK),
-        "policies' weight on null": (0.7416355, WITH_FEEDBACK),
+        "controls' last loss": (4.5756536, WITHOUT_FEEDBACK),
+        "policies' last loss": (4.2342178, WITH_FEEDBACK),
+        "policies' weight on null": (0.7556890, WITH_FEEDBACK),
     },
     "pretrain": {
-        "natural, prose": (4.5138662, WITHOUT_FEEDBACK),
-        "natural, code": (4.7815009, WITHOUT_FEEDBACK),
-        "ten-tasks, prose": (4.1633716, WITH_FEEDBACK),
-        "ten-tasks, code": (4.7720654, WITH_FEEDBACK),
+        "natural, prose": (4.3887307, WITHOUT_FEEDBACK),
+        "natural, code": (4.5353651, WITHOUT_FEEDBACK),
+        "ten-tasks, prose": (4.1100012, WITH_FEEDBACK),
+        "ten-tasks, code": (4.5378423, WITH_FEEDBACK),
     },
     "compare": {
-        "natural": (4.628595, WITHOUT_FEEDBACK),
-        "lift": (4.297450, WITH_FEEDBACK),
-        "agreement": (4.297760, WITH_FEEDBACK),
-        "natural, another seed": (4.596575, WITHOUT_FEEDBACK),
+        "natural": (4.585035, WITHOUT_FEEDBACK),
+        "lift": (4.231890, WITH_FEEDBACK),
+        "agreement": (4.231860, WITH_FEEDBACK),
+        "natural, another seed": (4.588330, WITHOUT_FEEDBACK),
     },
 }
 

@@ -93,12 +93,12 @@ class ProxyStack:
         def work(shard: Shard, part: NDArray[np.intp]) -> Tensor:
             if not active[part].any():
                 return torch.zeros(len(part))
-            tokens_NSWL = self._fetch(ids[part])  # all steps at once: none of them waits for the host
-            rate_NS = self._on_device(torch.from_numpy(fractions[part]).float())
+            tokens = self._fetch(ids[part])  # all steps at once: none of them waits for the host
+            rates = self._on_device(torch.from_numpy(fractions[part]).float())
             total = torch.zeros(len(part), device=self.device)
             with shard.frozen(np.flatnonzero(~active[part])):
                 for step in range(num_steps):
-                    total += shard.train_step(tokens_NSWL[:, step], rate_NS[:, step])
+                    total += shard.train_step(tokens[:, step], rates[:, step])
             return (total / num_steps).cpu()
 
         losses = torch.cat(self._each(work)).double().numpy()
