@@ -79,7 +79,7 @@ class Leaking(nn.Module):
 def test_a_sound_model_passes_where_products_are_rounded(kind: str) -> None:
     with tf32_allowed():
         assert in_tf32(torch.tensor(1.0 + 2**-11)) == 1.0
-        LossModel(a_model(MODELS[kind]), EngineConfig())
+        LossModel(a_model(MODELS[kind]), EngineConfig(), torch.float32)
         assert torch.backends.cuda.matmul.fp32_precision == "tf32"
 
 
@@ -88,8 +88,8 @@ def test_a_small_leak_is_refused_where_products_are_rounded(share: float) -> Non
     model = a_model(DEEP)
     model.model.layers[0] = Leaking(model.model.layers[0], share)
     with tf32_allowed(), pytest.raises(InputError, match="LlamaForCausalLM does not keep packed documents apart"):
-        LossModel(model, EngineConfig())
-    LossModel(model, EngineConfig(packing="plain"))
+        LossModel(model, EngineConfig(), torch.float32)
+    LossModel(model, EngineConfig(packing="plain"), torch.float32)
 
 
 def test_rounded_products_would_hide_a_leak() -> None:

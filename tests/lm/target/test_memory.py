@@ -20,7 +20,7 @@ MODELS = {
 
 def kept_bytes(config: PretrainedConfig, engine: EngineConfig, half: bool, sequences: int) -> int:
     """What a forward pass of a real model keeps, but its weights."""
-    model = LossModel(ready_model(config, 0, None, engine), engine)
+    model = LossModel(ready_model(config, 0, None, engine), engine, torch.float32)
     if engine.compile:
         for layer in model.layers:
             layer.compile(backend="aot_eager_decomp_partition")  # keeps what inductor does, without its code
