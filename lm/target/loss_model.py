@@ -103,7 +103,8 @@ class LossModel(nn.Module):
                 packed = self.model(input_ids=both, use_cache=False, **placed).logits[:, 4:]
             except (TypeError, ValueError, RuntimeError, IndexError):  # it takes no positions, or none that begin again
                 return False
-        return bool((expected - packed).square().mean().sqrt() <= apart * expected.std())
+        difference = (expected - packed).square().mean().sqrt()
+        return torch.allclose(difference, torch.zeros_like(difference), atol=apart * float(expected.std()))
 
 
 def compute_again(model: Any) -> None:
