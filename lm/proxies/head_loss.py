@@ -103,7 +103,8 @@ def _dtype(head: Tensor) -> torch.dtype:
 def _pieces(head: Tensor, target: Tensor) -> Iterator[tuple[slice, slice]]:
     """(models, tokens) of each piece; which tokens go together does not depend on the number of models."""
     (num_models, num_tokens), vocabulary = target.shape, head.shape[1]
-    most = max(1, PIECE.get(head.device.type, PIECE_OF_GPU) // vocabulary)  # tokens of all models together
+    most = PIECE.get(head.device.type, PIECE_OF_GPU) // vocabulary  # tokens of all models together
+    most = max(1, most // ALIGNED * ALIGNED or most)  # tokens are an axis of the head's gradient, too
     tokens = min(num_tokens, most)
     models = max(1, most // tokens)
     for first in range(0, num_models, models):

@@ -35,14 +35,17 @@ def memory_bytes(config: PretrainedConfig, engine: EngineConfig, context: int, r
 
 def activation_bytes(config: PretrainedConfig, engine: EngineConfig, context: int, half: bool) -> float:
     """Bytes that a pass keeps for its backward pass, of sequences of `context` tokens, in half precision or in float32.
-    With `save_memory` that is what lies between the layers, and all of one layer while it is computed again."""
+    With `save_memory` that is what lies between the layers, and all of one layer while it is computed again, with a
+    gradient in it."""
     text = config.get_text_config(decoder=True)
     if engine.compile:
         kept = COMPILED[HALF if half else FLOAT] * text.hidden_size * text.num_hidden_layers * context
     else:
         kept = _kept_a_sequence(config, context, half)
     if engine.save_memory:
+        widest = getattr(text, "intermediate_size", None) or 4 * text.hidden_size  # of whose gradient one exists
         kept = _kept_a_sequence(config, context, half, again=True) + kept / text.num_hidden_layers
+        kept += FLOAT * widest * context
     return engine.pass_sequences * (kept + FLOAT * text.hidden_size * context)  # and the head's gradient to its input
 
 

@@ -24,7 +24,7 @@ from .placement import Replicated, Sharded, WeightGather, shard
 from .ranks import Ranks
 
 Ints = NDArray[np.int64]
-MEASURED_SEQUENCES = 4  # times a training pass's, since no activations are kept (assumed)
+MEASURED_SEQUENCES = 4  # times a training pass's, if that keeps activations, which a measurement does not (assumed)
 
 
 class TargetModel(DifferentiableInPlace):
@@ -99,7 +99,8 @@ class TargetModel(DifferentiableInPlace):
     def evaluate(self, tokens_NWL: Tensor) -> Tensor:
         batch = self._own_windows(tokens_NWL)
         inputs, targets = self._to_device(batch.inputs), self._to_device(batch.targets)
-        size, parts = self.engine.pass_sequences * MEASURED_SEQUENCES, []
+        times, parts = 1 if self.engine.save_memory else MEASURED_SEQUENCES, []
+        size = times * self.engine.pass_sequences
         with self._measured_products():
             for some_inputs, some_targets in zip(inputs.split(size), targets.split(size), strict=True):
                 loss = self.loss_model(some_inputs, None, some_targets, None)
