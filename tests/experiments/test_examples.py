@@ -39,7 +39,7 @@ def test_a_policy_drives_a_trainer(tiny_corpus: Corpus, tmp_path: Path) -> None:
     clock = EpisodeConfig(steps_per_interval=10)
     assert len(intervals) == clock.num_intervals
     assert intervals[-1]["validation_loss_nats"] < intervals[0]["validation_loss_nats"] - 0.3
-    assert intervals[-1]["weights"]["null"] == pytest.approx(1 - Lift().strength)
+    assert 1 - Lift().strength < intervals[-1]["weights"]["null"] + 1e-6 < 0.9  # it selects
     shutil.rmtree(tmp_path / "run" / f"checkpoint-{clock.total_steps}")  # the one at the end: that of step 50 is left
     assert trainer(replace(config, resume=True))["intervals"] == intervals
 
