@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 import torch
 from accelerate import PartialState
+from hypothesis import settings
 
 from pretraingym.env.episode_config import EpisodeConfig
 from pretraingym.env.settings.setting import Setting
 from pretraingym.lm.backend import Backend
 from pretraingym.lm.corpus.corpus import Corpus
 from pretraingym.lm.ingest.synthetic import build_synthetic
+
+settings.register_profile("any load", deadline=None)  # how long an example takes is no fault of the code
+settings.load_profile("any load")
 
 
 @pytest.fixture(scope="session")
