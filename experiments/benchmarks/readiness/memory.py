@@ -11,6 +11,7 @@ from ....lm.models.causal_lm import llama, ready_model
 from ....lm.models.engine_config import EngineConfig
 from ....lm.models.optimizer_config import OptimizerConfig
 from ....lm.target.ranks import Ranks
+from ....lm.target.target import Target
 from ....lm.target.target_model import TargetModel
 from ...runs.plan import plan
 from .cases import Case, target_case
@@ -44,6 +45,7 @@ def _peak(case: Case) -> int:
     assert case.engine is not None
     with fake_cuda():
         target = case.backend()
+        assert isinstance(target, Target)
         tokens = target.fetch(case.ids(1, case.engine.pass_sequences))[:, 0]
         return traced(lambda: target.measured_model.gradient(tokens)).peak_bytes
 
