@@ -1,6 +1,5 @@
 """Policies as the command line names them: POLICY, NAME=POLICY, or NAME=POLICY+POLICY+... for several learned alike."""
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,10 +8,9 @@ from .base import Policy
 from .baselines.fixed import Natural
 from .baselines.frozen import Frozen
 from .baselines.sure import Sure
-from .registry import make_policy
+from .registry import CHANGE, make_policy
 from .saved.learned import LearnedPolicy
 
-CHANGED = re.compile(r"((sure|frozen-\d+):)*")
 MEMBER = "#"  # stands before the number of a policy among several of one name
 
 
@@ -22,8 +20,13 @@ def parse_policies(policies: Sequence[str]) -> Iterator[tuple[str, tuple[str, ..
     for text in policies:
         name, equals, policy = text.partition("=")
         own = equals and name.replace("-", "").replace("_", "").isalnum()
-        path = text[len(changed := CHANGED.match(text)[0]) :]  # type: ignore[index]  # which matches nothing, too
-        yield (name, tuple(policy.split("+"))) if own else (changed + path.rstrip("/").split("/")[-1], (text,))
+        yield (name, tuple(policy.split("+"))) if own else (_last_part(text), (text,))
+
+
+def _last_part(text: str) -> str:
+    if change := CHANGE.match(text):
+        return change[0] + _last_part(text[change.end() :])
+    return text.rstrip("/").split("/")[-1]
 
 
 def members_of(policies: Sequence[str]) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Policies by name, or from a file."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -24,7 +25,7 @@ POLICIES: dict[str, Callable[[], Policy]] = {
     "exp3": Exp3,
 }
 
-
+CHANGE = re.compile(r"(sure|frozen-(\d+))(?::|$)")  # before a policy, of which another is made
 SHIPPED = Path(__file__).parent / "saved" / "shipped"  # a folder a policy, by name: what others learned already
 
 
@@ -39,11 +40,10 @@ def make_policy(name_or_path: str, agents: tuple[str, ...] = ()) -> Policy:
     the name of one of `agents`, for that agent alone; the learned policy in a policy.json, a policy.safetensors or a
     run folder; or any of these that selects nothing where the rule lift would not (`sure:many-tasks`), or that is held
     after its second decision, say (`frozen-2:agreement`). InputError: none."""
+    if change := CHANGE.match(name_or_path):
+        inner = make_policy(name_or_path[change.end() :], agents)
+        return Sure(inner) if change[1] == "sure" else Frozen(inner, int(change[2]))
     name, _, settings = name_or_path.partition(":")
-    if name.startswith("frozen-") and name.removeprefix("frozen-").isdecimal():
-        return Frozen(make_policy(settings, agents), int(name.removeprefix("frozen-")))
-    if name == "sure":
-        return Sure(make_policy(settings, agents))
     if name == "constant":
         shares = _numbers(name, settings)
         return Constant(shares.pop("strength", 1.0), shares)
