@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GPT2Config, PretrainedConfig
+from transformers import BertConfig, GPT2Config, PretrainedConfig
 
 from pretraingym.lm.models.causal_lm import llama, ready_model
 from pretraingym.lm.models.engine_config import EngineConfig
@@ -65,6 +65,13 @@ def test_activations_of_compiled_layers_are_claimed_within_a_tenth(half: bool) -
     config, engine = MODELS["llama"], EngineConfig(pass_sequences=SEQUENCES, compile=True)
     kept = kept_bytes(config, engine, half, 2 * SEQUENCES) - kept_bytes(config, engine, half, SEQUENCES)
     assert activation_bytes(config, engine, CONTEXT, half) == pytest.approx(kept, rel=0.1)
+
+
+def test_a_head_with_a_bias_stays_in_the_model() -> None:
+    """BERT's decoder reads it."""
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+    config = BertConfig(vocab_size=128, is_decoder=True, **shape)
+    assert activation_bytes(config, EngineConfig(), CONTEXT, half=True) > 0
 
 
 def test_ranks_share_weights_and_not_activations() -> None:
